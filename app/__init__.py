@@ -1,0 +1,1 @@
+"""Executor Balancer: decides who does the next piece of work."""

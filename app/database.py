@@ -1,0 +1,74 @@
+"""The engine, sessions, and the pool of bare connections that the hot paths use.
+
+Cold paths use the ORM through `Database.session`; intake and workers use `Database.hot`, an asyncpg pool, because
+set-based statements with arrays are fastest there (docs/benchmarks.md). Services commit; nothing here does.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.config import Settings
+
+HotConnection = asyncpg.Connection
+HotPool = asyncpg.Pool
+
+
+async def prepare_connection(connection: Any) -> None:
+    """Let JSONB travel as text that Python has already encoded; decoded on the way back."""
+    await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
+
+
+def _encode(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Everything a process needs to reach PostgreSQL; close it when the process ends."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    hot: HotPool
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "Database":
+        """Connect lazily: succeeds while PostgreSQL is down, so that a process can start before its database."""
+        engine = create_async_engine(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_timeout,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": settings.database_timeout,
+                "command_timeout": settings.database_timeout,
+                "server_settings": {"application_name": "executor-balancer", "timezone": "UTC"},
+            },
+        )
+        hot = await asyncpg.create_pool(
+            settings.dsn,
+            min_size=0,
+            max_size=settings.hot_pool_size,
+            timeout=settings.database_timeout,
+            command_timeout=settings.database_timeout,
+            init=prepare_connection,
+            server_settings={"application_name": "executor-balancer hot", "timezone": "UTC"},
+        )
+        return cls(engine, async_sessionmaker(engine, expire_on_commit=False), hot)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session that rolls back what its service did not commit."""
+        async with self.sessions() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.hot.close()
+        await self.engine.dispose()

@@ -1,0 +1,149 @@
+"""What can go wrong in words a user can act on; one handler makes RFC 9457 problem details of them.
+
+DomainError
+├── NotFound            404  the thing does not exist, or the caller may not know that it does
+├── Conflict            409  the thing is not in a state that allows this
+│   ├── AlreadyExists   409  a unique value is taken
+│   ├── ForbiddenMove   409  the task's status does not allow the move; says which moves it does
+│   └── StaleVersion    412  somebody else changed it since it was read
+├── Invalid             422  a value is wrong; `errors` name each field, the reason and the remedy
+│   └── KeyReused       422  an Idempotency-Key came again with another body
+├── Unauthenticated     401  no credentials, or not valid ones
+├── Forbidden           403  the role does not allow this
+├── TooLarge            413  more in one request than is taken
+├── Overloaded          429  come back after `retry_after` seconds
+└── Unavailable         503  a part the request needs is down; come back after `retry_after` seconds
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong value: where it is (JSON path), what is wrong, and what to do."""
+
+    field: str
+    reason: str
+    remedy: str = ""
+
+
+class DomainError(Exception):
+    """The base: an HTTP status, a stable code, and a message that names the field and the remedy."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers that belong to this error."""
+        return {}
+
+
+class NotFound(DomainError):
+    """The thing does not exist, or the caller may not know that it does."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(DomainError):
+    """The thing is not in a state that allows this."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class AlreadyExists(Conflict):
+    """A unique value is taken."""
+
+    code, title = "already_exists", "Already exists"
+
+
+class ForbiddenMove(Conflict):
+    """The task's status does not allow the move."""
+
+    code, title = "forbidden_move", "Move not allowed"
+
+    def __init__(self, status: str, move: str, allowed: Sequence[str]) -> None:
+        listed = ", ".join(allowed) or "none"
+        super().__init__(
+            f"A task that is {status} cannot {move}; allowed now: {listed}.",
+            task_status=status,
+            move=move,
+            allowed=list(allowed),
+        )
+
+
+class StaleVersion(Conflict):
+    """Somebody else changed it since it was read: read it again and repeat."""
+
+    status, code, title = 412, "stale_version", "Changed meanwhile"
+
+
+class Invalid(DomainError):
+    """One or more values are wrong."""
+
+    status, code, title = 422, "invalid", "Invalid value"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = (), **members: Any) -> None:
+        if errors:
+            members["errors"] = [asdict(error) for error in errors]
+        super().__init__(detail, **members)
+
+
+class KeyReused(Invalid):
+    """An Idempotency-Key came again with another body."""
+
+    code, title = "idempotency_key_reused", "Idempotency key reused"
+
+
+class Unauthenticated(DomainError):
+    """No credentials, or not valid ones."""
+
+    status, code, title = 401, "unauthenticated", "Sign in first"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 6750: the scheme that is asked for."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(DomainError):
+    """The role does not allow this."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class TooLarge(DomainError):
+    """More in one request than is taken."""
+
+    status, code, title = 413, "too_large", "Too large"
+
+
+class _Later(DomainError):
+    def __init__(self, detail: str, retry_after: int = 1, **members: Any) -> None:
+        super().__init__(detail, **members)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come back, in whole seconds."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class Overloaded(_Later):
+    """More work is queued than can be taken in; come back after `retry_after` seconds."""
+
+    status, code, title = 429, "overloaded", "Too many requests"
+
+
+class Unavailable(_Later):
+    """A part that the request needs is down; come back after `retry_after` seconds."""
+
+    status, code, title = 503, "unavailable", "Unavailable"

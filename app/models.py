@@ -215,7 +215,7 @@ class ExecutorLoad(Base):
     day_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     day_weight: Mapped[Decimal] = mapped_column(server_default="0")
     day_routed: Mapped[Decimal] = mapped_column(server_default="0")
-    last_assignment_id: Mapped[int] = mapped_column(server_default="0")
+    last_assigned: Mapped[int] = mapped_column(server_default="0")
 
 
 class ExecutorDay(Base):
@@ -236,11 +236,17 @@ TASK_STATUSES = ("pending", "assigned", "in_progress", "completed", "rejected", 
 
 
 class Task(Base):
-    """A piece of work. Pending with a `wait_reason` means: looked at, nobody could take it, wakes on an event."""
+    """A piece of work.
+
+    Pending with a `wait_reason` means parked: looked at, nobody could take it; an event wakes it, or the clock at
+    `wake_at` (a shift begins, a limit turns over). `executor_id` is the current executor, or the previous one while
+    the task is pending again: `route` then says whether it goes back to them (rework) or away from them (reassign).
+    """
 
     __tablename__ = "tasks"
     __table_args__ = (
         _one_of("status", *TASK_STATUSES),
+        _one_of("route", "rework", "reassign"),
         CheckConstraint("weight > 0", name="weight_positive"),
         Index(
             "uq_tasks_pool_id_external_id",
@@ -261,7 +267,7 @@ class Task(Base):
         Index(
             "ix_tasks_parked",
             "pool_id",
-            "id",
+            "wake_at",
             postgresql_where=text("status = 'pending' AND wait_reason IS NOT NULL"),
         ),
         Index(
@@ -286,6 +292,8 @@ class Task(Base):
     executor_id: Mapped[int | None] = mapped_column(ForeignKey("executors.id"))
     wait_reason: Mapped[str | None]
     waiting_since: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
+    route: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)

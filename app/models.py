@@ -194,7 +194,8 @@ class ExecutorLoad(Base):
     """What an executor carries now and has received in the fairness window; one row each, updated once per batch.
 
     `window_weight` counts from `window_start` and `day_*` on `business_day`: a row whose date is past means zero, so
-    nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`.
+    nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`; whoever was
+    not `present` and is again gets an offset that lifts them to the level of those who were.
     """
 
     __tablename__ = "executor_loads"
@@ -211,6 +212,7 @@ class ExecutorLoad(Base):
     window_start: Mapped[date]
     window_weight: Mapped[Decimal] = mapped_column(server_default="0")
     level_offset: Mapped[Decimal] = mapped_column(server_default="0")
+    present: Mapped[bool] = mapped_column(server_default=text("false"))
     business_day: Mapped[date]
     day_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     day_weight: Mapped[Decimal] = mapped_column(server_default="0")

@@ -1,0 +1,11 @@
+"""Real PostgreSQL and Redis for a machine that has none.
+
+The programs come from wheels (the `embedded` extra) or, for Redis, from PATH; starting, watching and stopping
+them is ours. Both listen on loopback only, behind a password made up on the first start.
+"""
+
+from app.embedded.data import EmbeddedError, default_data_directory
+from app.embedded.postgresql import Durability
+from app.embedded.servers import Addresses, EmbeddedServers
+
+__all__ = ["Addresses", "Durability", "EmbeddedError", "EmbeddedServers", "default_data_directory"]

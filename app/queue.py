@@ -1,0 +1,229 @@
+"""The doorbell: says which pool has work, and carries nothing that could be lost.
+
+Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a lost
+ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is what
+nobody has answered yet. Traps designed around: the group is created at 0 (a group at `$` skips what came before), no
+MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer leaves with its process.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from app.engine.types import PoolId
+
+STREAM = "executor-balancer:doorbell"
+GROUP = "workers"
+_FIELD = b"p"
+_ABANDONED_MS = 3_600_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """One ring: the stream entry, to be acknowledged when the pool's work is committed."""
+
+    entry: bytes
+    pool_id: PoolId
+
+
+class Doorbell(Protocol):
+    """What producers and workers use; both implementations pass one conformance suite."""
+
+    def ring(self, pool_id: PoolId) -> None:
+        """Say that this pool has work. Returns at once, never raises; call it after the commit."""
+
+    async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """Wait up to `seconds` for rings. Never raises for a doorbell that is down: it is quiet then."""
+
+    async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
+        """Take over rings that another consumer took and has not acknowledged for this long."""
+
+    async def acknowledge(self, rings: Iterable[Ring]) -> None:
+        """Forget rings whose work is committed."""
+
+    async def leave(self, consumer: str) -> None:
+        """The consumer ends: what it left unanswered is rung again for the others."""
+
+    async def healthy(self) -> bool:
+        """Whether rings are heard now."""
+
+    async def close(self) -> None:
+        """Ring what is still to be rung, then disconnect."""
+
+
+class SilentDoorbell:
+    """No Redis: workers find their work by sweeping alone."""
+
+    def ring(self, pool_id: PoolId) -> None:
+        """Nobody hears it; the sweep comes soon."""
+
+    async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """Quiet for the whole time."""
+        await asyncio.sleep(seconds)
+        return ()
+
+    async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
+        """There is nothing to take over."""
+        return ()
+
+    async def acknowledge(self, rings: Iterable[Ring]) -> None:
+        """There is nothing to forget."""
+
+    async def leave(self, consumer: str) -> None:
+        """There is nobody to tell."""
+
+    async def healthy(self) -> bool:
+        """Silence is this doorbell's health."""
+        return True
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class RedisDoorbell:
+    """Rings go out from a background task, one pipeline for all that came meanwhile, so that no request waits for Redis."""
+
+    def __init__(self, url: str, *, stream: str = STREAM) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=1.0, protocol=2)
+        self._stream = stream
+        self._waiting: set[PoolId] = set()
+        self._something = asyncio.Event()
+        self._ringer: asyncio.Task[None] | None = None
+        self._down = False
+
+    def ring(self, pool_id: PoolId) -> None:
+        """Say that this pool has work; rings of the same moment become one."""
+        self._waiting.add(pool_id)
+        self._something.set()
+        if self._ringer is None or self._ringer.done():
+            self._ringer = asyncio.get_running_loop().create_task(self._ring_forever())
+
+    async def _ring_forever(self) -> None:
+        while True:
+            await self._something.wait()
+            await self._ring_waiting()
+
+    async def _ring_waiting(self) -> None:
+        pools, self._waiting = self._waiting, set()
+        self._something.clear()
+        if not pools:
+            return
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for pool_id in pools:
+                pipeline.xadd(self._stream, {_FIELD: str(pool_id)})
+            await pipeline.execute()
+            self._heard()
+        except (RedisError, OSError) as error:
+            self._unheard(error)  # the sweep finds the work
+
+    async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """Read new rings, at most 1,000."""
+        try:
+            answer = await self._redis.xreadgroup(
+                GROUP, consumer, {self._stream: ">"}, count=1000, block=max(1, int(seconds * 1000))
+            )
+            self._heard()
+        except ResponseError as error:
+            await self._mend(error, seconds)
+            return ()
+        except (RedisError, OSError) as error:
+            self._unheard(error)
+            await asyncio.sleep(min(seconds, 0.2))
+            return ()
+        return [ring for _, entries in answer or () for ring in _rings(entries)]
+
+    async def _mend(self, error: ResponseError, seconds: float) -> None:
+        if "NOGROUP" not in str(error):
+            self._unheard(error)
+            await asyncio.sleep(min(seconds, 0.2))
+            return
+        with contextlib.suppress(RedisError, OSError):  # BUSYGROUP: another worker was quicker
+            await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+
+    async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
+        """Take over at most 1,000 rings by XAUTOCLAIM; also drop consumers that are long gone."""
+        try:
+            answer = await self._redis.xautoclaim(
+                self._stream, GROUP, consumer, min_idle_time=int(idle_seconds * 1000), start_id="0", count=1000
+            )
+            await self._drop_abandoned()
+        except (RedisError, OSError):
+            return ()
+        return _rings(answer[1])
+
+    async def _drop_abandoned(self) -> None:
+        for member in await self._redis.xinfo_consumers(self._stream, GROUP):
+            if member["pending"] == 0 and member["idle"] > _ABANDONED_MS:
+                await self._redis.xgroup_delconsumer(self._stream, GROUP, member["name"])
+
+    async def acknowledge(self, rings: Iterable[Ring]) -> None:
+        """Acknowledge and delete; a failure only means that somebody looks once more."""
+        entries = [ring.entry for ring in rings]
+        if not entries:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.xack(self._stream, GROUP, *entries)
+        pipeline.xdel(self._stream, *entries)
+        with contextlib.suppress(RedisError, OSError):
+            await pipeline.execute()
+
+    async def leave(self, consumer: str) -> None:
+        """Ring again what this consumer left, then remove it from the group."""
+        with contextlib.suppress(RedisError, OSError):
+            left = await self._redis.xreadgroup(GROUP, consumer, {self._stream: "0"}, count=1000)
+            rings = [ring for _, entries in left or () for ring in _rings(entries)]
+            for pool_id in {ring.pool_id for ring in rings}:
+                await self._redis.xadd(self._stream, {_FIELD: str(pool_id)})
+            await self.acknowledge(rings)
+            await self._redis.xgroup_delconsumer(self._stream, GROUP, consumer)
+
+    async def healthy(self) -> bool:
+        """Whether Redis answers within a second."""
+        try:
+            async with asyncio.timeout(1.0):
+                return bool(await self._redis.ping())
+        except (RedisError, OSError, TimeoutError):
+            return False
+
+    async def close(self) -> None:
+        """Ring what is still to be rung, then disconnect."""
+        if self._ringer is not None:
+            self._ringer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ringer
+        await self._ring_waiting()
+        await self._redis.aclose()
+
+    def _heard(self) -> None:
+        if self._down:
+            self._down = False
+            log.info("doorbell.back")
+
+    def _unheard(self, error: Exception) -> None:
+        if not self._down:
+            self._down = True
+            log.warning("doorbell.down", error=str(error), consequence="workers sweep PostgreSQL instead")
+
+
+def _rings(entries: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Ring]:
+    """Entries without a readable pool are answered at once: they ring for pool 0, which has no work."""
+    return [Ring(entry, PoolId(_pool_of(fields))) for entry, fields in entries]
+
+
+def _pool_of(fields: dict[bytes, bytes] | None) -> int:
+    value = (fields or {}).get(_FIELD, b"0")
+    return int(value) if value.isdigit() else 0
+
+
+def open_doorbell(redis_url: str | None) -> Doorbell:
+    """The doorbell of this process; connects when first used."""
+    return RedisDoorbell(redis_url) if redis_url else SilentDoorbell()

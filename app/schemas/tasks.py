@@ -1,0 +1,136 @@
+"""Tasks as the API speaks of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.engine.types import AssignmentKind, ParameterValue, WaitReason
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
+Identifier = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class TaskIn(BaseModel):
+    """A task to be distributed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"external_id": "INC-1042", "parameters": {"category": "network"}, "priority": 5}]
+        },
+    )
+
+    pool_id: Identifier | None = Field(None, description="The pool; the default pool where left out.")
+    external_id: Name | None = Field(
+        None, description="Your own id, unique in the pool: sent again, it answers with the same task."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Values by parameter key; see /v1/parameters?owner=task."
+    )
+    weight: float = Field(1.0, ge=0.001, le=1_000_000, allow_inf_nan=False, description="Work units; exact to 0.001.")
+    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="Higher is placed first.")
+    deadline: AwareDatetime | None = Field(None, description="Among equal priorities, the earlier is placed first.")
+    parent_id: Identifier | None = Field(
+        None, description="A task whose executor shall take this one too, if they can."
+    )
+
+
+class TaskBatchIn(BaseModel):
+    """Many tasks at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pool_id: Identifier | None = Field(None, description="The pool of those that name none.")
+    tasks: list[TaskIn] = Field(min_length=1)
+
+
+class AssignmentOut(BaseModel):
+    """Who got the task, when and how."""
+
+    assignment_id: int
+    executor_id: int
+    executor_name: str
+    kind: AssignmentKind
+    rule_set_id: int | None
+    weight: float
+    score: float
+    decided_at: datetime
+    delivery_state: Literal["decided", "sent", "confirmed", "drifted"]
+
+
+class TaskOut(BaseModel):
+    """A task as it is now."""
+
+    task_id: int
+    pool_id: int
+    external_id: str | None
+    parameters: dict[str, ParameterValue]
+    weight: float
+    priority: int
+    deadline: datetime | None
+    parent_id: int | None
+    status: TaskStatus
+    version: int
+    executor_id: int | None
+    wait_reason: WaitReason | None = Field(description="Why nobody can take it now; null while it is on its way.")
+    waiting_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    assignment: AssignmentOut | None = None
+
+
+class TaskCreated(TaskOut):
+    """The answer to a new task."""
+
+    duplicate: bool = Field(description="It had been here before: this is the first one.")
+    unknown_parameters: list[str] = Field(
+        default_factory=list, description="Keys that the catalogue does not know: kept, but no rule reads them."
+    )
+
+
+class BatchItemOut(BaseModel):
+    """What became of one task of a batch: an id, or a problem."""
+
+    index: int
+    task_id: int | None = None
+    external_id: str | None = None
+    duplicate: bool = False
+    unknown_parameters: list[str] = Field(default_factory=list)
+    problem: dict[str, Any] | None = None
+
+
+class TaskBatchOut(BaseModel):
+    """What became of a batch, in its order."""
+
+    accepted: int
+    duplicates: int
+    refused: int
+    items: list[BatchItemOut]
+
+
+class TaskPage(BaseModel):
+    """One page of tasks, newest first."""
+
+    items: list[TaskOut]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+
+
+class TaskEventOut(BaseModel):
+    """One step in a task's life."""
+
+    event: str
+    from_status: str | None
+    to_status: str
+    executor_id: int | None
+    actor: str
+    reason: str
+    at: datetime
+
+
+class TaskHistoryOut(BaseModel):
+    """A task's life, oldest first."""
+
+    task_id: int
+    items: list[TaskEventOut]

@@ -1,0 +1,90 @@
+"""What a process knows of every pool between requests: zone, code, parameter catalogue.
+
+Looked up again at most once a second, by the pools' config epochs; a change made through this process is seen at once
+(`forget`). A value checked against a catalogue that was changed within this second is still safe: rules treat a value
+of the wrong type as absent.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.database import HotPool
+from app.engine.types import PoolId
+from app.errors import NotFound
+from app.rule_engine import Catalogue
+from app.services.rows import catalogue_of
+
+_FRESH_SECONDS = 1.0
+
+_POOLS = """
+SELECT pool.id, pool.code, pool.timezone, pool.active, state.config_epoch
+FROM pools pool JOIN pool_states state ON state.pool_id = pool.id
+"""
+_PARAMETERS = "SELECT * FROM parameters WHERE pool_id = $1 ORDER BY owner, position, id"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPool:
+    """A pool as intake needs it."""
+
+    id: PoolId
+    code: str
+    zone: ZoneInfo
+    active: bool
+    config_epoch: int
+    catalogue: Catalogue
+
+
+class PoolDirectory:
+    """The pools by id and by code."""
+
+    def __init__(self, pool: HotPool, default_code: str) -> None:
+        self._pool = pool
+        self._default_code = default_code
+        self._by_id: dict[PoolId, KnownPool] = {}
+        self._looked_at = -_FRESH_SECONDS
+        self._lock = asyncio.Lock()
+
+    def forget(self) -> None:
+        """Look again at the next question."""
+        self._looked_at = -_FRESH_SECONDS
+
+    async def get(self, pool_id: PoolId | None = None) -> KnownPool:
+        """The pool with this id, or the default one. Raises NotFound."""
+        if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+            async with self._lock:
+                if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+                    await self._look()
+        if pool_id is not None and pool_id in self._by_id:
+            return self._by_id[pool_id]
+        if pool_id is None:
+            for known in self._by_id.values():
+                if known.code == self._default_code:
+                    return known
+            raise NotFound(f"There is no default pool '{self._default_code}': run python init_db.py.")
+        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+
+    async def _look(self) -> None:
+        async with self._pool.acquire() as connection:
+            by_id = {}
+            for row in await connection.fetch(_POOLS):
+                known = self._by_id.get(PoolId(row["id"]))
+                if known is None or known.config_epoch != row["config_epoch"]:
+                    known = _known(row, catalogue_of(await connection.fetch(_PARAMETERS, row["id"])))
+                by_id[known.id] = known
+        self._by_id = by_id
+        self._looked_at = time.monotonic()
+
+
+def _known(row: Any, catalogue: Catalogue) -> KnownPool:
+    return KnownPool(
+        id=PoolId(row["id"]),
+        code=row["code"],
+        zone=ZoneInfo(row["timezone"]),
+        active=row["active"],
+        config_epoch=row["config_epoch"],
+        catalogue=catalogue,
+    )

@@ -1,0 +1,282 @@
+"""Intake: tasks are committed before the client gets its answer, each once, however often it is sent.
+
+Concurrent single tasks share one statement: while one is being committed, the next ones gather. A caller is answered
+only after the commit that contains its own task.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+
+import asyncpg
+import structlog
+
+from app.database import HotConnection, HotPool
+from app.engine.types import ParameterValue, PoolId, TaskId
+from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
+from app.metrics import tasks_accepted_total
+from app.queue import Doorbell
+from app.services import statements
+
+log = structlog.get_logger()
+
+_DEADLOCK_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A validated task that is not written yet."""
+
+    pool_id: PoolId
+    parameters: dict[str, ParameterValue] = field(default_factory=dict)
+    external_id: str | None = None
+    weight: float = 1.0
+    priority: int = 0
+    deadline: datetime | None = None
+    parent_id: TaskId | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """Tells whether an Idempotency-Key came again with the same body."""
+        body = [self.external_id, self.parameters, self.weight, self.priority, self.parent_id]
+        deadline = self.deadline.isoformat() if self.deadline else None
+        return sha256(json.dumps([*body, deadline], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a new task: its id, and whether it had been here before."""
+
+    task_id: TaskId
+    duplicate: bool
+
+
+Outcome = Receipt | DomainError
+
+
+async def write_tasks(pool: HotPool, tasks: Sequence[NewTask], *, whole: bool = False) -> list[Outcome]:
+    """Commit new tasks and say what became of each, in order.
+
+    With `whole`, nothing is written if one of them is refused: the others then carry no outcome worth keeping.
+    Raises Unavailable where the database does not answer.
+    """
+    for attempt in range(_DEADLOCK_TRIES):
+        try:
+            async with pool.acquire() as connection:
+                return await _write_once(connection, tasks, whole)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            if len(tasks) == 1 or whole:
+                raise Invalid(f"The database refuses this task: {error}. Correct it and send it again.") from error
+            return [outcome for task in tasks for outcome in await _write_alone(pool, task)]
+        except asyncpg.DeadlockDetectedError:
+            log.info("intake.deadlock", attempt=attempt)
+        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            raise Unavailable(f"The database does not answer: {error or 'timeout'}. Nothing is lost: repeat.") from error
+        except (asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+            raise Unavailable(f"The database is not ready: {error}. Repeat.") from error
+    raise Unavailable("The same tasks are being written by several requests at once. Repeat.")
+
+
+async def _write_alone(pool: HotPool, task: NewTask) -> list[Outcome]:
+    """One refused row must not refuse its neighbours."""
+    try:
+        return await write_tasks(pool, [task])
+    except Invalid as error:
+        return [error]
+
+
+class _Refused(Exception):
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        self.outcomes = outcomes
+
+
+async def _write_once(connection: HotConnection, tasks: Sequence[NewTask], whole: bool) -> list[Outcome]:
+    one_statement = not whole and not any(task.idempotency_key and task.external_id for task in tasks)
+    if one_statement:
+        return await _write(connection, tasks)
+    try:
+        async with connection.transaction():
+            outcomes = await _write(connection, tasks)
+            if whole and any(isinstance(outcome, DomainError) for outcome in outcomes):
+                raise _Refused(outcomes)
+            return outcomes
+    except _Refused as refused:
+        return refused.outcomes
+
+
+async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Outcome]:
+    rows = await connection.fetch(
+        statements.INSERT_TASKS,
+        [task.pool_id for task in tasks],
+        [task.external_id for task in tasks],
+        [json.dumps(task.parameters, ensure_ascii=False) for task in tasks],
+        [task.weight for task in tasks],
+        [task.priority for task in tasks],
+        [task.deadline for task in tasks],
+        [task.parent_id for task in tasks],
+        [task.idempotency_key for task in tasks],
+        [task.fingerprint() if task.idempotency_key else None for task in tasks],
+    )
+    outcomes: list[Outcome | None] = [
+        Receipt(TaskId(row["id"]), duplicate=False) if row["created_at"] else None for row in rows
+    ]
+    for index, row in enumerate(rows):
+        if outcomes[index] is None and not row["parent_known"]:
+            outcomes[index] = _unknown_parent(tasks[index])
+    seen = [index for index, outcome in enumerate(outcomes) if outcome is None]
+    if seen:
+        await _recognise(connection, tasks, rows, seen, outcomes)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+async def _recognise(
+    connection: HotConnection,
+    tasks: Sequence[NewTask],
+    rows: Sequence[asyncpg.Record],
+    seen: Sequence[int],
+    outcomes: list[Outcome | None],
+) -> None:
+    """Answer those that were here before with what is there: first by key, then by external id."""
+    keyed = [index for index in seen if tasks[index].idempotency_key and not rows[index]["key_taken"]]
+    named = [index for index in seen if index not in set(keyed)]
+    by_key = await _by_key(connection, [tasks[index] for index in keyed])
+    for index in keyed:
+        outcomes[index] = by_key[(tasks[index].pool_id, str(tasks[index].idempotency_key))](tasks[index])
+    known = await _by_external_id(connection, [tasks[index] for index in named])
+    for index in named:
+        task_id = known[(tasks[index].pool_id, str(tasks[index].external_id))]
+        outcomes[index] = Receipt(task_id, duplicate=True)
+    await _point_keys(connection, tasks, named, outcomes)
+
+
+class _FirstUse:
+    def __init__(self, fingerprint: str, task_id: TaskId) -> None:
+        self.fingerprint, self.task_id = fingerprint, task_id
+
+    def __call__(self, task: NewTask) -> Outcome:
+        if task.fingerprint() == self.fingerprint:
+            return Receipt(self.task_id, duplicate=True)
+        return KeyReused(
+            "Idempotency-Key: this key was used with another body; use a new key for a new task.",
+            task_id=self.task_id,
+        )
+
+
+async def _by_key(connection: HotConnection, tasks: Sequence[NewTask]) -> dict[tuple[int, str], _FirstUse]:
+    if not tasks:
+        return {}
+    rows = await connection.fetch(
+        statements.FIND_BY_KEY, [task.pool_id for task in tasks], [task.idempotency_key for task in tasks]
+    )
+    return {(row["pool_id"], row["key"]): _FirstUse(row["fingerprint"], TaskId(row["task_id"])) for row in rows}
+
+
+async def _by_external_id(connection: HotConnection, tasks: Sequence[NewTask]) -> dict[tuple[int, str], TaskId]:
+    if not tasks:
+        return {}
+    rows = await connection.fetch(
+        statements.FIND_BY_EXTERNAL_ID, [task.pool_id for task in tasks], [task.external_id for task in tasks]
+    )
+    return {(row["pool_id"], row["external_id"]): TaskId(row["id"]) for row in rows}
+
+
+async def _point_keys(
+    connection: HotConnection, tasks: Sequence[NewTask], named: Sequence[int], outcomes: Sequence[Outcome | None]
+) -> None:
+    pointed = [
+        (tasks[index].pool_id, tasks[index].idempotency_key, outcome.task_id)
+        for index in named
+        if tasks[index].idempotency_key and isinstance(outcome := outcomes[index], Receipt)
+    ]
+    if pointed:
+        pools, keys, ids = zip(*pointed, strict=True)
+        await connection.execute(statements.POINT_KEYS, pools, keys, ids)
+
+
+def _unknown_parent(task: NewTask) -> Invalid:
+    return Invalid(
+        f"parent_id: there is no task {task.parent_id} in this pool.",
+        [FieldError("parent_id", f"no task {task.parent_id} in pool {task.pool_id}", "send the parent first")],
+    )
+
+
+class Intake:
+    """Gathers concurrent single tasks into one statement; one per API process."""
+
+    def __init__(self, pool: HotPool, doorbell: Doorbell, *, batch: int, queue: int) -> None:
+        self._pool = pool
+        self._doorbell = doorbell
+        self._batch = batch
+        self._queue: asyncio.Queue[tuple[NewTask, asyncio.Future[Outcome]]] = asyncio.Queue(queue)
+        self._writers: list[asyncio.Task[None]] = []
+
+    def start(self, writers: int = 2) -> None:
+        """Begin to write: two writers, so that one gathers and encodes while the other commits."""
+        self._writers = [asyncio.create_task(self._write_forever()) for _ in range(writers)]
+
+    async def stop(self) -> None:
+        """Write what was taken, then end."""
+        await self._queue.join()
+        for writer in self._writers:
+            writer.cancel()
+        for writer in self._writers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    async def submit(self, task: NewTask) -> Receipt:
+        """Commit one task. Raises Overloaded where too many wait, and what `write_tasks` refuses."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait((task, future))
+        except asyncio.QueueFull:
+            raise Overloaded("Too many tasks wait to be written; come back in a second.", retry_after=1) from None
+        outcome = await future
+        if isinstance(outcome, DomainError):
+            raise outcome
+        return outcome
+
+    async def submit_batch(self, tasks: Sequence[NewTask], *, whole: bool) -> list[Outcome]:
+        """Commit many tasks in one transaction; see `write_tasks`."""
+        outcomes = await write_tasks(self._pool, tasks, whole=whole)
+        refused = any(isinstance(outcome, DomainError) for outcome in outcomes)
+        if not (whole and refused):
+            self._announce(tasks, outcomes)
+        return outcomes
+
+    async def _write_forever(self) -> None:
+        while True:
+            gathered = [await self._queue.get()]
+            while len(gathered) < self._batch and not self._queue.empty():
+                gathered.append(self._queue.get_nowait())
+            try:
+                await self._write_gathered(gathered)
+            finally:
+                for _ in gathered:
+                    self._queue.task_done()
+
+    async def _write_gathered(self, gathered: Sequence[tuple[NewTask, asyncio.Future[Outcome]]]) -> None:
+        tasks = [task for task, _ in gathered]
+        try:
+            outcomes = await write_tasks(self._pool, tasks)
+        except DomainError as error:
+            outcomes = [error] * len(tasks)
+        except Exception as error:
+            log.exception("intake.failed", tasks=len(tasks))
+            outcomes = [Unavailable(f"The task could not be written ({type(error).__name__}). Repeat.")] * len(tasks)
+        self._announce(tasks, outcomes)
+        for (_, future), outcome in zip(gathered, outcomes, strict=True):
+            if not future.done():  # the client may have gone
+                future.set_result(outcome)
+
+    def _announce(self, tasks: Sequence[NewTask], outcomes: Sequence[Outcome]) -> None:
+        accepted: dict[PoolId, int] = {}
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if isinstance(outcome, Receipt) and not outcome.duplicate:
+                accepted[task.pool_id] = accepted.get(task.pool_id, 0) + 1
+        for pool_id, count in accepted.items():
+            tasks_accepted_total.labels(str(pool_id)).inc(count)
+            self._doorbell.ring(pool_id)

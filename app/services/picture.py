@@ -1,0 +1,113 @@
+"""A worker's picture of one pool: what the engine decides on, kept current by one number, the epoch.
+
+Between two batches only rows stamped with a later epoch are read. The whole picture is read anew when the pool's
+configuration changed, when the clock passed `valid_until` (a shift edge, midnight), or after a failed batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.database import HotConnection
+from app.engine.calendar import business_day, next_midnight, next_of, window_start
+from app.engine.state import PoolState
+from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
+from app.services import statements
+from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """An executor who came (their level raised by `lift`, to that of the others) or went; written with the batch."""
+
+    executor_id: ExecutorId
+    present: bool
+    lift: float
+
+
+@dataclass(slots=True)
+class PoolPicture:
+    """What is known of a pool at `epoch`; `state` is the engine's."""
+
+    pool_id: PoolId
+    epoch: int = 0
+    code: str = ""
+    zone: ZoneInfo = ZoneInfo("UTC")
+    window: str = "day"
+    day: date = date.min
+    window_start: date = date.min
+    valid_until: datetime | None = None
+    rule_set_id: RuleSetId | None = None
+    state: PoolState | None = None
+    class_ids: dict[str, int] = field(default_factory=dict)
+    presence: list[Presence] = field(default_factory=list)
+    _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
+    _present: set[ExecutorId] = field(default_factory=set)
+
+    def forget(self) -> None:
+        """Trust nothing: the next refresh reads everything."""
+        self.state = None
+
+    async def refresh(self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime) -> PoolState:
+        """Bring the picture to `epoch` as of `now`; the caller holds the pool."""
+        outdated = self.valid_until is not None and now >= self.valid_until
+        if self.state is None or config_epoch > self.epoch or outdated:
+            state = await self._read_all(connection, now)
+        else:
+            state = self.state
+            if epoch != self.epoch:
+                await self._read_changes(connection, state, now)
+        self.epoch = epoch
+        return state
+
+    async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
+        pool = await connection.fetchrow(statements.POOL, self.pool_id)
+        self.code, self.zone, self.window = pool["code"], ZoneInfo(pool["timezone"]), pool["fairness_window"]
+        self.day = business_day(now, self.zone)
+        self.window_start = window_start(self.day, self.window)
+        self.rule_set_id = pool["rule_set_id"]
+        catalogue = catalogue_of(await connection.fetch(statements.PARAMETERS, self.pool_id))
+        state = PoolState(rules_of(pool["document"], catalogue), settings_of(pool))
+        self.class_ids.clear()
+        self.presence.clear()
+        self._executors.clear()
+        self._present.clear()
+        self.valid_until = next_midnight(now, self.zone)
+        rows = await connection.fetch(statements.EXECUTORS, self.pool_id, 0, now)
+        self._take(state, rows, now)
+        self.state = state
+        return state
+
+    async def _read_changes(self, connection: HotConnection, state: PoolState, now: datetime) -> None:
+        people = await connection.fetch(statements.EXECUTORS, self.pool_id, self.epoch, now)
+        self._take(state, people, now)
+        loads = await connection.fetch(statements.LOADS, self.pool_id, self.epoch)
+        known = {row["id"]: self._load(row) for row in loads if row["id"] in self._executors}
+        state.upsert((), known)
+
+    def _take(self, state: PoolState, rows: Sequence[Any], now: datetime) -> None:
+        """Put executors into the engine; whoever is here and was not joins in level, after all the others are in."""
+        executors = [executor_of(row, availability_of(row, self.zone, now)) for row in rows]
+        loads = {ExecutorId(row["id"]): self._load(row) for row in rows}
+        edges = (availability_of(row, self.zone, now).next_change for row in rows)
+        self.valid_until = next_of([self.valid_until, *edges])
+        for executor, row in zip(executors, rows, strict=True):
+            self._executors[executor.id] = executor
+            (self._present.add if row["present"] else self._present.discard)(executor.id)
+        state.upsert(executors, loads)
+        self._note_presence(state, executors)
+
+    def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:
+        came = [person.id for person in executors if person.available and person.id not in self._present]
+        went = [person.id for person in executors if not person.available and person.id in self._present]
+        for executor_id, lift in state.join(came).items():
+            self.presence.append(Presence(executor_id, True, lift))
+        for executor_id in went:
+            self.presence.append(Presence(executor_id, False, 0.0))
+        self._present.update(came)
+        self._present.difference_update(went)
+
+    def _load(self, row: Any) -> Load:
+        return load_of(row, day=self.day, window_start=self.window_start)

@@ -1,0 +1,228 @@
+"""The SQL of the hot paths, each statement named: what it does, what it locks, in what order.
+
+Locks are taken in one order everywhere: pool (`pool_states`), executors by id, tasks by id.
+"""
+
+TICK_CHANNEL = "executor_balancer"
+"""NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`."""
+
+# Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where
+# external ids are absent. Waits only for a concurrent insert of the same external id or key; rows are inserted in the
+# order of these, so that two batches with the same ids cannot wait for each other in a circle.
+INSERT_TASKS = """
+WITH input AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('tasks', 'id')) AS id, given.*
+    FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::float8[], $5::int[], $6::timestamptz[], $7::bigint[],
+                $8::text[], $9::text[])
+         WITH ORDINALITY AS given(pool_id, external_id, parameters, weight, priority, deadline, parent_id,
+                                  key, fingerprint, ord)
+), allowed AS MATERIALIZED (
+    SELECT input.* FROM input
+    WHERE parent_id IS NULL
+       OR EXISTS (SELECT FROM tasks parent WHERE parent.id = input.parent_id AND parent.pool_id = input.pool_id)
+), keyed AS (
+    INSERT INTO idempotency_keys (pool_id, key, fingerprint, task_id)
+    SELECT pool_id, key, fingerprint, id FROM allowed WHERE key IS NOT NULL ORDER BY pool_id, key
+    ON CONFLICT DO NOTHING
+    RETURNING task_id
+), created AS (
+    INSERT INTO tasks (id, pool_id, external_id, parameters, weight, priority, deadline, parent_id)
+    SELECT id, pool_id, external_id, parameters, weight::numeric(14, 3), priority, deadline, parent_id
+    FROM allowed WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
+    ORDER BY pool_id, external_id, id
+    ON CONFLICT DO NOTHING
+    RETURNING id, created_at
+)
+SELECT input.ord, input.id, created.created_at,
+       allowed.id IS NOT NULL AS parent_known,
+       keyed.task_id IS NOT NULL AS key_taken
+FROM input
+LEFT JOIN allowed USING (id)
+LEFT JOIN created USING (id)
+LEFT JOIN keyed ON keyed.task_id = input.id
+ORDER BY input.ord
+"""
+
+# The tasks that already carry these external ids.
+FIND_BY_EXTERNAL_ID = """
+SELECT task.pool_id, task.external_id, task.id
+FROM unnest($1::bigint[], $2::text[]) AS wanted(pool_id, external_id)
+JOIN tasks task USING (pool_id, external_id)
+"""
+
+# The first use of these keys.
+FIND_BY_KEY = """
+SELECT used.pool_id, used.key, used.fingerprint, used.task_id
+FROM unnest($1::bigint[], $2::text[]) AS wanted(pool_id, key)
+JOIN idempotency_keys used USING (pool_id, key)
+"""
+
+# A key that came with a known external id points at the task that is there.
+POINT_KEYS = """
+UPDATE idempotency_keys used SET task_id = meant.task_id
+FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS meant(pool_id, key, task_id)
+WHERE used.pool_id = meant.pool_id AND used.key = meant.key
+"""
+
+# Takes the pool until the transaction ends, or returns no row where somebody else has it. `now` is the database's
+# clock, the one clock that all workers share.
+TAKE_POOL = """
+SELECT epoch, config_epoch, clock_timestamp() AS now FROM pool_states WHERE pool_id = $1 FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+# The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.
+NEXT_TASKS = """
+SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
+       task.created_at, task.parent_id, task.executor_id AS previous_executor, task.route,
+       parent.executor_id AS parent_executor
+FROM tasks task
+LEFT JOIN tasks parent ON parent.id = task.parent_id
+WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
+ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+LIMIT $2
+"""
+
+POOL = """
+SELECT pool.code, pool.timezone, pool.policy, pool.fairness_window, pool.theta, pool.settings,
+       rules.id AS rule_set_id, rules.document
+FROM pools pool
+LEFT JOIN rule_sets rules ON rules.pool_id = pool.id AND rules.state = 'active'
+WHERE pool.id = $1
+"""
+
+PARAMETERS = """
+SELECT owner, key, type, label_ru, label_en, options, required, "default", minimum, maximum, open_options, deprecated
+FROM parameters WHERE pool_id = $1 ORDER BY owner, position, id
+"""
+
+# Executors with their loads: all of a pool ($2 = 0), or those whose person changed after epoch $2.
+EXECUTORS = """
+SELECT person.id, person.external_id, person.name, person.parameters, person.active, person.availability,
+       person.working_hours, person.daily_limit::float8 AS daily_limit, person.max_open,
+       person.qualification::float8 AS qualification,
+       load.open_count, load.window_start, load.window_weight::float8 AS window_weight,
+       load.level_offset::float8 AS level_offset, load.present, load.business_day,
+       load.day_routed::float8 AS day_routed, load.last_assigned,
+       absence.away, absence.edge
+FROM executors person
+JOIN executor_loads load ON load.executor_id = person.id
+LEFT JOIN LATERAL (
+    SELECT bool_or(starts_at <= $3) AS away, min(CASE WHEN starts_at > $3 THEN starts_at ELSE ends_at END) AS edge
+    FROM executor_absences WHERE executor_id = person.id AND ends_at > $3
+) absence ON true
+WHERE person.pool_id = $1 AND person.epoch > $2
+ORDER BY person.id
+"""
+
+# Loads that changed after epoch $2; cheap, because lifecycle changes touch nothing else.
+LOADS = """
+SELECT executor_id AS id, open_count, window_start, window_weight::float8 AS window_weight,
+       level_offset::float8 AS level_offset, present, business_day, day_routed::float8 AS day_routed, last_assigned
+FROM executor_loads WHERE pool_id = $1 AND epoch > $2
+ORDER BY executor_id
+"""
+
+# Who came (their level raised to that of the others) and who went. Not stamped with an epoch by itself: the pool is
+# ours, and the batch that follows raises it ($5 is the epoch to come).
+MARK_PRESENCE = """
+UPDATE executor_loads load
+SET present = seen.present, epoch = $5,
+    level_offset = CASE WHEN load.window_start = $4 THEN load.level_offset ELSE 0 END + seen.lift::numeric(14, 3),
+    window_weight = CASE WHEN load.window_start = $4 THEN load.window_weight ELSE 0 END,
+    window_start = $4
+FROM unnest($1::bigint[], $2::bool[], $3::float8[]) AS seen(executor_id, present, lift)
+WHERE load.executor_id = seen.executor_id
+"""
+
+# The whole batch: fence, tasks, assignments, outbox, loads, days, class counts and parked tasks in one statement.
+# Returns no epoch, and writes nothing, where the epoch moved on: a decision made on an old picture changes nothing.
+# Everything hangs on `fence` by a join, so that no part can be written without it.
+COMMIT_BATCH = """
+WITH fence AS (
+    UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
+), decided AS MATERIALIZED (
+    SELECT given.* FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[],
+        $9::bigint[]) AS given(task_id, executor_id, kind, weight, score, explanation, class_id)
+), placed AS (
+    UPDATE tasks task
+    SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
+        wake_at = NULL, updated_at = $10
+    FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
+    RETURNING task.id, task.version
+), assigned AS (
+    INSERT INTO assignments (task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score, explanation,
+                             business_day, decided_at)
+    SELECT task_id, $1, executor_id, kind, $11::bigint, class_id, weight::numeric(14, 3), score, explanation,
+           $12::date, $10
+    FROM decided JOIN placed ON placed.id = decided.task_id
+    RETURNING id, task_id
+), told AS (
+    INSERT INTO outbox (pool_id, task_id, sequence, event, payload)
+    SELECT $1, placed.id, placed.version, 'assigned', jsonb_build_object('assignment_id', assigned.id)
+    FROM placed JOIN assigned ON assigned.task_id = placed.id
+    WHERE $13::bool
+), carried AS (
+    UPDATE executor_loads load
+    SET epoch = fence.epoch,
+        open_count = load.open_count + sum.count,
+        open_weight = load.open_weight + sum.weight::numeric(14, 3),
+        window_weight = CASE WHEN load.window_start = $14::date THEN load.window_weight ELSE 0 END
+                        + sum.weight::numeric(14, 3),
+        level_offset = CASE WHEN load.window_start = $14 THEN load.level_offset ELSE 0 END,
+        window_start = $14,
+        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sum.count,
+        day_weight = CASE WHEN load.business_day = $12 THEN load.day_weight ELSE 0 END + sum.weight::numeric(14, 3),
+        day_routed = CASE WHEN load.business_day = $12 THEN load.day_routed ELSE 0 END + sum.routed::numeric(14, 3),
+        business_day = $12,
+        last_assigned = sum.last
+    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[])
+         AS sum(executor_id, count, weight, routed, last)
+    WHERE load.executor_id = sum.executor_id
+), received AS (
+    INSERT INTO executor_days AS day (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
+    SELECT executor_id, $12, $1, count, weight::numeric(14, 3), routed::numeric(14, 3)
+    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[]) AS sum(executor_id, count, weight, routed)
+    ORDER BY executor_id
+    ON CONFLICT (executor_id, business_day) DO UPDATE
+    SET assigned_count = day.assigned_count + excluded.assigned_count,
+        assigned_weight = day.assigned_weight + excluded.assigned_weight,
+        routed_weight = day.routed_weight + excluded.routed_weight
+), arrived AS (
+    INSERT INTO class_hours AS hour (class_id, hour, pool_id, placed_count, placed_weight)
+    SELECT class_id, date_trunc('hour', $10::timestamptz), $1, count(*), sum(weight)::numeric(14, 3)
+    FROM decided WHERE class_id IS NOT NULL AND kind IN ('primary', 'reassign')
+    GROUP BY class_id ORDER BY class_id
+    ON CONFLICT (class_id, hour) DO UPDATE
+    SET placed_count = hour.placed_count + excluded.placed_count,
+        placed_weight = hour.placed_weight + excluded.placed_weight
+), parked AS (
+    UPDATE tasks task
+    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22, updated_at = $10
+    FROM fence, unnest($20::bigint[], $21::text[]) AS waiting(task_id, reason)
+    WHERE task.id = waiting.task_id AND task.status = 'pending'
+)
+SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24) FROM fence
+"""
+
+# Pools that have tasks to look at, with how many (counting stops at $1, so that a large backlog stays cheap to see).
+BACKLOG = """
+SELECT pool.id AS pool_id, pool.code,
+       (SELECT count(*) FROM (SELECT FROM tasks
+                              WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) some) AS lag
+FROM pools pool
+"""
+
+# Parked tasks that the clock wakes: a shift begins, a limit turns over.
+WAKE_BY_CLOCK = """
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL
+WHERE status = 'pending' AND wait_reason IS NOT NULL AND wake_at <= clock_timestamp()
+RETURNING pool_id
+"""
+
+# Stores eligibility classes that were not seen before; returns the ids of all that were given.
+KEEP_CLASSES = """
+INSERT INTO class_snapshots (pool_id, digest, rule_set_id, content)
+SELECT $1, digest, $2, content FROM unnest($3::text[], $4::jsonb[]) AS seen(digest, content) ORDER BY digest
+ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
+RETURNING digest, id
+"""

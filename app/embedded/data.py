@@ -191,7 +191,7 @@ class DataDirectory:
                 if _is_alive(owner) or time.monotonic() > deadline:
                     lock.close()
                     raise EmbeddedError(
-                        f"{self.path} is in use by process {owner or '?'}: stop it, or choose another directory"
+                        f"{self.path} is used by process {owner or '?'}: stop it or choose another directory"
                     ) from None
                 time.sleep(0.05)
         lock.seek(0)

@@ -1,0 +1,86 @@
+"""Fixtures that every test may use: real servers, a fresh database, settings for them."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from app.config import Settings
+from app.database import Database
+from tests.servers import OwnedServers, RunServers, with_database
+
+OWNED = pytest.StashKey[OwnedServers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the settings of whoever runs the tests: they must not be able to touch real data."""
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    Settings.model_config["env_file"] = None
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what this process started."""
+    if owned := config.stash.get(OWNED, None):
+        owned.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """With xdist the controller starts the servers and tells its workers where they are."""
+    node.workerinput["servers"] = _owned(node.config).run.as_input()
+
+
+def _owned(config: pytest.Config) -> OwnedServers:
+    if OWNED not in config.stash:
+        config.stash[OWNED] = OwnedServers()
+    return config.stash[OWNED]
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> RunServers:
+    """The servers of this run, started when the first test needs them."""
+    workerinput = getattr(request.config, "workerinput", None)
+    return RunServers.from_input(workerinput["servers"]) if workerinput else _owned(request.config).run
+
+
+@pytest.fixture
+def database_url(servers: RunServers) -> Iterator[str]:
+    """A fresh, migrated database of this test alone."""
+    with servers.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(servers: RunServers) -> Iterator[str]:
+    """A fresh database without a schema."""
+    with servers.new_database(migrated=False) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(servers: RunServers, worker_id: str) -> str:
+    """An empty Redis database of this test alone."""
+    if servers.redis_url is None:
+        pytest.skip("no Redis program on this machine")
+    number = 1 + int(worker_id.removeprefix("gw")) if worker_id != "master" else 1
+    url = with_database(servers.redis_url, str(number))
+    with redis_client.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    """Settings that point at this test's servers; `model_copy(update=...)` changes some."""
+    return Settings(database_url=database_url, redis_url=redis_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The application's connections to this test's database."""
+    opened = await Database.open(settings)
+    yield opened
+    await opened.close()

@@ -265,8 +265,7 @@ def _check_user_has_a_name() -> None:
 
 
 def _clear_stale_pid(cluster: Path) -> None:
-    """Wait for a server whose keeper was killed to end, and remove a `postmaster.pid` that PostgreSQL would
-    misread.
+    """Wait for the last server to end, and remove a `postmaster.pid` that would be misread.
 
     We hold the data's lock, so no server of ours that is meant to run is there. PostgreSQL refuses to start
     when the recorded number belongs to any process of the same user, which after the restart of a container

@@ -1,0 +1,73 @@
+# Every command of the project. `make` alone lists them; nothing needs to be installed or set before.
+#
+# The environment lives in .venv, installed from the hashed lock; the first `make` of a fresh clone makes it.
+# Wishes are optional: PYTHON=python3.12, PORT=9000, WORKERS=4, DATA=/srv/balancer, ARGS="...".
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := requirements-dev.txt
+
+RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
+
+.PHONY: help setup run demo doctor test quick lint format bench chaos env cert lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make the environment (.venv) from the locked requirements
+
+
+$(STAMP): $(LOCK) pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" LOCK="$(LOCK)" sh scripts/setup.sh
+	@touch $@
+
+run: $(STAMP) ## start everything here: servers, API, workers, dashboard
+	@exec $(BIN)/executor-balancer run $(RUN_OPTIONS) $(ARGS)
+
+demo: $(STAMP) ## play real work through the running system, or one started for it
+	@exec $(BIN)/python demo.py $(ARGS)
+
+doctor: $(STAMP) ## check this machine and the running system, with a remedy for what is wrong
+	@exec $(BIN)/executor-balancer doctor $(ARGS)
+
+test: lint ## everything that must hold: style, types, arrows, tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+quick: $(STAMP) ## the tests that take no time, in this process
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(STAMP) ## style, types and import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/black --check --quiet .
+	$(BIN)/isort --check-only --quiet .
+	$(BIN)/flake8
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+
+format: $(STAMP) ## put the code in form
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure: throughput, latency, fairness
+	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(STAMP) ## kill servers and workers under load, and count what is lost
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+env: $(STAMP) ## write a .env with fresh secrets, unless there is one
+	@$(BIN)/python scripts/make_env.py
+
+cert: $(STAMP) ## make a certificate for https on this machine, in certs/
+	@$(BIN)/python scripts/make_certificate.py
+
+lock: $(STAMP) ## resolve the requirements again
+	@sh scripts/lock.sh
+
+clean: ## remove the environment and all caches; data of `make run` stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

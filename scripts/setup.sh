@@ -31,13 +31,14 @@ install_uv() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$VENV/uv.txt"
 }
 
+# It knows nothing of pip's configuration (mirrors, own certificates): then pip does the work.
 install_with_uv() {
-    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r "$LOCK"
+    "$VENV/bin/uv" pip install --quiet --system-certs --python "$VENV/bin/python" --require-hashes -r "$LOCK"
 }
 
 # Nothing is built: every requirement has a wheel, and the build tools of this package are in the lock.
-if ! { install_uv && install_with_uv; }; then
-    echo "uv does not work here; installing with pip"
+if ! { install_uv && install_with_uv; } 2>"$VENV/uv.log"; then
+    echo "uv cannot install here ($VENV/uv.log); pip can, more slowly"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$LOCK"
 fi
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .

@@ -64,7 +64,8 @@ class Executor:
 
     `qualification` > 0 is the share of work relative to others; `daily_limit` is in task weight per
     business day and `max_open` in open tasks at once (None: unlimited). `available` says whether they
-    take work right now (active, not on break, within working hours): the caller knows the clock.
+    take work right now (not on break, within working hours): the caller knows the clock. Whoever is not
+    `active` has left the pool and is not eligible for anything.
     """
 
     id: ExecutorId
@@ -75,6 +76,7 @@ class Executor:
     daily_limit: float | None = None
     max_open: int | None = None
     available: bool = True
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)

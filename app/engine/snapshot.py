@@ -1,0 +1,87 @@
+"""What is stored once per eligibility class, rule set and roster: it makes decisions explainable for good.
+
+The content of a snapshot is plain JSON::
+
+    key         the class: values of the task fields that the rules read
+    factor      by which the rules multiply the weight of its tasks
+    labels      names of the top-level conditions
+    eligible    ids of the executors who pass them all
+    excluded    [[label index, [ids]], ...]: the first condition that each of the others fails
+    preferences [[preference, [[label, weight], ...], [ids]], ...]: who is preferred, by which terms
+
+Availability, limits and open work change by the minute and are not here: see `trail`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from app.engine.eligibility import EligibilityClass
+from app.engine.types import IntArray, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSnapshot:
+    """One class as the rules saw it; `content` is plain JSON and belongs to `digest` for good."""
+
+    digest: str
+    content: dict[str, Any]
+
+
+def class_digest(rules: Rules, found: EligibilityClass, ids: IntArray, version: str) -> str:
+    """Equal for equal content under the same rule set: 32 hexadecimal digits."""
+    digest = hashlib.sha256(repr((version, found.key, found.factor, tuple(rules.condition_labels))).encode())
+    digest.update(ids.tobytes())
+    digest.update(rules.excluded_by(found.key).astype(np.int16).tobytes())
+    if found.preference is not None:
+        digest.update(found.preference.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def class_snapshot(rules: Rules, found: EligibilityClass, ids: IntArray) -> ClassSnapshot:
+    """The content to store under the class's digest."""
+    failed = rules.excluded_by(found.key)
+    content = {
+        "key": plain(found.key),
+        "factor": found.factor,
+        "labels": list(rules.condition_labels),
+        "eligible": ids[found.eligible].tolist(),
+        "excluded": [
+            [int(label), ids[(failed == label) & ~found.eligible].tolist()]
+            for label in np.unique(failed[~found.eligible])
+        ],
+        "preferences": _preferences(rules, found, ids),
+    }
+    return ClassSnapshot(found.digest, content)
+
+
+def _preferences(rules: Rules, found: EligibilityClass, ids: IntArray) -> list[list[Any]]:
+    if found.preference is None:
+        return []
+    groups: dict[tuple[tuple[str, float], ...], list[int]] = {}
+    for position in np.flatnonzero(found.eligible).tolist():
+        terms = tuple(
+            (str(label), float(weight)) for label, weight in rules.preference_terms(found.key, position)
+        )
+        groups.setdefault(terms, []).append(position)
+    return [
+        [float(found.preference[members[0]]), [list(term) for term in terms], ids[members].tolist()]
+        for terms, members in groups.items()
+        if terms
+    ]
+
+
+def plain(value: object) -> Any:
+    """A class key as JSON: sequences and sets become lists, instants ISO 8601, what is unknown its text."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, frozenset | set):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value)

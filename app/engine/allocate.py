@@ -32,6 +32,7 @@ from app.engine.state import MILLI, PoolState
 from app.engine.types import (
     AssignmentKind,
     BoolArray,
+    ClassKey,
     ExecutorId,
     FloatArray,
     Policy,
@@ -57,6 +58,7 @@ class Decision(NamedTuple):
     weight: float
     score: float
     level_before: float
+    class_key: ClassKey
     class_digest: str
     explanation: Explanation
 
@@ -67,6 +69,7 @@ class Waiting(NamedTuple):
     task_id: TaskId
     reason: WaitReason
     weight: float
+    class_key: ClassKey
     class_digest: str
     details: Explanation
 
@@ -201,6 +204,7 @@ class _Placer:
             weight / MILLI,
             score / GRID,
             before / MILLI,
+            found.key,
             state.digest_of(found),
             {"level": before / MILLI},
         )
@@ -222,7 +226,7 @@ class _Placer:
             "busy": int(daily.sum()),
         }
         waiting = Waiting(
-            task.id, _reason(able, present, daily), weight / MILLI, state.digest_of(found), details
+            task.id, _reason(able, present, daily), weight / MILLI, found.key, state.digest_of(found), details
         )
         self.outcome.waiting.append(waiting)
         return waiting

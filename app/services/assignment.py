@@ -5,19 +5,21 @@ they are pending, and the write hangs on the epoch that was decided on (see `sta
 """
 
 import json
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from app.database import HotConnection, HotPool
-from app.engine.allocate import Decision, Waiting, place
+from app.engine.allocate import Decision, Outcome, Waiting, place
 from app.engine.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
+from app.services.classes import keep_classes
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
 
@@ -38,14 +40,20 @@ class EpochMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of one look at a pool."""
+    """What became of one look at a pool; instants are the database's clock."""
 
     found: Found
     decisions: Sequence[Decision] = ()
     waiting: Sequence[Waiting] = ()
     created_at: dict[TaskId, datetime] = field(default_factory=dict)
-    decided_at: datetime | None = None
+    decided_at: datetime = datetime.min
+    locked_seconds: float = 0.0
     full: bool = False
+
+    @property
+    def committed_at(self) -> datetime:
+        """When the commit had returned."""
+        return self.decided_at + timedelta(seconds=self.locked_seconds)
 
 
 async def place_batch(pool: HotPool, picture: PoolPicture, *, limit: int, deliver: bool) -> Batch:
@@ -56,10 +64,11 @@ async def place_batch(pool: HotPool, picture: PoolPicture, *, limit: int, delive
     try:
         async with pool.acquire() as connection:
             async with connection.transaction():
+                started = time.monotonic()
                 batch = await _place(connection, picture, limit, deliver)
                 failpoint("before_commit")
             failpoint("after_commit")
-            return batch
+            return replace(batch, locked_seconds=time.monotonic() - started)
     except BaseException:
         picture.forget()
         raise
@@ -76,31 +85,34 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     state = await picture.refresh(
         connection, epoch=taken["epoch"], config_epoch=taken["config_epoch"], now=taken["now"]
     )
-    decisions, waiting = _decide(state, rows)
+    outcome = _decide(state, rows)
     failpoint("decided")
-    class_ids = await _keep_classes(connection, picture, state, decisions)
-    await _commit(connection, picture, _Write(taken["epoch"], taken["now"], decisions, waiting, class_ids, deliver))
+    class_ids = await keep_classes(connection, picture, state, outcome.decisions)
+    await _commit(connection, picture, state, _Write(taken["epoch"], taken["now"], outcome, class_ids, deliver))
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
-    return Batch(Found.WORK, decisions, waiting, created_at, taken["now"], full=len(rows) == limit)
+    return Batch(
+        Found.WORK, outcome.decisions, outcome.waiting, created_at, taken["now"], full=len(rows) == limit
+    )
 
 
-def _decide(state: PoolState, rows: Sequence[Any]) -> tuple[list[Decision], list[Waiting]]:
-    """Parents before their children, so that a child of the same batch can follow its parent."""
+def _decide(state: PoolState, rows: Sequence[Any]) -> Outcome:
+    """Parents before their children, so that a child of the same batch can follow its parent.
+
+    Parents are older than their children (intake refuses unknown ones), so there is always somebody ready.
+    """
     inside = {row["id"] for row in rows}
     children = [row for row in rows if row["parent_id"] in inside]
-    first = [task_of(row) for row in rows if row["parent_id"] not in inside]
-    decisions, waiting = _split(place(state, first))
+    outcome = place(state, [task_of(row) for row in rows if row["parent_id"] not in inside])
     while children:
-        placed = {decision.task_id: decision.executor_id for decision in decisions}
+        placed = {decision.task_id: decision.executor_id for decision in outcome.decisions}
         undecided = {row["id"] for row in children}
-        ready = [row for row in children if row["parent_id"] not in undecided] or children
-        tasks = [_following(task_of(row), placed.get(row["parent_id"])) for row in ready]
-        more_decisions, more_waiting = _split(place(state, tasks))
-        decisions += more_decisions
-        waiting += more_waiting
+        ready = [row for row in children if row["parent_id"] not in undecided]
+        more = place(state, [_following(task_of(row), placed.get(row["parent_id"])) for row in ready])
+        outcome.decisions += more.decisions
+        outcome.waiting += more.waiting
         done = {row["id"] for row in ready}
         children = [row for row in children if row["id"] not in done]
-    return decisions, waiting
+    return outcome
 
 
 def _following(task: Task, parent_executor: ExecutorId | None) -> Task:
@@ -109,12 +121,78 @@ def _following(task: Task, parent_executor: ExecutorId | None) -> Task:
     return replace(task, forced_executor=parent_executor, forced_kind=AssignmentKind.PARENT)
 
 
-def _split(outcomes: Iterable[Decision | Waiting]) -> tuple[list[Decision], list[Waiting]]:
-    decisions: list[Decision] = []
-    waiting: list[Waiting] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Decision):
-            decisions.append(outcome)
-        else:
-            waiting.append(outcome)
-    return decisions, waiting
+@dataclass(frozen=True, slots=True)
+class _Write:
+    epoch: int
+    now: datetime
+    outcome: Outcome
+    class_ids: Sequence[int | None]
+    deliver: bool
+
+
+@dataclass(slots=True)
+class _Sum:
+    count: int = 0
+    weight: float = 0.0
+    routed: float = 0.0
+
+
+async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolState, write: _Write) -> None:
+    await _mark_presence(connection, picture, write.epoch)
+    decisions, waits = write.outcome.decisions, write.outcome.waiting
+    by_id = sorted(_sums(decisions).items())
+    row = await connection.fetchrow(
+        statements.COMMIT_BATCH,
+        picture.pool_id,
+        write.epoch,
+        [decision.task_id for decision in decisions],
+        [decision.executor_id for decision in decisions],
+        [decision.kind.value for decision in decisions],
+        [decision.weight for decision in decisions],
+        [decision.score for decision in decisions],
+        [json.dumps(decision.explanation) for decision in decisions],
+        write.class_ids,
+        write.now,
+        picture.rule_set_id,
+        picture.day,
+        write.deliver,
+        picture.window_start,
+        [executor_id for executor_id, _ in by_id],
+        [sum_.count for _, sum_ in by_id],
+        [round(sum_.weight, 3) for _, sum_ in by_id],
+        [round(sum_.routed, 3) for _, sum_ in by_id],
+        [state.load_of(executor_id).last_assigned for executor_id, _ in by_id],
+        [waiting.task_id for waiting in waits],
+        [waiting.reason.value for waiting in waits],
+        picture.valid_until,
+        statements.TICK_CHANNEL,
+        json.dumps({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
+    )
+    if row is None or row["placed"] != len(decisions):
+        raise EpochMoved
+    picture.epoch = row["epoch"]
+
+
+async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:
+    if not picture.presence:
+        return
+    seen = sorted(picture.presence, key=lambda presence: presence.executor_id)
+    await connection.execute(
+        statements.MARK_PRESENCE,
+        [presence.executor_id for presence in seen],
+        [presence.present for presence in seen],
+        [presence.lift for presence in seen],
+        picture.window_start,
+        epoch + 1,
+    )
+    picture.presence.clear()
+
+
+def _sums(decisions: Sequence[Decision]) -> dict[ExecutorId, _Sum]:
+    sums: dict[ExecutorId, _Sum] = defaultdict(_Sum)
+    for decision in decisions:
+        sum_ = sums[decision.executor_id]
+        sum_.count += 1
+        sum_.weight += decision.weight
+        sum_.routed += decision.weight if decision.kind in ROUTED else 0.0
+    return sums

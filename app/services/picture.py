@@ -5,7 +5,7 @@ configuration changed, when the clock passed `valid_until` (a shift edge, midnig
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from app.database import HotConnection
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
 from app.engine.state import PoolState
-from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
+from app.engine.types import ClassKey, Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.services import statements
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
 
@@ -41,7 +41,7 @@ class PoolPicture:
     valid_until: datetime | None = None
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
-    class_ids: dict[str, int] = field(default_factory=dict)
+    class_ids: dict[tuple[ClassKey, int], int] = field(default_factory=dict)
     presence: list[Presence] = field(default_factory=list)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
@@ -69,7 +69,8 @@ class PoolPicture:
         self.window_start = window_start(self.day, self.window)
         self.rule_set_id = pool["rule_set_id"]
         catalogue = catalogue_of(await connection.fetch(statements.PARAMETERS, self.pool_id))
-        state = PoolState(rules_of(pool["document"], catalogue), settings_of(pool))
+        day_weight = await connection.fetchval(statements.RECENT_DAY_WEIGHT, self.pool_id, self.day)
+        state = PoolState(rules_of(pool["document"], catalogue), settings_of(pool, day_weight))
         self.class_ids.clear()
         self.presence.clear()
         self._executors.clear()
@@ -85,7 +86,7 @@ class PoolPicture:
         self._take(state, people, now)
         loads = await connection.fetch(statements.LOADS, self.pool_id, self.epoch)
         known = {row["id"]: self._load(row) for row in loads if row["id"] in self._executors}
-        state.upsert((), known)
+        state.update_loads(known)
 
     def _take(self, state: PoolState, rows: Sequence[Any], now: datetime) -> None:
         """Put executors into the engine; whoever is here and was not joins in level, after all the others are in."""
@@ -100,12 +101,14 @@ class PoolPicture:
         self._note_presence(state, executors)
 
     def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:
-        came = [person.id for person in executors if person.available and person.id not in self._present]
-        went = [person.id for person in executors if not person.available and person.id in self._present]
-        for executor_id, lift in state.join(came).items():
-            self.presence.append(Presence(executor_id, True, lift))
-        for executor_id in went:
-            self.presence.append(Presence(executor_id, False, 0.0))
+        here = {person.id for person in executors if person.available and person.active}
+        came = [person.id for person in executors if person.id in here and person.id not in self._present]
+        went = [person.id for person in executors if person.id not in here and person.id in self._present]
+        for executor_id, level in state.join_levels(came).items():
+            load = state.load_of(executor_id)
+            self.presence.append(Presence(executor_id, True, round(level - load.level, 3)))
+            state.update_loads({executor_id: replace(load, level=level)})
+        self.presence += [Presence(executor_id, False, 0.0) for executor_id in went]
         self._present.update(came)
         self._present.difference_update(went)
 

@@ -226,3 +226,13 @@ SELECT $1, digest, $2, content FROM unnest($3::text[], $4::jsonb[]) AS seen(dige
 ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
 RETURNING digest, id
 """
+
+# What a business day brought lately, per unit of qualification: the scale of preferences. Null on the first day.
+RECENT_DAY_WEIGHT = """
+SELECT avg(day.weight)::float8 FROM (
+    SELECT sum(days.assigned_weight) / sum(person.qualification) AS weight
+    FROM executor_days days JOIN executors person ON person.id = days.executor_id
+    WHERE days.pool_id = $1 AND days.business_day BETWEEN $2::date - 7 AND $2::date - 1
+    GROUP BY days.business_day
+) day
+"""

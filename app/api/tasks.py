@@ -1,0 +1,231 @@
+"""Tasks: taken in, looked at, listed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response, status
+
+from app.api.deps import DirectoryDep, IntakeDep, SessionDep, SettingsDep, WaitingRoomDep
+from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
+from app.api.problems import problem_of, problems
+from app.engine.types import PoolId, TaskId
+from app.errors import DomainError, FieldError, Invalid, TooLarge
+from app.schemas.tasks import (
+    AssignmentOut,
+    BatchItemOut,
+    Identifier,
+    Name,
+    TaskBatchIn,
+    TaskBatchOut,
+    TaskCreated,
+    TaskEventOut,
+    TaskHistoryOut,
+    TaskIn,
+    TaskOut,
+    TaskPage,
+    TaskStatus,
+)
+from app.services import tasks as task_service
+from app.services.directory import KnownPool, PoolDirectory
+from app.services.intake import NewTask, Outcome
+from app.services.tasks import TaskFilter, TaskView
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+TaskIdPath = Annotated[Identifier, Path(description="The task's id.")]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses={
+        200: {"model": TaskCreated, "description": "It had been here before; this is the first one."},
+        201: {"model": TaskCreated, "description": "Assigned within the time to wait."},
+        **problems(404, 413, 422, 429, 503),
+    },
+)
+async def submit_task(
+    body: TaskIn,
+    response: Response,
+    session: SessionDep,
+    directory: DirectoryDep,
+    intake: IntakeDep,
+    waiting_room: WaitingRoomDep,
+    settings: SettingsDep,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=200, description="The same key again gets the same task.")
+    ] = None,
+    wait: Annotated[float, Query(ge=0, description="Seconds to wait for the assignment before answering.")] = 0,
+) -> TaskCreated:
+    """Take in one task. It is committed before the answer, and never lost after it."""
+    pool = await directory.get(_pool_id(body.pool_id))
+    task, unknown = _new_task(pool, body, idempotency_key)
+    receipt = await intake.submit(task)
+    if wait:
+        await waiting_room.wait(receipt.task_id, min(wait, settings.wait_limit))
+    view = await task_service.get_task(session, task_id=receipt.task_id)
+    if receipt.duplicate:
+        response.status_code = status.HTTP_200_OK
+    elif view.assignment is not None:
+        response.status_code = status.HTTP_201_CREATED
+    response.headers["Location"] = f"/v1/tasks/{receipt.task_id}"
+    return TaskCreated(
+        **task_out(view).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown
+    )
+
+
+@router.post("/batch", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 413, 422, 503))
+async def submit_tasks(
+    body: TaskBatchIn,
+    directory: DirectoryDep,
+    intake: IntakeDep,
+    settings: SettingsDep,
+    partial: Annotated[bool, Query(description="Take what is right and report what is wrong.")] = False,
+) -> TaskBatchOut:
+    """Take in many tasks in one transaction: all or nothing, or each on its own with `partial`."""
+    if len(body.tasks) > settings.batch_limit:
+        raise TooLarge(f"tasks: {len(body.tasks)} at once; send at most {settings.batch_limit}.")
+    checked = await _checked(body, directory)
+    wrong = [error for _, error in checked if isinstance(error, Invalid)]
+    if wrong and not partial:
+        raise Invalid("Nothing was taken in: correct these tasks or send ?partial=true.", _located(checked))
+    written = [task for task, _ in checked if task is not None]
+    outcomes = iter(await intake.submit_batch(written, whole=not partial) if written else [])
+    items = [
+        _item(index, body.tasks[index], next(outcomes) if task else error, error)
+        for index, (task, error) in enumerate(checked)
+    ]
+    refused = [item for item in items if item.problem]
+    if refused and not partial:
+        raise Invalid(
+            "Nothing was taken in: correct these tasks or send ?partial=true.",
+            [FieldError(f"tasks[{item.index}]", str((item.problem or {}).get("detail"))) for item in refused],
+        )
+    return TaskBatchOut(
+        accepted=sum(item.task_id is not None and not item.duplicate for item in items),
+        duplicates=sum(item.duplicate for item in items),
+        refused=len(refused),
+        items=items,
+    )
+
+
+@router.get("", responses=problems(404, 422))
+async def list_tasks(
+    session: SessionDep,
+    pool_id: Annotated[Identifier | None, Query()] = None,
+    task_status: Annotated[TaskStatus | None, Query(alias="status")] = None,
+    executor_id: Annotated[Identifier | None, Query()] = None,
+    external_id: Annotated[Name | None, Query()] = None,
+    waiting: Annotated[bool | None, Query(description="Only those that nobody can take now.")] = None,
+    cursor: CursorParam = None,
+    limit: LimitParam = 50,
+) -> TaskPage:
+    """Tasks, newest first."""
+    only = TaskFilter(_pool_id(pool_id), task_status, executor_id, external_id, waiting)
+    before = cursor_to_id(cursor)
+    views, next_before = await task_service.list_tasks(
+        session, only=only, before=TaskId(before) if before is not None else None, limit=limit
+    )
+    return TaskPage(items=[task_out(view) for view in views], next_cursor=id_to_cursor(next_before))
+
+
+@router.get("/{task_id}", responses=problems(404, 422))
+async def get_task(task_id: TaskIdPath, session: SessionDep) -> TaskOut:
+    """One task with its assignment."""
+    return task_out(await task_service.get_task(session, task_id=TaskId(task_id)))
+
+
+@router.get("/{task_id}/history", responses=problems(404, 422))
+async def get_history(task_id: TaskIdPath, session: SessionDep) -> TaskHistoryOut:
+    """All that happened to a task, oldest first."""
+    items = await task_service.get_history(session, task_id=TaskId(task_id))
+    return TaskHistoryOut(
+        task_id=task_id, items=[TaskEventOut.model_validate(item, from_attributes=True) for item in items]
+    )
+
+
+def _pool_id(value: int | None) -> PoolId | None:
+    return None if value is None else PoolId(value)
+
+
+def _new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, list[str]]:
+    """A task that the catalogue allows, and the keys it does not know. Raises Invalid."""
+    checked = pool.catalogue.check_values("task", body.parameters)
+    if checked.errors:
+        fields = [FieldError(f"parameters.{error.field}", error.reason, error.remedy) for error in checked.errors]
+        raise Invalid(f"parameters: {checked.errors[0].field}: {checked.errors[0].reason}", fields)
+    task = NewTask(
+        pool_id=pool.id,
+        parameters=dict(checked.values),
+        external_id=body.external_id,
+        weight=round(body.weight, 3),
+        priority=body.priority,
+        deadline=body.deadline,
+        parent_id=None if body.parent_id is None else TaskId(body.parent_id),
+        idempotency_key=key,
+    )
+    return task, list(checked.unknown)
+
+
+Checked = tuple[NewTask, list[str]] | tuple[None, Invalid]
+
+
+async def _checked(body: TaskBatchIn, directory: PoolDirectory) -> list[Checked]:
+    checked: list[Checked] = []
+    for task in body.tasks:
+        pool = await directory.get(_pool_id(task.pool_id or body.pool_id))
+        try:
+            checked.append(_new_task(pool, task, None))
+        except Invalid as error:
+            checked.append((None, error))
+    return checked
+
+
+def _located(checked: list[Checked]) -> list[FieldError]:
+    return [
+        FieldError(f"tasks[{index}].{fault['field']}", fault["reason"], fault["remedy"])
+        for index, (_, error) in enumerate(checked)
+        if isinstance(error, Invalid)
+        for fault in error.members.get("errors", ())
+    ]
+
+
+def _item(index: int, body: TaskIn, outcome: Outcome | Invalid | list[str], note: Invalid | list[str]) -> BatchItemOut:
+    if isinstance(outcome, DomainError):
+        return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome))
+    assert not isinstance(outcome, list)
+    return BatchItemOut(
+        index=index,
+        task_id=outcome.task_id,
+        external_id=body.external_id,
+        duplicate=outcome.duplicate,
+        unknown_parameters=note if isinstance(note, list) else [],
+    )
+
+
+def task_out(view: TaskView) -> TaskOut:
+    """The API's form of a task."""
+    task, assignment = view.task, view.assignment
+    return TaskOut.model_validate(
+        {
+            **{name: getattr(task, name) for name in _TASK_FIELDS},
+            "task_id": task.id,
+            "assignment": assignment
+            and AssignmentOut(
+                assignment_id=assignment.id,
+                executor_id=assignment.executor_id,
+                executor_name=view.executor_name or "",
+                kind=assignment.kind,
+                rule_set_id=assignment.rule_set_id,
+                weight=float(assignment.weight),
+                score=assignment.score,
+                decided_at=assignment.decided_at,
+                delivery_state=assignment.delivery_state,
+            ),
+        }
+    )
+
+
+_TASK_FIELDS = (
+    "pool_id", "external_id", "parameters", "weight", "priority", "deadline", "parent_id", "status", "version",
+    "executor_id", "wait_reason", "waiting_since", "created_at", "updated_at",
+)

@@ -1,0 +1,98 @@
+"""Rows become domain values here and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.engine.calendar import WorkingHours, next_of
+from app.engine.state import PoolSettings
+from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
+from app.rule_engine import Catalogue, Parameter, compile_rules, parse_rule_set
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether somebody takes work now, and when the clock may change that."""
+
+    available: bool
+    next_change: datetime | None
+
+
+def availability_of(row: Any, zone: ZoneInfo, now: datetime) -> Availability:
+    """Available means: active, not on a break, not absent, within working hours."""
+    hours = WorkingHours.parse(row["working_hours"], zone) if row["working_hours"] else None
+    working = hours is None or hours.working(now)
+    willing = row["active"] and row["availability"] == "available"
+    edges = [row["edge"], hours.next_change(now) if hours else None]
+    return Availability(bool(willing and working and not row["away"]), next_of(edges) if willing else None)
+
+
+def executor_of(row: Any, availability: Availability) -> Executor:
+    """An executor as the engine sees them."""
+    return Executor(
+        id=ExecutorId(row["id"]),
+        parameters=row["parameters"],
+        external_id=row["external_id"] or "",
+        name=row["name"],
+        qualification=row["qualification"],
+        daily_limit=row["daily_limit"],
+        max_open=row["max_open"],
+        available=availability.available,
+        active=row["active"],
+    )
+
+
+def load_of(row: Any, *, day: date, window_start: date) -> Load:
+    """A load as of this business day and fairness window: what was counted on earlier ones is over."""
+    in_window = row["window_start"] == window_start
+    return Load(
+        level=row["level_offset"] + row["window_weight"] if in_window else 0.0,
+        used=row["day_routed"] if row["business_day"] == day else 0.0,
+        open=row["open_count"],
+        last_assigned=row["last_assigned"],
+    )
+
+
+def task_of(row: Any) -> Task:
+    """A pending task with whom it must go to, or away from: a route of its own first, then its parent's executor."""
+    previous = None if row["previous_executor"] is None else ExecutorId(row["previous_executor"])
+    forced, kind, excluded = None, None, frozenset[ExecutorId]()
+    if row["route"] == "reassign" and previous is not None:
+        excluded = frozenset({previous})
+    elif row["route"] == "rework" and previous is not None:
+        forced, kind = previous, AssignmentKind.REWORK
+    elif row["parent_executor"] is not None:
+        forced, kind = ExecutorId(row["parent_executor"]), AssignmentKind.PARENT
+    return Task(
+        id=TaskId(row["id"]),
+        parameters=row["parameters"],
+        external_id=row["external_id"] or "",
+        weight=row["weight"],
+        priority=row["priority"],
+        deadline=row["deadline"],
+        created_at=row["created_at"],
+        forced_executor=forced,
+        forced_kind=kind,
+        excluded_executors=excluded,
+    )
+
+
+def settings_of(pool: Any, day_weight: float | None) -> PoolSettings:
+    """How the pool distributes; `day_weight` is what a day brought lately per unit of qualification."""
+    return PoolSettings(
+        policy=Policy(pool["policy"]),
+        theta=pool["theta"],
+        day_load=day_weight or PoolSettings().day_load,
+    )
+
+
+def catalogue_of(rows: Sequence[Any]) -> Catalogue:
+    """The parameter catalogue of a pool."""
+    return Catalogue(tuple(parameter_of(row) for row in rows))
+
+
+def rules_of(document: Any, catalogue: Catalogue) -> Rules:
+    """The active rule set, compiled; without one everybody is eligible."""
+    return compile_rules(parse_rule_set(document or {}, catalogue), catalogue)

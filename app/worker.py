@@ -1,0 +1,227 @@
+"""The worker process: hears the doorbell, sweeps, and serves each pool that has work. Start any number of them.
+
+`python app/worker.py` and `executor-balancer worker` are the same. SIGTERM: the batch at hand is committed, nothing
+stays claimed, the process ends with 0.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, not the project
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import asyncpg
+import structlog
+from prometheus_client import start_http_server
+
+from app import metrics
+from app.config import Settings, get_settings
+from app.database import Database
+from app.engine.types import PoolId
+from app.logs import configure_logging
+from app.queue import Doorbell, Ring, open_doorbell
+from app.services import statements
+from app.services.assignment import Batch, EpochMoved, Found, place_batch
+from app.services.picture import PoolPicture
+
+log = structlog.get_logger()
+
+_BUSY_SECONDS = 0.02
+_LAG_COUNTED = 100_000
+_METRICS_PORTS = 20
+
+
+@dataclass(slots=True)
+class _Served:
+    """A pool that this worker serves: its picture, the rings to answer, and the task that does the work."""
+
+    picture: PoolPicture
+    rung: asyncio.Event = field(default_factory=asyncio.Event)
+    rings: list[Ring] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """Serves all pools; within a pool one batch at a time, whoever decides it."""
+
+    def __init__(self, settings: Settings, database: Database, doorbell: Doorbell) -> None:
+        self._settings = settings
+        self._database = database
+        self._doorbell = doorbell
+        self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        self._served: dict[PoolId, _Served] = {}
+        self._stopping = asyncio.Event()
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+
+    def stop(self) -> None:
+        """Finish the batches at hand, then end `run`."""
+        self._stopping.set()
+        for served in self._served.values():
+            served.rung.set()
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        log.info("worker.started", consumer=self._consumer, redis=self._settings.redis_url is not None)
+        loops = [asyncio.create_task(loop()) for loop in (self._listen, self._claim, self._sweep)]
+        await self._stopping.wait()
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await asyncio.gather(*(served.task for served in self._served.values() if served.task))
+        await self._doorbell.leave(self._consumer)
+        log.info("worker.stopped", consumer=self._consumer)
+
+    async def _listen(self) -> None:
+        while True:
+            self._hear(await self._doorbell.listen(self._consumer, 1.0))
+
+    async def _claim(self) -> None:
+        while True:
+            self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
+            await asyncio.sleep(self._settings.worker_claim_seconds / 2)
+
+    async def _sweep(self) -> None:
+        """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
+        while True:
+            try:
+                await self._look_everywhere()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("sweep.failed", error=str(error) or type(error).__name__)
+            await asyncio.sleep(self._sweep_seconds)
+
+    @property
+    def _sweep_seconds(self) -> float:
+        settings = self._settings
+        return settings.worker_sweep_seconds if settings.redis_url else settings.worker_sweep_seconds_no_redis
+
+    async def _look_everywhere(self) -> None:
+        async with self._database.hot.acquire() as connection:
+            await connection.execute(statements.WAKE_BY_CLOCK)
+            for row in await connection.fetch(statements.BACKLOG, _LAG_COUNTED):
+                metrics.queue_lag.labels(str(row["pool_id"])).set(row["lag"])
+                if row["lag"]:
+                    self._serve(PoolId(row["pool_id"]))
+
+    def _hear(self, rings: Sequence[Ring]) -> None:
+        for ring in rings:
+            self._serve(ring.pool_id, ring)
+
+    def _serve(self, pool_id: PoolId, ring: Ring | None = None) -> None:
+        served = self._served.get(pool_id)
+        if served is None:
+            served = self._served[pool_id] = _Served(PoolPicture(pool_id))
+        if ring is not None:
+            served.rings.append(ring)
+        served.rung.set()
+        if served.task is None and not self._stopping.is_set():
+            served.task = asyncio.create_task(self._serve_forever(served))
+
+    async def _serve_forever(self, served: _Served) -> None:
+        while not self._stopping.is_set():
+            await served.rung.wait()
+            served.rung.clear()
+            await self._drain(served)
+
+    async def _drain(self, served: _Served) -> None:
+        """Place batches until nothing is left to look at, then answer the rings that were heard before that look."""
+        while not self._stopping.is_set():
+            rings, served.rings = served.rings, []
+            batch = await self._try_batch(served.picture)
+            if batch is not None and batch.found is Found.NOTHING:
+                await self._doorbell.acknowledge(rings)
+                return
+            if batch is not None and batch.found is Found.WORK and not batch.full:
+                await self._doorbell.acknowledge(rings)
+                if not served.rung.is_set():
+                    return
+                continue
+            served.rings += rings
+            if batch is None or batch.found is Found.BUSY:
+                pause = 0.2 if batch is None else _BUSY_SECONDS
+                await self._pause(pause * self._jitter.uniform(0.5, 1.5))
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _try_batch(self, picture: PoolPicture) -> Batch | None:
+        """One look at the pool; None after a failure, when nothing was written and the look must be repeated."""
+        try:
+            with metrics.batch_seconds.time():
+                batch = await place_batch(
+                    self._database.hot,
+                    picture,
+                    limit=self._settings.worker_batch,
+                    deliver=self._settings.ais_url is not None,
+                )
+        except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+            metrics.worker_failures_total.labels(type(error).__name__).inc()
+            return None
+        except Exception as error:
+            metrics.worker_failures_total.labels(type(error).__name__).inc()
+            log.warning("batch.failed", pool=picture.pool_id, error=str(error) or type(error).__name__, exc_info=True)
+            return None
+        if batch.found is Found.WORK:
+            _count(picture, batch)
+        return batch
+
+
+def _count(picture: PoolPicture, batch: Batch) -> None:
+    pool = str(picture.pool_id)
+    metrics.batch_size.observe(len(batch.decisions) + len(batch.waiting))
+    latency = metrics.assignment_latency_seconds.labels(pool)
+    for decision in batch.decisions:
+        metrics.assignments_total.labels(pool, decision.kind.value).inc()
+        latency.observe(max(0.0, (batch.committed_at - batch.created_at[decision.task_id]).total_seconds()))
+    log.info(
+        "assignment.committed", pool=picture.pool_id, assigned=len(batch.decisions), waiting=len(batch.waiting)
+    )
+
+
+def _serve_metrics(first_port: int) -> None:
+    """Any number of workers on one machine: each takes the first free port of a small range."""
+    if not first_port:
+        return
+    for port in range(first_port, first_port + _METRICS_PORTS):
+        try:
+            start_http_server(port, addr="127.0.0.1")
+        except OSError:
+            continue
+        log.info("worker.metrics", port=port)
+        return
+    log.warning("worker.no_metrics_port", tried=f"{first_port}-{first_port + _METRICS_PORTS - 1}")
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    database = await Database.open(settings)
+    doorbell = open_doorbell(settings.redis_url)
+    worker = Worker(settings, database, doorbell)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await doorbell.close()
+        await database.close()
+
+
+def main() -> None:
+    """The command line: settings come from the environment."""
+    settings = get_settings()
+    configure_logging(settings)
+    _serve_metrics(settings.metrics_port)
+    asyncio.run(run_worker(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The command line: `executor-balancer run`, `worker`. Thin: parse, call, show."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from app.config import Settings
+from app.embedded import EmbeddedError
+from app.logs import configure_logging
+from app.standalone import Running, StartError, StopRequested, Wishes, running_system, stop_on_signals
+
+app = typer.Typer(
+    name="executor-balancer",
+    help="Distributes tasks among executors evenly, by rules that users write, and explains every decision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+
+@app.callback()
+def _commands() -> None:
+    """Distributes tasks among executors evenly, by rules that users write, and explains every decision."""
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of the embedded servers' data and of all logs.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address that the API and the dashboard listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Worker processes; by default one for every two cores.")
+    ] = max(1, (os.cpu_count() or 2) // 2),
+    dashboard: Annotated[bool, typer.Option(help="Whether to start the dashboard.")] = True,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")] = 8501,
+    ais: Annotated[bool, typer.Option(help="Whether to start the emulator of the external system.")] = True,
+    ais_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of that emulator.")] = 8090,
+    verbose: Annotated[
+        bool, typer.Option(help="Show all logs here instead of writing them to files.")
+    ] = False,
+) -> None:
+    """Start the whole system here and keep it running: servers, API, workers, dashboard.
+
+    PostgreSQL and Redis are brought along, unless DATABASE_URL (and REDIS_URL) name others. Ctrl-C stops
+    everything.
+    """
+    wishes = Wishes(
+        host, port, workers, data, dashboard_port if dashboard else None, ais_port if ais else None, verbose
+    )
+    try:
+        settings = Settings()
+        configure_logging(settings)
+        stop_on_signals()
+        with running_system(wishes, settings) as system:
+            console.print(_panel(system))
+            system.watch()
+    except StopRequested:
+        console.print("Stopped.")
+    except (StartError, EmbeddedError, ValidationError) as error:
+        errors.print(f"[bold red]Cannot start:[/] {error}", highlight=False)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker process; start as many as you like, on any machine that reaches the database."""
+    from app.worker import main as run_worker
+
+    run_worker()
+
+
+def _panel(system: Running) -> Panel:
+    table = Table.grid(padding=(0, 2))
+    for name, address in _addresses(system):
+        table.add_row(f"[bold]{name}[/]", address)
+    for note in system.notes:
+        table.add_row("", note)
+    return Panel(table, title="Executor Balancer", subtitle="Ctrl-C stops everything", expand=False)
+
+
+def _addresses(system: Running) -> list[tuple[str, str]]:
+    titles = {"api": "API", "dashboard": "Dashboard", "ais": "АИС emulator"}
+    rows = [(titles[name], address) for name, address in system.places.items()]
+    rows.insert(1, ("API documentation", f"{system.places['api']}/docs"))
+    rows.append(("Metrics", f"{system.places['api']}/metrics"))
+    rows.append(("Data, logs" if system.servers else "Logs", str(system.directory)))
+    if system.servers and system.servers.redis is None:
+        rows.append(("Redis", "none found here: workers look for work every 200 ms instead"))
+    return rows
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The whole system on one machine: servers, schema, API, workers, dashboard.
+
+Each is started as a user would type it. Servers are embedded unless DATABASE_URL names one. The order of
+starting is the order of need; stopping goes backwards, so that no request is taken that nobody could store,
+and no server goes while somebody writes.
+"""
+
+import http.client
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+
+from app.config import Settings
+from app.embedded import EmbeddedError, EmbeddedServers, default_data_directory
+from app.supervisor import Service, Supervisor
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+API_PATIENCE = 60.0
+"""Seconds the API may take to answer for the first time."""
+GLANCE = 0.5
+"""Seconds between two looks at the processes."""
+
+log = structlog.get_logger()
+
+
+class StartError(RuntimeError):
+    """The system cannot be started; the message says why and what to do, in one line."""
+
+
+class StopRequested(BaseException):
+    """SIGTERM or SIGINT came. Not an Exception, so that nothing on the way takes it for a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to start, and where."""
+
+    host: str = LOOPBACK
+    port: int = 8000
+    workers: int = 1
+    data: Path | None = None
+    dashboard_port: int | None = 8501  # None: no dashboard
+    ais_port: int | None = 8090  # None: no emulator of the external system
+    logs_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs, for whoever tells the user. `places` are names with their addresses."""
+
+    places: dict[str, str]
+    directory: Path
+    supervisor: Supervisor
+    servers: EmbeddedServers | None
+    notes: list[str] = field(default_factory=list)
+
+    def watch(self) -> NoReturn:
+        """Keep everything running until `StopRequested`."""
+        while True:
+            time.sleep(GLANCE)
+            self._revive_servers()
+            self.supervisor.watch()
+
+    def _revive_servers(self) -> None:
+        if self.servers is None:
+            return
+        try:
+            for name in self.servers.revive():
+                log.warning("server.revived", server=name)
+        except EmbeddedError as error:  # tried again at the next look
+            log.warning("server.not_revived", error=str(error))
+
+
+@contextmanager
+def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
+    """Start everything, hand it over, and stop it in order.
+
+    Raises
+    ------
+    StartError, EmbeddedError
+        If something cannot be started; what had been started is stopped again.
+    """
+    _check_ports(wishes)
+    directory = wishes.data.expanduser().absolute() if wishes.data else default_data_directory()
+    with ExitStack() as stack:
+        servers = stack.enter_context(EmbeddedServers(directory)) if _needs_servers(settings) else None
+        environment = _environment(wishes, settings, servers)
+        directory.mkdir(parents=True, exist_ok=True)
+        notes = _prepare_database(environment)
+        supervisor = Supervisor(ROOT)
+        stack.callback(supervisor.stop)
+        places = {}
+        for service, address in _services(wishes, environment, directory):
+            supervisor.start(service)
+            if address:
+                places[service.name] = address
+            if service.name == "api":
+                _await_api(wishes, supervisor, service)
+        yield Running(places, directory, supervisor, servers, notes)
+
+
+def stop_on_signals() -> None:
+    """Turn the first SIGTERM or SIGINT into `StopRequested`, raised wherever the main thread is.
+
+    A second one ends this process at once; the keepers still end everything in order.
+    """
+
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        for again in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(again, signal.SIG_DFL)
+        raise StopRequested
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, request_stop)
+
+
+def _needs_servers(settings: Settings) -> bool:
+    return "database_url" not in settings.model_fields_set
+
+
+def _environment(wishes: Wishes, settings: Settings, servers: EmbeddedServers | None) -> dict[str, str]:
+    """What every service is told: where the servers and the API are."""
+    here = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
+    environment = {"HOST": wishes.host, "PORT": str(wishes.port), "API_URL": f"http://{here}:{wishes.port}"}
+    if servers:
+        environment["DATABASE_URL"] = servers.addresses.database_url
+        if settings.redis_url is None and servers.addresses.redis_url:
+            environment["REDIS_URL"] = servers.addresses.redis_url
+    if settings.ais_url is None and _has_emulator(wishes):
+        environment["AIS_URL"] = f"http://{LOOPBACK}:{wishes.ais_port}"
+    return environment
+
+
+def _prepare_database(environment: dict[str, str]) -> list[str]:
+    """Create or update the schema and what a first start needs; return what the user should know."""
+    result = subprocess.run(
+        [sys.executable, "init_db.py"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise StartError(f"the database could not be prepared:\n{(result.stderr or result.stdout).strip()}")
+    return result.stdout.strip().splitlines()
+
+
+def _services(
+    wishes: Wishes, environment: dict[str, str], directory: Path
+) -> Iterator[tuple[Service, str | None]]:
+    """Every service in the order of starting, with the address that a user opens, if any."""
+    programs = Path(sys.executable).parent
+
+    def service(name: str, *command: str, grace: float = 15.0) -> Service:
+        file = None if wishes.logs_here else directory / f"{name}.log"
+        return Service(name, command, environment, file, grace)
+
+    uvicorn = str(programs / "uvicorn")
+    if _has_emulator(wishes):
+        port = str(wishes.ais_port)
+        emulator = service("ais", uvicorn, "ais_emulator.main:app", "--host", LOOPBACK, "--port", port)
+        yield emulator, f"http://{LOOPBACK}:{port}"
+    for number in range(1, wishes.workers + 1):
+        yield service(f"worker-{number}", sys.executable, "app/worker.py", grace=30.0), None
+    api = service(
+        "api", uvicorn, "app.main:app", "--host", wishes.host, "--port", str(wishes.port), grace=30.0
+    )
+    yield api, environment["API_URL"]
+    if _has_dashboard(wishes):
+        options = {
+            "--server.address": wishes.host,
+            "--server.port": str(wishes.dashboard_port),
+            "--server.headless": "true",
+            "--browser.gatherUsageStats": "false",
+        }
+        streamlit = str(programs / "streamlit")
+        flags = [part for option in options.items() for part in option]
+        yield (
+            service("dashboard", streamlit, "run", "streamlit_app/dashboard.py", *flags, grace=5.0),
+            environment["API_URL"].replace(f":{wishes.port}", f":{wishes.dashboard_port}"),
+        )
+
+
+def _has_dashboard(wishes: Wishes) -> bool:
+    present = (ROOT / "streamlit_app" / "dashboard.py").exists() and importlib.util.find_spec("streamlit")
+    return bool(wishes.dashboard_port and present)
+
+
+def _has_emulator(wishes: Wishes) -> bool:
+    return bool(wishes.ais_port and (ROOT / "ais_emulator" / "main.py").exists())
+
+
+def _check_ports(wishes: Wishes) -> None:
+    """Refuse in one line what would otherwise fail in the log of a service."""
+    wanted = [(wishes.host, wishes.port, "--port")]
+    if _has_dashboard(wishes) and wishes.dashboard_port:
+        wanted.append((wishes.host, wishes.dashboard_port, "--dashboard-port"))
+    if _has_emulator(wishes) and wishes.ais_port:
+        wanted.append((LOOPBACK, wishes.ais_port, "--ais-port"))
+    for host, port, option in wanted:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise StartError(
+                    f"cannot listen on {host}:{port} ({error.strerror}): choose another {option}"
+                ) from None
+
+
+def _await_api(wishes: Wishes, supervisor: Supervisor, service: Service) -> None:
+    """Return when the API answers; an API that ends instead is not worth restarting."""
+    host = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
+    deadline = time.monotonic() + API_PATIENCE
+    while time.monotonic() < deadline:
+        if supervisor.pid(service.name) is None:
+            break
+        if _answers(host, wishes.port):
+            return
+        time.sleep(0.05)
+    raise StartError(f"the API did not start{_tail(service.log)}")
+
+
+def _answers(host: str, port: int) -> bool:
+    with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection, suppress(OSError):
+        connection.request("GET", "/v1/health/live")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
+
+
+def _tail(path: Path | None, lines: int = 15) -> str:
+    if path is None or not path.exists():
+        return ""
+    return ":\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

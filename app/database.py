@@ -8,15 +8,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.config import Settings
 
-HotConnection = asyncpg.Connection
-HotPool = asyncpg.Pool
+HotConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+HotPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 async def prepare_connection(connection: Any) -> None:
@@ -58,7 +59,11 @@ class Database:
             timeout=settings.database_timeout,
             command_timeout=settings.database_timeout,
             init=prepare_connection,
-            server_settings={"application_name": "executor-balancer hot", "timezone": "UTC"},
+            server_settings={
+                "application_name": "executor-balancer hot",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": str(int(settings.worker_transaction_seconds * 1000)),
+            },
         )
         return cls(engine, async_sessionmaker(engine, expire_on_commit=False), hot)
 

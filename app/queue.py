@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
@@ -139,7 +139,7 @@ class RedisDoorbell:
             self._unheard(error)
             await asyncio.sleep(min(seconds, 0.2))
             return ()
-        return [ring for _, entries in answer or () for ring in _rings(entries)]
+        return _all_rings(answer)
 
     async def _mend(self, error: ResponseError, seconds: float) -> None:
         if "NOGROUP" not in str(error):
@@ -180,7 +180,7 @@ class RedisDoorbell:
         """Ring again what this consumer left, then remove it from the group."""
         with contextlib.suppress(RedisError, OSError):
             left = await self._redis.xreadgroup(GROUP, consumer, {self._stream: "0"}, count=1000)
-            rings = [ring for _, entries in left or () for ring in _rings(entries)]
+            rings = _all_rings(left)
             for pool_id in {ring.pool_id for ring in rings}:
                 await self._redis.xadd(self._stream, {_FIELD: str(pool_id)})
             await self.acknowledge(rings)
@@ -212,6 +212,11 @@ class RedisDoorbell:
         if not self._down:
             self._down = True
             log.warning("doorbell.down", error=str(error), consequence="workers sweep PostgreSQL instead")
+
+
+def _all_rings(answer: Any) -> list[Ring]:
+    """The rings of an XREADGROUP answer, `[[stream, [[id, fields], ...]], ...]` in RESP 2."""
+    return [ring for _, entries in answer or () for ring in _rings(entries)]
 
 
 def _rings(entries: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Ring]:

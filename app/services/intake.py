@@ -75,7 +75,7 @@ async def write_tasks(pool: HotPool, tasks: Sequence[NewTask], *, whole: bool = 
         except asyncpg.DeadlockDetectedError:
             log.info("intake.deadlock", attempt=attempt)
         except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-            raise Unavailable(f"The database does not answer: {error or 'timeout'}. Nothing is lost: repeat.") from error
+            raise Unavailable(f"The database does not answer ({type(error).__name__}). Send it again.") from error
         except (asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
             raise Unavailable(f"The database is not ready: {error}. Repeat.") from error
     raise Unavailable("The same tasks are being written by several requests at once. Repeat.")

@@ -63,7 +63,7 @@ class PoolPicture:
         return state
 
     async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
-        pool = await connection.fetchrow(statements.POOL, self.pool_id)
+        [pool] = await connection.fetch(statements.POOL, self.pool_id)
         self.code, self.zone, self.window = pool["code"], ZoneInfo(pool["timezone"]), pool["fairness_window"]
         self.day = business_day(now, self.zone)
         self.window_start = window_start(self.day, self.window)

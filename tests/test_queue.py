@@ -1,0 +1,96 @@
+"""The doorbell: one conformance suite for both kinds, then what Redis alone can do."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from app.engine.types import PoolId
+from app.queue import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, open_doorbell
+
+
+@pytest.fixture
+async def bell(redis_url: str) -> AsyncIterator[RedisDoorbell]:
+    bell = RedisDoorbell(redis_url)
+    yield bell
+    await bell.close()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+async def _heard(bell: Doorbell, consumer: str = "a") -> list[Ring]:
+    """Everything rung until it has been quiet for a moment."""
+    rings: list[Ring] = []
+    deadline = time.monotonic() + 5
+    while not rings and time.monotonic() < deadline:
+        rings += await bell.listen(consumer, 0.05)
+    return rings
+
+
+@pytest.mark.parametrize("kind", ["redis", "silent"])
+async def test_every_doorbell_can_be_used_without_raising(kind: str, redis_url: str) -> None:
+    bell = open_doorbell(redis_url if kind == "redis" else None)
+    bell.ring(PoolId(1))
+    rings = await bell.listen("a", 0.05)
+    await bell.claim("a", 0.0)
+    await bell.acknowledge(rings)
+    await bell.leave("a")
+    assert await bell.healthy()
+    await bell.close()
+
+
+async def test_a_doorbell_whose_redis_is_down_is_quiet_and_says_so() -> None:
+    bell = RedisDoorbell("redis://127.0.0.1:1/0")
+    bell.ring(PoolId(1))
+    assert list(await bell.listen("a", 0.01)) == []
+    assert not await bell.healthy()
+    await bell.close()
+
+
+async def test_what_was_rung_before_the_group_existed_is_heard(bell: RedisDoorbell) -> None:
+    bell.ring(PoolId(7))
+    assert [ring.pool_id for ring in await _heard(bell)] == [7]
+
+
+async def test_acknowledged_rings_leave_the_stream(bell: RedisDoorbell, redis: Redis) -> None:
+    bell.ring(PoolId(7))
+    await bell.acknowledge(await _heard(bell))
+    assert await redis.xlen(STREAM) == 0
+
+
+async def test_rings_of_a_dead_consumer_are_claimed(bell: RedisDoorbell) -> None:
+    bell.ring(PoolId(7))
+    assert await _heard(bell, "dead")
+    assert [ring.pool_id for ring in await bell.claim("alive", 0.0)] == [7]
+
+
+async def test_a_leaving_consumer_rings_again_for_what_it_left(bell: RedisDoorbell, redis: Redis) -> None:
+    bell.ring(PoolId(7))
+    await _heard(bell, "leaving")
+    await bell.leave("leaving")
+    assert [ring.pool_id for ring in await _heard(bell, "staying")] == [7]
+    assert [member["name"] for member in await redis.xinfo_consumers(STREAM, GROUP)] == [b"staying"]
+
+
+@pytest.mark.parametrize("loss", ["flush", "group"])
+async def test_a_destroyed_stream_or_group_comes_back_by_itself(
+    bell: RedisDoorbell, redis: Redis, loss: str
+) -> None:
+    await bell.listen("a", 0.01)
+    await (redis.flushdb() if loss == "flush" else redis.xgroup_destroy(STREAM, GROUP))
+    bell.ring(PoolId(7))
+    assert [ring.pool_id for ring in await _heard(bell)] == [7]
+
+
+@pytest.mark.parametrize("fields", [{"x": "1"}, {"p": "not a number"}, {"p": "-5"}])
+async def test_an_entry_that_is_not_ours_rings_for_nobody(
+    bell: RedisDoorbell, redis: Redis, fields: dict[str, str]
+) -> None:
+    await redis.xadd(STREAM, fields)
+    assert [ring.pool_id for ring in await _heard(bell)] == [0]

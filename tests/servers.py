@@ -137,14 +137,19 @@ async def _create_all(url: str) -> None:
 
 
 def _run_directory() -> Path:
-    """Make a fresh directory that the server user can enter, and clear away those of runs that were
-    killed."""
-    places = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - mkdtemp is safe there
-    base = next(place for place in places if reaches(server_user(place), place))
-    for left in base.glob(f"{PREFIX}*"):
+    """Make the run's directory, and clear away those of runs that were killed."""
+    directory = open_directory(PREFIX)
+    for left in directory.parent.glob(f"{PREFIX}*"):
         if _is_abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    return directory
+
+
+def open_directory(prefix: str) -> Path:
+    """Make a fresh directory that the server user can enter: pytest's own are closed to others."""
+    places = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - mkdtemp is safe there
+    base = next(place for place in places if reaches(server_user(place), place))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
     directory.chmod(0o711)
     return directory
 

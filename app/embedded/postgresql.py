@@ -54,9 +54,9 @@ class Durability(StrEnum):
     FAST = "fast"  # the end of the process, not of the machine: for tests
 
 
+# Commits still reach the operating system before they are answered, so that tests may kill the server.
 FAST_SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",

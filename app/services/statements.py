@@ -208,7 +208,7 @@ SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24)
 BACKLOG = """
 SELECT pool.id AS pool_id, pool.code,
        (SELECT count(*) FROM (SELECT FROM tasks
-                              WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) some) AS lag
+                              WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) seen) AS lag
 FROM pools pool
 """
 

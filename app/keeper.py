@@ -101,6 +101,8 @@ class KeptProcess:
     def poll(self) -> int | None:
         """Exit code of the command (negative: the signal that ended it), None while it runs."""
         code = self._keeper.poll()
+        if code is not None:
+            self.ask_to_stop()  # nobody reads the pipe any more: close it
         return 128 - code if code is not None and code > 128 else code
 
     def send_signal(self, number: signal.Signals) -> None:

@@ -16,41 +16,33 @@ The score of an executor i for a task of effective weight w in class c, in day l
     round_robin:   the assignment that i received last (a sequence number)
     longest_idle:  the same, those without open work first
 
-Ties: smallest flex, then smallest id. Scores are compared on a grid of 1e-9 day loads, so that a tie on
-paper is a tie here. `Decision.explanation` is what the caller stores with the assignment (plain JSON).
+Where the rules prefer nobody in a class, preference counts as 0. Ties: smallest flex, then smallest id.
+Scores are compared on a grid of 1e-9 day loads, so that a tie on paper is a tie here.
+`Decision.explanation` is what the caller stores with the assignment (plain JSON); `trail` and `snapshot` hold
+the rest of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias
-
-import numpy as np
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from app.engine.eligibility import EligibilityClass
+from app.engine.scores import Board, View
 from app.engine.state import MILLI, PoolState
-from app.engine.types import (
-    AssignmentKind,
-    BoolArray,
-    ClassKey,
-    ExecutorId,
-    FloatArray,
-    Policy,
-    Task,
-    TaskId,
-    WaitReason,
-)
+from app.engine.types import AssignmentKind, BoolArray, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
-GRID = 1e9
-"""Score units per day load."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_BUSY = float(1 << 52)
-
-Explanation: TypeAlias = dict[str, object]
+_ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
 
 
 class Decision(NamedTuple):
-    """A task placed. `weight` is effective (task factor included), `level_before` in task units."""
+    """A task placed.
+
+    `weight` is effective (task factor included) and `level_before` in task units. `frame` and `step` say
+    where in the trail the picture of that moment is (frame None: no trail was kept).
+    """
 
     task_id: TaskId
     executor_id: ExecutorId
@@ -60,18 +52,34 @@ class Decision(NamedTuple):
     level_before: float
     class_key: ClassKey
     class_digest: str
-    explanation: Explanation
+    frame: int | None
+    step: int
+
+    @property
+    def explanation(self) -> dict[str, Any]:
+        """What to store with the assignment, as JSON."""
+        return {"level": self.level_before, "frame": self.frame, "step": self.step}
 
 
 class Waiting(NamedTuple):
-    """A task that nobody could take, why, and how many were out for each reason."""
+    """A task that nobody could take and why.
+
+    `details` counts the executors who pass the rules: `eligible`, and of these `absent`, `at_limit`, `busy`.
+    """
 
     task_id: TaskId
     reason: WaitReason
     weight: float
     class_key: ClassKey
     class_digest: str
-    details: Explanation
+    frame: int | None
+    step: int
+    details: dict[str, int]
+
+    @property
+    def explanation(self) -> dict[str, Any]:
+        """What to store with the task, as JSON."""
+        return {**self.details, "frame": self.frame, "step": self.step}
 
 
 @dataclass(slots=True)
@@ -93,7 +101,11 @@ class Outcome:
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:
     """The order of a batch: higher priority, then earlier deadline (none last), then arrival (id)."""
-    return sorted(tasks, key=lambda task: (-task.priority, task.deadline or _NEVER, task.id))
+    ordered = sorted(tasks, key=attrgetter("id"))
+    if any(task.deadline is not None for task in ordered):
+        ordered.sort(key=lambda task: task.deadline or _NEVER)
+    ordered.sort(key=attrgetter("priority"), reverse=True)
+    return ordered
 
 
 def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
@@ -102,134 +114,121 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
     Returns the decisions and the tasks that wait. How tasks of the same order are cut into batches changes
     nothing.
     """
-    placer = _Placer(state)
-    for task in in_order(tasks):
-        placer.place(task)
+    ordered = in_order(tasks)
+    placer = _Placer(state, ordered)
+    for task, key, weight in zip(ordered, placer.keys, placer.weights, strict=True):
+        placer.place(task, key, weight)
+    state.trail.record(placer.outcome.decisions)
     return placer.outcome
 
 
 def preview(state: PoolState, task: Task) -> Decision | Waiting:
     """Who would get this task now; `state` stays as it is."""
-    placer = _Placer(state)
-    known = state.position
-    before = {i: state.load_of(i) for i in known}
-    sequence = state.sequence
-    outcome = placer.place(task)
-    state.update_loads(before)
-    state.sequence = sequence
-    return outcome
+    outcome = place(state.copy(), [task])
+    return outcome.decisions[0] if outcome.decisions else outcome.waiting[0]
 
 
 class _Placer:
-    """One batch in progress. Columns of scores are in tie order (`Classes.order`), not by position."""
+    """One batch in progress."""
 
-    def __init__(self, state: PoolState) -> None:
+    def __init__(self, state: PoolState, tasks: Sequence[Task]) -> None:
         self.state = state
         self.outcome = Outcome()
-        self._version = -1
-        self._order: list[int] = []
-        self._base: FloatArray = np.empty(0)
+        self.keys: list[ClassKey] = list(map(state.rules.task_key, tasks))
+        factors = {key: state.rules.task_factor(key) * MILLI for key in set(self.keys)}
+        self.weights = [
+            round(task.weight * factors[key]) or 1 for task, key in zip(tasks, self.keys, strict=True)
+        ]
+        self.frame = state.trail.number
+        self.first_step = state.trail.step
+        self.floor = min(self.weights, default=1)
+        self.board = self._board()
 
-    def place(self, task: Task) -> Decision | Waiting:
+    def _board(self) -> Board:
+        """The board of the present classes and people, kept from batch to batch while these stay."""
+        board = self.state.board
+        if board is None or not board.current():
+            board = self.state.board = Board(self.state)
+        board.rebase(self.floor)
+        return board
+
+    def _meet(self, key: ClassKey) -> View:
+        found = self.state.classes.meet(key)
+        if not self.board.current():
+            self.board = self._board()
+        return self.board.view(found)
+
+    def place(self, task: Task, key: ClassKey, weight: int) -> None:
         """Place one task."""
-        state = self.state
-        key = state.rules.task_key(task)
-        found = state.classes.get(key)
-        weight = max(1, round(task.weight * found.factor * MILLI))
-        forced = self._forced(task, found)
-        if forced is not None:
-            return self._assign(task, found, forced, weight, task.forced_kind or AssignmentKind.PARENT, 0.0)
-        room = self._room(found, weight, task)
-        scores = self._scores(found, weight)
-        chosen = self._choose(scores, room, found)
-        if chosen is None:
-            return self._wait(task, found, weight)
-        return self._assign(task, found, chosen, weight, _routed_kind(task), float(scores[chosen]))
+        view = self.board.views.get(key) or self._meet(key)
+        board = self.board
+        if task.forced_executor is not None:
+            position = self._forced(task, task.forced_executor, view.found)
+            if position is not None:
+                self._assign(
+                    task, view, board.rank_of(position), weight, task.forced_kind or AssignmentKind.PARENT
+                )
+                return
+        layers = view.layers or board.layers_for(view.found, weight)
+        rank = board.choose(layers, weight, self._barred(task) if task.excluded_executors else ())
+        if rank < 0:
+            self._wait(task, view, weight)
+        else:
+            self._assign(task, view, rank, weight, _routed_kind(task))
 
-    def _forced(self, task: Task, found: EligibilityClass) -> int | None:
-        if task.forced_executor is None:
-            return None
-        at = self.state.position.get(task.forced_executor)
-        if at is None or not self.state.active[at]:
+    def _forced(self, task: Task, executor_id: ExecutorId, found: EligibilityClass) -> int | None:
+        """The position that the task must go to, if they may still have it."""
+        position = self.state.position.get(executor_id)
+        if position is None or not self.state.active[position]:
             return None
         if task.forced_kind is AssignmentKind.MANUAL:
-            return at
-        return at if self.state.here[at] and found.eligible[at] else None
+            return position
+        return position if self.state.here[position] and found.eligible[position] else None
 
-    def _room(self, found: EligibilityClass, weight: int, task: Task) -> BoolArray:
-        state = self.state
-        room = found.eligible & state.active & state.here & (state.open < state.max_open)
-        room &= state.used + weight <= state.limit
-        for excluded in task.excluded_executors:
-            if excluded in state.position:
-                room[state.position[excluded]] = False
-        return room
-
-    def _scores(self, found: EligibilityClass, weight: int) -> FloatArray:
-        state, settings = self.state, self.state.settings
-        if settings.policy is Policy.ROUND_ROBIN:
-            return state.last
-        if settings.policy is Policy.LONGEST_IDLE:
-            return np.where(state.open > 0, state.last + _BUSY, state.last)
-        scale = GRID / (state.qualification * settings.day_load * MILLI)
-        scores: FloatArray = np.rint(state.level * scale) + np.rint(weight / 2 * scale)
-        if settings.policy is Policy.FAIR and settings.theta:
-            pref = np.ones(len(state)) if found.preference is None else found.preference
-            scores = scores - np.rint(settings.theta * pref * GRID)
-        return scores
-
-    def _choose(self, scores: FloatArray, room: BoolArray, found: EligibilityClass) -> int | None:
-        if not room.any():
-            return None
-        if self.state.settings.policy is Policy.BEST_MATCH and found.preference is not None:
-            room = room & (found.preference == found.preference[room].max())
-        order = self.state.classes.order
-        return int(order[np.where(room, scores, np.inf)[order].argmin()])
-
-    def _assign(
-        self, task: Task, found: EligibilityClass, at: int, weight: int, kind: AssignmentKind, score: float
-    ) -> Decision:
-        state = self.state
-        before = state.level.item(at)
-        state.level[at] += weight
-        state.open[at] += 1
-        if kind in (AssignmentKind.PRIMARY, AssignmentKind.REASSIGN):
-            state.used[at] += weight
-        state.sequence += 1
-        state.last[at] = state.sequence
-        decision = Decision(
-            task.id,
-            state.executors[at].id,
-            kind,
-            weight / MILLI,
-            score / GRID,
-            before / MILLI,
-            found.key,
-            state.digest_of(found),
-            {"level": before / MILLI},
+    def _barred(self, task: Task) -> tuple[int, ...]:
+        known = self.state.position
+        return tuple(
+            self.board.rank_of(known[barred]) for barred in task.excluded_executors if barred in known
         )
-        self.outcome.decisions.append(decision)
-        return decision
 
-    def _wait(self, task: Task, found: EligibilityClass, weight: int) -> Waiting:
+    def _assign(self, task: Task, view: View, rank: int, weight: int, kind: AssignmentKind) -> None:
+        board, decisions = self.board, self.outcome.decisions
+        routed = kind in _ROUTED
+        score = board.score(rank, weight) if routed else 0.0
+        before = board.give(rank, weight, routed)
+        decisions.append(
+            Decision(
+                task.id,
+                board.executor_ids[rank],
+                kind,
+                weight / MILLI,
+                score,
+                before / MILLI,
+                view.found.key,
+                view.digest,
+                self.frame,
+                self.first_step + len(decisions),
+            )
+        )
+
+    def _wait(self, task: Task, view: View, weight: int) -> None:
         state = self.state
-        able = found.eligible & state.active
-        for excluded in task.excluded_executors:
-            if excluded in state.position:
-                able[state.position[excluded]] = False
+        able = view.found.eligible & state.active
+        for barred in task.excluded_executors & state.position.keys():
+            able[state.position[barred]] = False
         present = able & state.here
         daily = present & (state.used + weight <= state.limit)
-        details: Explanation = {
+        details = {
             "eligible": int(able.sum()),
             "absent": int((able & ~state.here).sum()),
             "at_limit": int((present & ~daily).sum()),
             "busy": int(daily.sum()),
         }
-        waiting = Waiting(
-            task.id, _reason(able, present, daily), weight / MILLI, found.key, state.digest_of(found), details
+        step = self.first_step + len(self.outcome.decisions)
+        reason = _reason(able, present, daily)
+        self.outcome.waiting.append(
+            Waiting(task.id, reason, weight / MILLI, view.found.key, view.digest, self.frame, step, details)
         )
-        self.outcome.waiting.append(waiting)
-        return waiting
 
 
 def _reason(able: BoolArray, present: BoolArray, daily: BoolArray) -> WaitReason:
@@ -241,5 +240,6 @@ def _reason(able: BoolArray, present: BoolArray, daily: BoolArray) -> WaitReason
 
 
 def _routed_kind(task: Task) -> AssignmentKind:
-    away = task.excluded_executors or task.forced_kind in (AssignmentKind.REWORK, AssignmentKind.REASSIGN)
-    return AssignmentKind.REASSIGN if away else AssignmentKind.PRIMARY
+    if task.excluded_executors or task.forced_kind is AssignmentKind.REWORK:
+        return AssignmentKind.REASSIGN
+    return AssignmentKind.PRIMARY

@@ -6,21 +6,24 @@ The content of a snapshot is plain JSON::
     factor      by which the rules multiply the weight of its tasks
     labels      names of the top-level conditions
     eligible    ids of the executors who pass them all
-    excluded    [[label index, [ids]], ...]: the first condition that each of the others fails
+    excluded    [[label index, ids], ...]: the first condition that each of the others fails, ids folded
+    left        folded ids of those who are not active
     preferences [[preference, [[label, weight], ...], [ids]], ...]: who is preferred, by which terms
 
 Availability, limits and open work change by the minute and are not here: see `trail`.
 """
 
-import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import blake2b
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from app.engine.eligibility import EligibilityClass
-from app.engine.types import IntArray, Rules
+from app.engine.types import BoolArray, IntArray, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +34,53 @@ class ClassSnapshot:
     content: dict[str, Any]
 
 
-def class_digest(rules: Rules, found: EligibilityClass, ids: IntArray, version: str) -> str:
+def class_digest(
+    rules: Rules, found: EligibilityClass, ids: IntArray, active: BoolArray, version: str
+) -> str:
     """Equal for equal content under the same rule set: 32 hexadecimal digits."""
-    digest = hashlib.sha256(repr((version, found.key, found.factor, tuple(rules.condition_labels))).encode())
+    words = repr((version, found.key, found.factor, tuple(rules.condition_labels)))
+    digest = blake2b(words.encode(), digest_size=16)
     digest.update(ids.tobytes())
-    digest.update(rules.excluded_by(found.key).astype(np.int16).tobytes())
-    if found.preference is not None:
-        digest.update(found.preference.tobytes())
-    return digest.hexdigest()[:32]
+    digest.update(active.tobytes())
+    digest.update(rules.excluded_by(found.key).tobytes())
+    digest.update(found.content)
+    return digest.hexdigest()
 
 
-def class_snapshot(rules: Rules, found: EligibilityClass, ids: IntArray) -> ClassSnapshot:
+def class_snapshot(
+    rules: Rules, found: EligibilityClass, ids: IntArray, active: BoolArray, digest: str
+) -> ClassSnapshot:
     """The content to store under the class's digest."""
     failed = rules.excluded_by(found.key)
+    others = ~found.eligible & active
     content = {
         "key": plain(found.key),
         "factor": found.factor,
         "labels": list(rules.condition_labels),
-        "eligible": ids[found.eligible].tolist(),
+        "eligible": ids[found.eligible & active].tolist(),
         "excluded": [
-            [int(label), ids[(failed == label) & ~found.eligible].tolist()]
-            for label in np.unique(failed[~found.eligible])
+            [label, fold(ids[others & (failed == label)].tolist())]
+            for label in np.unique(failed[others]).tolist()
         ],
+        "left": fold(ids[~active].tolist()),
         "preferences": _preferences(rules, found, ids),
     }
-    return ClassSnapshot(found.digest, content)
+    return ClassSnapshot(digest, content)
+
+
+def fold(ids: Iterable[int]) -> list[int | list[int]]:
+    """Ids with each run of three or more as [first, last]: 1, 2, 3, 7 becomes [[1, 3], 7]."""
+    folded: list[int | list[int]] = []
+    for _, run in groupby(enumerate(sorted(ids)), key=lambda pair: pair[1] - pair[0]):
+        members = [member for _, member in run]
+        folded += [[members[0], members[-1]]] if len(members) > 2 else members
+    return folded
+
+
+def unfold(folded: Iterable[int | Sequence[int]]) -> list[int]:
+    """The ids that were folded, ascending."""
+    runs = ((part, part) if isinstance(part, int) else part for part in folded)
+    return [member for first, last in runs for member in range(first, last + 1)]
 
 
 def _preferences(rules: Rules, found: EligibilityClass, ids: IntArray) -> list[list[Any]]:

@@ -17,21 +17,37 @@ Whoever left the pool is upserted with `active=False`; nobody is ever removed, s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app.engine.eligibility import Classes, EligibilityClass
 from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot
-from app.engine.types import BoolArray, Executor, ExecutorId, FloatArray, IntArray, Load, Policy, Rules
+from app.engine.trail import Trail
+from app.engine.types import (
+    BoolArray,
+    ClassKey,
+    Executor,
+    ExecutorId,
+    FloatArray,
+    IntArray,
+    Load,
+    Policy,
+    Rules,
+)
+
+if TYPE_CHECKING:
+    from app.engine.scores import Board
 
 MILLI = 1000
 """Weights are whole thousandths inside the engine: sums stay exact whatever their order."""
-
+UNLIMITED = 1 << 60
+"""A limit that nobody reaches."""
 DEFAULT_DAY_LOAD = 20.0
 """Task units a day, for a pool that has no history yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PoolSettings:
     """How a pool distributes.
 
@@ -56,12 +72,27 @@ def to_milli(weight: float) -> int:
     return round(weight * MILLI)
 
 
+COUNTS = ("level", "used", "open", "last", "limit", "max_open")
+
+
 class PoolState:
     """Executors, loads and eligibility classes of one pool.
 
-    All columns have shape (n,), n executors in the order in which they first came. `level` and `used` are in
-    thousandths of a task unit; a missing limit is infinite.
+    All columns have shape (n,), n executors in the order in which they first came. `level`, `used` and
+    `limit` are in thousandths of a task unit; a missing limit is UNLIMITED. `sequence` is the number of the
+    pool's last assignment.
     """
+
+    ids: IntArray
+    level: IntArray
+    used: IntArray
+    open: IntArray
+    last: IntArray
+    limit: IntArray
+    max_open: IntArray
+    qualification: FloatArray
+    here: BoolArray
+    active: BoolArray
 
     def __init__(self, rules: Rules, settings: PoolSettings | None = None, version: str = "") -> None:
         self.settings = settings or PoolSettings()
@@ -72,20 +103,29 @@ class PoolState:
         self.roster_version = 0
         self.sequence = 0
         self.classes = Classes(rules)
+        self.trail = Trail()
+        self.board: Board | None = None
+        self._digests: dict[ClassKey, str] = {}
         self._by_digest: dict[str, EligibilityClass] = {}
-        self.ids: IntArray = np.empty(0, dtype=np.int64)
-        self.level: FloatArray = np.empty(0)
-        self.used: FloatArray = np.empty(0)
-        self.open: FloatArray = np.empty(0)
-        self.last: FloatArray = np.empty(0)
-        self.limit: FloatArray = np.empty(0)
-        self.max_open: FloatArray = np.empty(0)
-        self.qualification: FloatArray = np.empty(0)
-        self.here: BoolArray = np.empty(0, dtype=np.bool_)
-        self.active: BoolArray = np.empty(0, dtype=np.bool_)
+        self.ids = np.empty(0, dtype=np.int64)
+        for name in COUNTS:
+            setattr(self, name, np.empty(0, dtype=np.int64))
+        self.qualification = np.empty(0)
+        self.here = np.empty(0, dtype=np.bool_)
+        self.active = np.empty(0, dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.executors)
+
+    def copy(self) -> "PoolState":
+        """The same picture, to try something on; it leaves no trail."""
+        twin = PoolState(self.rules, self.settings, self.rules_version)
+        twin.executors, twin.position = self.executors.copy(), self.position.copy()
+        twin.roster_version, twin.sequence = self.roster_version, self.sequence
+        twin.classes = self.classes.copy()
+        for name in ("ids", *COUNTS, "qualification", "here", "active"):
+            setattr(twin, name, getattr(self, name).copy())
+        return twin
 
     def upsert(self, executors: Sequence[Executor], loads: Mapping[ExecutorId, Load] | None = None) -> None:
         """Put these executors in, replacing by id or appending, and these loads.
@@ -93,16 +133,17 @@ class PoolState:
         Rules are asked again only for those in whom something changed that a rule may read. Someone new
         without a load starts with an empty one. Raises KeyError for the load of an unknown executor.
         """
+        executors = list({executor.id: executor for executor in executors}.values())
         changed = [executor for executor in executors if self._differs_for_rules(executor)]
+        left = any(self._comes_or_leaves(executor) for executor in executors)
         self._append([executor for executor in executors if executor.id not in self.position])
         for executor in executors:
             self._put(self.position[executor.id], executor)
         if changed:
-            positions = [self.position[executor.id] for executor in changed]
-            self.rules.update(positions, changed)
+            self.rules.update([self.position[executor.id] for executor in changed], changed)
             self.classes.refresh(self.ids)
-            self._by_digest.clear()
-            self.roster_version += 1
+        if changed or left:
+            self._new_roster()
         self.update_loads(loads or {})
 
     def update_loads(self, loads: Mapping[ExecutorId, Load]) -> None:
@@ -114,6 +155,7 @@ class PoolState:
             self.open[position] = load.open
             self.last[position] = load.last_assigned
             self.sequence = max(self.sequence, load.last_assigned)
+            self.trail.touch(position)
 
     def set_rules(self, rules: Rules, version: str = "") -> None:
         """Bind another rule set to the same people; what was known of classes is forgotten."""
@@ -122,8 +164,7 @@ class PoolState:
         rules.update(range(len(self.executors)), self.executors)
         self.classes = Classes(rules)
         self.classes.refresh(self.ids)
-        self._by_digest.clear()
-        self.roster_version += 1
+        self._new_roster()
 
     def load_of(self, executor_id: ExecutorId) -> Load:
         """The load of an executor, after everything placed so far. Raises KeyError for an unknown one."""
@@ -131,8 +172,8 @@ class PoolState:
         return Load(
             level=self.level.item(at) / MILLI,
             used=self.used.item(at) / MILLI,
-            open=int(self.open.item(at)),
-            last_assigned=int(self.last.item(at)),
+            open=self.open.item(at),
+            last_assigned=self.last.item(at),
         )
 
     def join_levels(self, joining: Sequence[ExecutorId]) -> dict[ExecutorId, float]:
@@ -142,34 +183,30 @@ class PoolState:
         are in, of the lowest level among the others present; never lower than their own. Somebody in no known
         class is compared with everybody present. With nobody else present a level stays as it is.
         """
-        positions = [self.position[executor_id] for executor_id in joining]
+        positions = np.array([self.position[executor_id] for executor_id in joining], dtype=np.int64)
         others = self.here & self.active
         others[positions] = False
         relative = np.where(others, self.level / self.qualification, np.inf)
-        return {
-            executor_id: self._join_level(position, relative)
-            for executor_id, position in zip(joining, positions, strict=True)
-        }
+        targets = self.classes.levels_to_join(positions, relative) * self.qualification[positions]
+        own = self.level[positions]
+        levels = np.where(np.isfinite(targets), np.maximum(own, np.rint(targets)), own) / MILLI
+        return dict(zip(joining, levels.tolist(), strict=True))
 
     def digest_of(self, found: EligibilityClass) -> str:
         """The name of the class's snapshot under the present rules and people."""
-        if not found.digest:
-            found.digest = class_digest(self.rules, found, self.ids, self.rules_version)
-            self._by_digest[found.digest] = found
-        return found.digest
+        digest = self._digests.get(found.key)
+        if digest is None:
+            digest = class_digest(self.rules, found, self.ids, self.active, self.rules_version)
+            self._digests[found.key] = digest
+            self._by_digest[digest] = found
+        return digest
 
     def snapshot(self, digest: str) -> ClassSnapshot:
-        """What to store once for all decisions that name this digest. Raises KeyError for an unknown one."""
-        found = self._by_digest[digest]
-        return class_snapshot(self.rules, found, self.ids)
+        """What to store once for all decisions that name this digest.
 
-    def _join_level(self, position: int, relative: FloatArray) -> float:
-        own = self.level.item(position)
-        lows = self.classes.lowest_for(position, relative)
-        if not lows and len(relative):
-            lows = [low for low in (float(relative.min()),) if low < np.inf]
-        target = max(lows, default=0.0) * self.qualification.item(position)
-        return max(own, round(target)) / MILLI
+        Raises KeyError for a digest that is not of the present rules and people.
+        """
+        return class_snapshot(self.rules, self._by_digest[digest], self.ids, self.active, digest)
 
     def _differs_for_rules(self, executor: Executor) -> bool:
         position = self.position.get(executor.id)
@@ -179,6 +216,15 @@ class PoolState:
         # Who is here is the engine's question: a shift that begins makes no rule be evaluated again.
         return replace(known, available=True, active=True) != replace(executor, available=True, active=True)
 
+    def _comes_or_leaves(self, executor: Executor) -> bool:
+        position = self.position.get(executor.id)
+        return position is None or self.executors[position].active != executor.active
+
+    def _new_roster(self) -> None:
+        self.roster_version += 1
+        self._digests.clear()
+        self._by_digest.clear()
+
     def _append(self, executors: Sequence[Executor]) -> None:
         if not executors:
             return
@@ -186,16 +232,17 @@ class PoolState:
             self.position[executor.id] = len(self.executors)
             self.executors.append(executor)
         more = len(self.executors) - len(self.ids)
-        self.ids = np.append(self.ids, [executor.id for executor in executors]).astype(np.int64)
-        for name in ("level", "used", "open", "last", "limit", "max_open", "qualification"):
-            setattr(self, name, np.append(getattr(self, name), np.zeros(more)))
-        for name in ("here", "active"):
-            setattr(self, name, np.append(getattr(self, name), np.zeros(more, dtype=np.bool_)))
+        added = np.array([executor.id for executor in self.executors[-more:]], dtype=np.int64)
+        self.ids = np.concatenate((self.ids, added))
+        for name in (*COUNTS, "qualification", "here", "active"):
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate((column, np.zeros(more, dtype=column.dtype))))
 
     def _put(self, position: int, executor: Executor) -> None:
         self.executors[position] = executor
-        self.limit[position] = np.inf if executor.daily_limit is None else to_milli(executor.daily_limit)
-        self.max_open[position] = np.inf if executor.max_open is None else executor.max_open
+        self.limit[position] = UNLIMITED if executor.daily_limit is None else to_milli(executor.daily_limit)
+        self.max_open[position] = UNLIMITED if executor.max_open is None else executor.max_open
         self.qualification[position] = executor.qualification
         self.here[position] = executor.available
         self.active[position] = executor.active
+        self.trail.touch(position)

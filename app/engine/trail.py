@@ -1,0 +1,188 @@
+"""The trail: who carried what when each decision was made, for good and for a few bytes a decision.
+
+Levels, open work, limits and presence change with every batch, and no table of the present keeps them. So the
+caller may ask for a *frame* per batch::
+
+    state.trail.begin(state, number)      # number: the epoch, unique in the pool and growing
+    outcome = place(state, tasks)         # once or several times
+    content = state.trail.end()           # plain JSON, to be stored under (pool, number)
+
+A frame says what changed since the frame before it (or everything: then `start` is its own number) and who
+received what in it. To know the picture before decision `step` of frame `number`, read the frames that carry
+the same `start`, up to `number`, in order, and hand them to `picture_at`. Nothing is decided again: rows are
+replaced, weights are added. Weights are in thousandths of a task unit.
+
+A frame::
+
+    start      number of the frame with everything that this one builds on
+    full       only there: the columns of everybody; a column that is one value throughout is just that value
+    settings   only there: [policy, theta, day_load]
+    changed    rows of COLUMNS for those who changed since the last frame other than by its decisions
+    sequence   number of the last assignment before this frame
+    to         executor ids in the order in which they were chosen
+    weight     weight of each, or one number when all are equal
+    fixed      steps that were forced (parent, rework, manual) and use up no daily limit
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from app.engine.types import AssignmentKind, ExecutorId
+
+if TYPE_CHECKING:
+    from app.engine.allocate import Decision
+    from app.engine.state import PoolState
+
+Frame: TypeAlias = dict[str, Any]
+
+COLUMNS = ("ids", "level", "used", "open", "last", "limit", "max_open", "qualification", "here", "active")
+_LIMITS = ("limit", "max_open")
+_NO_LIMIT = 1 << 60
+_MOST_FRAMES = 500
+ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
+"""Kinds that use up the daily limit."""
+
+
+class Trail:
+    """What a pool state writes down for later. Silent until `begin` is called."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._touched: set[int] = set()
+        self._frame: Frame = {}
+        self._moves: list[Decision] = []
+        self._start = 0
+        self._settings: object = None
+        self._frames = 0
+        self._rows = 0
+
+    @property
+    def step(self) -> int:
+        """How many decisions the open frame holds."""
+        return len(self._moves)
+
+    def touch(self, position: int) -> None:
+        """Somebody changed other than by a decision."""
+        self._touched.add(position)
+
+    def begin(self, state: "PoolState", number: int) -> None:
+        """Open a frame: everything placed until `end` belongs to it."""
+        self._moves = []
+        self._frames += 1
+        self._rows += len(self._touched)
+        if self._needs_all(state):
+            self._start, self._settings, self._frames, self._rows = number, state.settings, 0, 0
+            self._frame = {"start": number, "full": _everybody(state), "settings": _settings_of(state)}
+        else:
+            self._frame = {"start": self._start, "changed": _rows_of(state, sorted(self._touched))}
+        self._frame["sequence"] = state.sequence
+        self._touched.clear()
+        self.number = number
+
+    def record(self, decisions: Sequence["Decision"]) -> None:
+        """Add decisions to the open frame."""
+        if self.number is not None:
+            self._moves.extend(decisions)
+
+    def end(self) -> Frame:
+        """Close the frame and return what to store."""
+        moves, frame = self._moves, self._frame
+        weights = [round(move.weight * 1000) for move in moves]
+        frame["to"] = [move.executor_id for move in moves]
+        frame["weight"] = weights[0] if len(set(weights)) == 1 else weights
+        frame["fixed"] = [step for step, move in enumerate(moves) if move.kind not in ROUTED]
+        self.number, self._frame, self._moves = None, {}, []
+        self._rows += len(moves)
+        return frame
+
+    def _needs_all(self, state: "PoolState") -> bool:
+        outgrown = self._rows > max(len(state), _MOST_FRAMES) or self._frames > _MOST_FRAMES
+        return outgrown or self._settings != state.settings
+
+
+def _settings_of(state: "PoolState") -> list[Any]:
+    settings = state.settings
+    return [settings.policy.value, settings.theta, settings.day_load]
+
+
+def _everybody(state: "PoolState") -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        values = _plain(name, getattr(state, name).tolist())
+        same = name != "ids" and len(set(values)) == 1
+        columns[name] = values[0] if same else values
+    return columns
+
+
+def _rows_of(state: "PoolState", positions: list[int]) -> list[list[Any]]:
+    if not positions:
+        return []
+    columns = [_plain(name, getattr(state, name)[positions].tolist()) for name in COLUMNS]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _plain(name: str, values: list[Any]) -> list[Any]:
+    return [None if value >= _NO_LIMIT else value for value in values] if name in _LIMITS else values
+
+
+@dataclass(slots=True)
+class Standing:
+    """How one executor stood before a decision; `level`, `used` and `limit` in thousandths of a task unit."""
+
+    ids: ExecutorId
+    level: int
+    used: int
+    open: int
+    last: int
+    limit: int | None
+    max_open: int | None
+    qualification: float
+    here: bool
+    active: bool
+
+    def receive(self, weight: int, routed: bool, sequence: int) -> None:
+        """Count one more assignment."""
+        self.level += weight
+        self.used += weight if routed else 0
+        self.open += 1
+        self.last = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everybody's standing before a decision, and the settings it was made with."""
+
+    standings: Mapping[ExecutorId, Standing]
+    policy: str
+    theta: float
+    day_load: float
+
+
+def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
+    """The picture before decision `step` of the last of these frames.
+
+    `frames` are all with the same `start`, in order, the first one with `full`. Raises ValueError otherwise.
+    """
+    if not frames or "full" not in frames[0]:
+        raise ValueError("frames: the first one must carry everybody; read all with the same start, in order")
+    standings = _unfold(frames[0]["full"])
+    for frame in frames:
+        for row in frame.get("changed", ()):
+            standings[row[0]] = Standing(*row)
+        _apply(frame, standings, step if frame is frames[-1] else len(frame["to"]))
+    policy, theta, day_load = frames[0]["settings"]
+    return Picture(standings, policy, theta, day_load)
+
+
+def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, Standing]:
+    count = len(full["ids"])
+    columns = [full[name] if isinstance(full[name], list) else [full[name]] * count for name in COLUMNS]
+    return {row[0]: Standing(*row) for row in zip(*columns, strict=True)}
+
+
+def _apply(frame: Mapping[str, Any], standings: Mapping[ExecutorId, Standing], steps: int) -> None:
+    weight, fixed = frame["weight"], set(frame["fixed"])
+    for step, executor_id in enumerate(frame["to"][:steps]):
+        one = weight[step] if isinstance(weight, list) else weight
+        standings[executor_id].receive(one, step not in fixed, frame["sequence"] + step + 1)

@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them; nothing needs to be installed or set before.
 #
 # The environment lives in .venv, installed from the hashed lock; the first `make` of a fresh clone makes it.
-# Wishes are optional: PYTHON=python3.12, PORT=9000, WORKERS=4, DATA=/srv/balancer, ARGS="...".
+# Wishes are optional: PYTHON=python3.12, PORT=9000, WORKERS=4, DATA=/srv/balancer, NAMES="host ...", ARGS="...".
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -63,7 +63,7 @@ env: $(STAMP) ## write a .env with fresh secrets, unless there is one
 	@$(BIN)/python scripts/make_env.py
 
 cert: $(STAMP) ## make a certificate for https on this machine, in certs/
-	@$(BIN)/python scripts/make_certificate.py
+	@$(BIN)/python scripts/make_certificate.py $(NAMES)
 
 lock: $(STAMP) ## resolve the requirements again
 	@sh scripts/lock.sh

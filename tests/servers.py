@@ -21,11 +21,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.embedded import Durability, EmbeddedServers
 from app.embedded.data import reaches, server_user
-from app.models import Base
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "executor-balancer-test-"
@@ -98,9 +96,6 @@ class OwnedServers:
 
 def migrate(database_url: str) -> None:
     """Bring a database to the newest schema, as a user does."""
-    if not (ROOT / "alembic.ini").exists():
-        in_own_loop(_create_all(database_url))
-        return
     subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         cwd=ROOT,
@@ -127,13 +122,6 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-async def _create_all(url: str) -> None:
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    await engine.dispose()
 
 
 def _run_directory() -> Path:

@@ -5,11 +5,11 @@ A migration is one transaction under an advisory lock, so that several processes
 
 import asyncio
 
+from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from alembic import context
 from app.config import Settings
 from app.models import Base
 

@@ -135,7 +135,7 @@ def _run_directory() -> Path:
 
 def open_directory(prefix: str) -> Path:
     """Make a fresh directory that the server user can enter: pytest's own are closed to others."""
-    places = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - mkdtemp is safe there
+    places = map(Path, (tempfile.gettempdir(), "/var/tmp", "/tmp"))  # noqa: S108 - mkdtemp is safe there
     base = next(place for place in places if reaches(server_user(place), place))
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
     directory.chmod(0o711)

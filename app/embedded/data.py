@@ -51,7 +51,8 @@ def default_data_directory() -> Path:
         return wanted
     if Path.home() == Path(pwd.getpwuid(0).pw_dir) and os.access("/var/lib", os.W_OK):
         return Path("/var/lib") / NAME
-    return Path("/var/tmp") / f"{NAME}-{hashlib.sha256(bytes(wanted)).hexdigest()[:8]}"  # noqa: S108 - owner is checked
+    mark = hashlib.sha256(bytes(wanted)).hexdigest()[:8]
+    return Path("/var/tmp") / f"{NAME}-{mark}"  # noqa: S108 - whose it is, is checked before use
 
 
 def server_user(directory: Path) -> RunAs | None:

@@ -169,7 +169,7 @@ class PostgresServer:
         return False
 
     def _create_database(self) -> None:
-        if self._query(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") != "1":  # noqa: S608 - a constant
+        if DATABASE not in self._query("SELECT datname FROM pg_database").splitlines():
             self._query(f"CREATE DATABASE {DATABASE}")
 
     def _query(self, statement: str) -> str:

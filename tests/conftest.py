@@ -4,12 +4,17 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import redis as redis_client
 
 from app.config import Settings
 from app.database import Database
 from tests.servers import OwnedServers, RunServers, with_database
+
+# A busy machine is not a failure; benchmarks measure time.
+hypothesis.settings.register_profile("real", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("real")
 
 OWNED = pytest.StashKey[OwnedServers]()
 

@@ -16,7 +16,14 @@ import asyncpg
 import pytest
 import redis as redis_client
 
-from app.embedded import Durability, EmbeddedError, EmbeddedServers, data, default_data_directory
+from app.embedded import (
+    Durability,
+    EmbeddedError,
+    EmbeddedServers,
+    data,
+    default_data_directory,
+    redis_server,
+)
 from app.embedded.data import process_arguments, reaches, server_user
 from tests.servers import PREFIX, ROOT, open_directory
 
@@ -254,6 +261,26 @@ def test_without_any_redis_there_is_none(used_place, monkeypatch):
 
     with EmbeddedServers(used_place, Durability.FAST) as servers:
         assert servers.addresses.redis_url is None
+
+
+def test_redis_on_the_path_is_preferred_even_as_a_link_to_its_checker(place, monkeypatch):
+    place.mkdir()
+    wheel = list(redis_server._candidates())[-1]
+    shutil.copy2(wheel, place / "redis-check-rdb")
+    (place / "redis-server").symlink_to("redis-check-rdb")
+    monkeypatch.setenv("PATH", str(place))
+
+    assert redis_server.find_redis() == place / "redis-server"
+
+
+def test_a_redis_that_is_too_old_is_passed_over(place, monkeypatch):
+    place.mkdir()
+    old = place / "redis-server"
+    old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+    assert redis_server.find_redis() != old
 
 
 def test_data_lives_in_the_home_of_an_ordinary_user(monkeypatch):

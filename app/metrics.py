@@ -12,7 +12,9 @@ assignment_latency_seconds = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 mae_fairness = Gauge(
-    "mae_fairness", "Mean absolute deviation of utilisation from its mean, today, over the pool's executors.", ["pool"]
+    "mae_fairness",
+    "Mean absolute deviation of utilisation from its mean, today, over the pool's executors.",
+    ["pool"],
 )
 queue_lag = Gauge("queue_lag", "Tasks that wait for a worker to look at them.", ["pool"])
 executor_utilization = Gauge(
@@ -20,12 +22,24 @@ executor_utilization = Gauge(
     "Assigned today over the daily limit; without a limit, over qualification times the pool's mean.",
     ["pool", "statistic"],
 )
-tasks_waiting = Gauge("tasks_waiting", "Tasks that were looked at and that nobody can take now.", ["pool", "reason"])
+tasks_waiting = Gauge(
+    "tasks_waiting", "Tasks that were looked at and that nobody can take now.", ["pool", "reason"]
+)
 tasks_accepted_total = Counter("tasks_accepted_total", "Tasks committed by intake.", ["pool"])
 batch_size = Histogram(
-    "worker_batch_size", "Tasks decided in one transaction.", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000)
+    "worker_batch_size",
+    "Tasks decided in one transaction.",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000),
 )
 batch_seconds = Histogram(
     "worker_batch_seconds", "Time of one decision transaction, from lock to commit.", buckets=LATENCY_BUCKETS
 )
-worker_failures_total = Counter("worker_failures_total", "Decision transactions that were rolled back.", ["reason"])
+worker_failures_total = Counter(
+    "worker_failures_total", "Decision transactions that were rolled back.", ["reason"]
+)
+http_seconds = Histogram(
+    "http_request_seconds",
+    "Requests by route and status.",
+    ["method", "route", "status"],
+    buckets=LATENCY_BUCKETS,
+)

@@ -54,7 +54,9 @@ async def submit_task(
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="The same key again gets the same task.")
     ] = None,
-    wait: Annotated[float, Query(ge=0, description="Seconds to wait for the assignment before answering.")] = 0,
+    wait: Annotated[
+        float, Query(ge=0, description="Seconds to wait for the assignment before answering.")
+    ] = 0,
 ) -> TaskCreated:
     """Take in one task. It is committed before the answer, and never lost after it."""
     pool = await directory.get(_pool_id(body.pool_id))
@@ -68,9 +70,7 @@ async def submit_task(
     elif view.assignment is not None:
         response.status_code = status.HTTP_201_CREATED
     response.headers["Location"] = f"/v1/tasks/{receipt.task_id}"
-    return TaskCreated(
-        **task_out(view).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown
-    )
+    return TaskCreated(**task_out(view).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown)
 
 
 @router.post("/batch", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 413, 422, 503))
@@ -151,7 +151,9 @@ def _new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, 
     """A task that the catalogue allows, and the keys it does not know. Raises Invalid."""
     checked = pool.catalogue.check_values("task", body.parameters)
     if checked.errors:
-        fields = [FieldError(f"parameters.{error.field}", error.reason, error.remedy) for error in checked.errors]
+        fields = [
+            FieldError(f"parameters.{error.field}", error.reason, error.remedy) for error in checked.errors
+        ]
         raise Invalid(f"parameters: {checked.errors[0].field}: {checked.errors[0].reason}", fields)
     task = NewTask(
         pool_id=pool.id,
@@ -189,7 +191,9 @@ def _located(checked: list[Checked]) -> list[FieldError]:
     ]
 
 
-def _item(index: int, body: TaskIn, outcome: Outcome | Invalid | list[str], note: Invalid | list[str]) -> BatchItemOut:
+def _item(
+    index: int, body: TaskIn, outcome: Outcome | Invalid | list[str], note: Invalid | list[str]
+) -> BatchItemOut:
     if isinstance(outcome, DomainError):
         return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome))
     assert not isinstance(outcome, list)
@@ -226,6 +230,18 @@ def task_out(view: TaskView) -> TaskOut:
 
 
 _TASK_FIELDS = (
-    "pool_id", "external_id", "parameters", "weight", "priority", "deadline", "parent_id", "status", "version",
-    "executor_id", "wait_reason", "waiting_since", "created_at", "updated_at",
+    "pool_id",
+    "external_id",
+    "parameters",
+    "weight",
+    "priority",
+    "deadline",
+    "parent_id",
+    "status",
+    "version",
+    "executor_id",
+    "wait_reason",
+    "waiting_since",
+    "created_at",
+    "updated_at",
 )

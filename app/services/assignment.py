@@ -88,7 +88,9 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     outcome = _decide(state, rows)
     failpoint("decided")
     class_ids = await keep_classes(connection, picture, state, outcome.decisions)
-    await _commit(connection, picture, state, _Write(taken["epoch"], taken["now"], outcome, class_ids, deliver))
+    await _commit(
+        connection, picture, state, _Write(taken["epoch"], taken["now"], outcome, class_ids, deliver)
+    )
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
     return Batch(
         Found.WORK, outcome.decisions, outcome.waiting, created_at, taken["now"], full=len(rows) == limit

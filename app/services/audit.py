@@ -184,7 +184,10 @@ def _shown(row: dict[str, object]) -> str:
 async def repair_counters(pool: HotPool) -> int:
     """Set all counters to what the assignments say, pool by pool under its lock; returns how many pools."""
     async with pool.acquire() as connection:
-        pools = [row["pool_id"] for row in await connection.fetch("SELECT pool_id FROM pool_states ORDER BY pool_id")]
+        pools = [
+            row["pool_id"]
+            for row in await connection.fetch("SELECT pool_id FROM pool_states ORDER BY pool_id")
+        ]
         for pool_id in pools:
             async with connection.transaction():
                 epoch = await connection.fetchval(

@@ -19,7 +19,10 @@ async def keep_classes(
     missing = {key for key in keys if key not in picture.class_ids}
     if missing:
         named = {key: _content(state, key[0]) for key in missing}
-        digests = {key: sha256(f"{picture.rule_set_id}:{content}".encode()).hexdigest() for key, content in named.items()}
+        digests = {
+            key: sha256(f"{picture.rule_set_id}:{content}".encode()).hexdigest()
+            for key, content in named.items()
+        }
         rows = await connection.fetch(
             statements.KEEP_CLASSES,
             picture.pool_id,

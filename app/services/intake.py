@@ -70,12 +70,16 @@ async def write_tasks(pool: HotPool, tasks: Sequence[NewTask], *, whole: bool = 
                 return await _write_once(connection, tasks, whole)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(tasks) == 1 or whole:
-                raise Invalid(f"The database refuses this task: {error}. Correct it and send it again.") from error
+                raise Invalid(
+                    f"The database refuses this task: {error}. Correct it and send it again."
+                ) from error
             return [outcome for task in tasks for outcome in await _write_alone(pool, task)]
         except asyncpg.DeadlockDetectedError:
             log.info("intake.deadlock", attempt=attempt)
         except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-            raise Unavailable(f"The database does not answer ({type(error).__name__}). Send it again.") from error
+            raise Unavailable(
+                f"The database does not answer ({type(error).__name__}). Send it again."
+            ) from error
         except (asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
             raise Unavailable(f"The database is not ready: {error}. Repeat.") from error
     raise Unavailable("The same tasks are being written by several requests at once. Repeat.")
@@ -172,10 +176,14 @@ async def _by_key(connection: HotConnection, tasks: Sequence[NewTask]) -> dict[t
     rows = await connection.fetch(
         statements.FIND_BY_KEY, [task.pool_id for task in tasks], [task.idempotency_key for task in tasks]
     )
-    return {(row["pool_id"], row["key"]): _FirstUse(row["fingerprint"], TaskId(row["task_id"])) for row in rows}
+    return {
+        (row["pool_id"], row["key"]): _FirstUse(row["fingerprint"], TaskId(row["task_id"])) for row in rows
+    }
 
 
-async def _by_external_id(connection: HotConnection, tasks: Sequence[NewTask]) -> dict[tuple[int, str], TaskId]:
+async def _by_external_id(
+    connection: HotConnection, tasks: Sequence[NewTask]
+) -> dict[tuple[int, str], TaskId]:
     if not tasks:
         return {}
     rows = await connection.fetch(
@@ -185,7 +193,10 @@ async def _by_external_id(connection: HotConnection, tasks: Sequence[NewTask]) -
 
 
 async def _point_keys(
-    connection: HotConnection, tasks: Sequence[NewTask], named: Sequence[int], outcomes: Sequence[Outcome | None]
+    connection: HotConnection,
+    tasks: Sequence[NewTask],
+    named: Sequence[int],
+    outcomes: Sequence[Outcome | None],
 ) -> None:
     pointed = [
         (tasks[index].pool_id, tasks[index].idempotency_key, outcome.task_id)
@@ -200,7 +211,11 @@ async def _point_keys(
 def _unknown_parent(task: NewTask) -> Invalid:
     return Invalid(
         f"parent_id: there is no task {task.parent_id} in this pool.",
-        [FieldError("parent_id", f"no task {task.parent_id} in pool {task.pool_id}", "send the parent first")],
+        [
+            FieldError(
+                "parent_id", f"no task {task.parent_id} in pool {task.pool_id}", "send the parent first"
+            )
+        ],
     )
 
 
@@ -233,7 +248,9 @@ class Intake:
         try:
             self._queue.put_nowait((task, future))
         except asyncio.QueueFull:
-            raise Overloaded("Too many tasks wait to be written; come back in a second.", retry_after=1) from None
+            raise Overloaded(
+                "Too many tasks wait to be written; come back in a second.", retry_after=1
+            ) from None
         outcome = await future
         if isinstance(outcome, DomainError):
             raise outcome
@@ -266,7 +283,9 @@ class Intake:
             outcomes = [error] * len(tasks)
         except Exception as error:
             log.exception("intake.failed", tasks=len(tasks))
-            outcomes = [Unavailable(f"The task could not be written ({type(error).__name__}). Repeat.")] * len(tasks)
+            outcomes = [
+                Unavailable(f"The task could not be written ({type(error).__name__}). Repeat.")
+            ] * len(tasks)
         self._announce(tasks, outcomes)
         for (_, future), outcome in zip(gathered, outcomes, strict=True):
             if not future.done():  # the client may have gone

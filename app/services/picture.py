@@ -50,7 +50,9 @@ class PoolPicture:
         """Trust nothing: the next refresh reads everything."""
         self.state = None
 
-    async def refresh(self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime) -> PoolState:
+    async def refresh(
+        self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime
+    ) -> PoolState:
         """Bring the picture to `epoch` as of `now`; the caller holds the pool."""
         outdated = self.valid_until is not None and now >= self.valid_until
         if self.state is None or config_epoch > self.epoch or outdated:

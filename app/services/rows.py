@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from app.engine.calendar import WorkingHours, next_of
 from app.engine.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
-from app.rule_engine import Catalogue, Parameter, compile_rules, parse_rule_set
+from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +96,22 @@ def catalogue_of(rows: Sequence[Any]) -> Catalogue:
 def rules_of(document: Any, catalogue: Catalogue) -> Rules:
     """The active rule set, compiled; without one everybody is eligible."""
     return compile_rules(parse_rule_set(document or {}, catalogue), catalogue)
+
+
+def parameter_of(row: Any) -> Parameter:
+    """A parameter of the catalogue."""
+    options = tuple(option["value"] if isinstance(option, dict) else option for option in row["options"])
+    return Parameter(
+        owner=row["owner"],
+        key=row["key"],
+        type=ParameterType(row["type"]),
+        label_ru=row["label_ru"],
+        label_en=row["label_en"],
+        options=options,
+        required=row["required"],
+        default=row["default"],
+        minimum=row["minimum"],
+        maximum=row["maximum"],
+        open_options=row["open_options"],
+        deprecated=row["deprecated"],
+    )

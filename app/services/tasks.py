@@ -104,12 +104,20 @@ async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[History
     assignments = await session.scalars(
         select(Assignment).where(Assignment.task_id == task_id).order_by(Assignment.id)
     )
-    events = await session.scalars(select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id))
+    events = await session.scalars(
+        select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
+    )
     items = [HistoryItem("created", None, "pending", None, "api", "", task.created_at)]
     items += [_assigned(assignment) for assignment in assignments]
     items += [
         HistoryItem(
-            event.event, event.from_status, event.to_status, event.executor_id, event.actor, event.reason, event.at
+            event.event,
+            event.from_status,
+            event.to_status,
+            event.executor_id,
+            event.actor,
+            event.reason,
+            event.at,
         )
         for event in events
     ]

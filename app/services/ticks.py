@@ -95,7 +95,9 @@ class Ticks:
             queue.put_nowait(tick)
 
 
-_STILL_PENDING = "SELECT id FROM tasks WHERE id = ANY($1::bigint[]) AND status = 'pending' AND wait_reason IS NULL"
+_STILL_PENDING = (
+    "SELECT id FROM tasks WHERE id = ANY($1::bigint[]) AND status = 'pending' AND wait_reason IS NULL"
+)
 
 
 class WaitingRoom:
@@ -145,7 +147,9 @@ class WaitingRoom:
                 while not ticks.empty():
                     ticks.get_nowait()
                 if self._waiting:
-                    with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    with contextlib.suppress(
+                        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
+                    ):
                         await self._look(list(self._waiting))
 
     async def _look(self, task_ids: list[TaskId]) -> None:

@@ -1,0 +1,88 @@
+"""What routes ask for, as aliases that read like a sentence."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.config import Settings
+from app.database import Database
+from app.queue import Doorbell
+from app.services.directory import PoolDirectory
+from app.services.intake import Intake
+from app.services.ticks import Ticks, WaitingRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of, as long as it serves."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+    directory: PoolDirectory
+    intake: Intake
+    ticks: Ticks
+    waiting_room: WaitingRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. Written into histories as `name`."""
+
+    name: str
+    role: str
+
+
+def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+PartsDep = Annotated[Parts, Depends(_parts)]
+
+
+def _settings(parts: PartsDep) -> Settings:
+    return parts.settings
+
+
+def _database(parts: PartsDep) -> Database:
+    return parts.database
+
+
+async def _session(parts: PartsDep) -> AsyncIterator[AsyncSession]:
+    """A session that the service has committed before the answer is made; what it did not commit is undone."""
+    async with parts.database.session() as session:
+        yield session
+
+
+def _doorbell(parts: PartsDep) -> Doorbell:
+    return parts.doorbell
+
+
+def _directory(parts: PartsDep) -> PoolDirectory:
+    return parts.directory
+
+
+def _intake(parts: PartsDep) -> Intake:
+    return parts.intake
+
+
+def _waiting_room(parts: PartsDep) -> WaitingRoom:
+    return parts.waiting_room
+
+
+def _caller() -> Caller:
+    """The local administrator, until there are credentials to look at."""
+    return Caller("local", "admin")
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+SessionDep = Annotated[AsyncSession, Depends(_session)]
+DoorbellDep = Annotated[Doorbell, Depends(_doorbell)]
+DirectoryDep = Annotated[PoolDirectory, Depends(_directory)]
+IntakeDep = Annotated[Intake, Depends(_intake)]
+WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
+CallerDep = Annotated[Caller, Depends(_caller)]

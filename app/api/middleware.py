@@ -1,0 +1,105 @@
+"""What happens to every request before a route sees it: a name for the logs, a bound on its body, no naked failure."""
+
+import re
+import uuid
+
+import structlog
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import domain_error_of, problem_response
+from app.config import Settings
+from app.errors import DomainError, TooLarge
+
+log = structlog.get_logger()
+
+REQUEST_ID = "X-Request-ID"
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The outermost is added last."""
+    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    app.add_middleware(RequestContext)
+
+
+class RequestContext:
+    """Names each request, in the answer and in all that is logged meanwhile; a failure leaves as a problem too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other kinds of connection pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        answered = False
+
+        async def send_named(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_named)
+            except Exception as error:
+                if answered:
+                    raise
+                await problem_response(Request(scope), _known(error, scope))(scope, receive, send_named)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _ACCEPTABLE.match(given) else uuid.uuid4().hex
+
+
+def _known(error: Exception, scope: Scope) -> DomainError:
+    """A failure of the database is told; a defect of ours is logged whole and not told at all."""
+    known = domain_error_of(error)
+    if known is not None:
+        log.warning("request.failed", code=known.code, error=str(error))
+        return known
+    log.exception("request.crashed", method=scope["method"], path=scope["path"])
+    return DomainError("Something is wrong on our side; the logs name it by the request id.")
+
+
+class BodyLimit:
+    """Refuses bodies over a size, whether announced or just sent."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, counting what comes in."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdigit() and int(announced) > self._most:
+            await problem_response(Request(scope), TooLarge(self._detail))(scope, receive, send)
+            return
+        came = 0
+
+        async def receive_counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._most:
+                raise HTTPException(413, self._detail)  # the one kind that the body's reader lets through
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+    @property
+    def _detail(self) -> str:
+        return f"body: larger than {self._most} bytes; send it in parts."

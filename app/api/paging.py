@@ -1,0 +1,37 @@
+"""Cursors: opaque to the client, so that what they hold may change."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated
+
+from fastapi import Query
+
+from app.errors import FieldError, Invalid
+
+CursorParam = Annotated[
+    str | None,
+    Query(max_length=200, description="`next_cursor` of the page before; none for the first page."),
+]
+LimitParam = Annotated[int, Query(ge=1, le=1000, description="Most items on the page.")]
+
+
+def id_to_cursor(last_id: int | None) -> str | None:
+    """The cursor that goes on after this id; None after the last page."""
+    return None if last_id is None else urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
+
+
+def cursor_to_id(cursor: str | None) -> int | None:
+    """The id a page goes on after. Raises Invalid for a cursor that is none of ours."""
+    if cursor is None:
+        return None
+    try:
+        kind, _, number = (
+            urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode().partition(":")
+        )
+        if kind == "id" and 0 <= (last_id := int(number)) < 2**63:
+            return last_id
+    except ValueError:
+        pass
+    raise Invalid(
+        "cursor: it is none of ours; leave it out to begin with the first page.",
+        [FieldError("cursor", "not a cursor of this list", "use next_cursor of the page before, or none")],
+    )

@@ -1,0 +1,183 @@
+"""Errors as RFC 9457 problem details: one form for every one of them, whoever raised it."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import sqlalchemy.exc
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app.errors import DomainError, FieldError, Invalid, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger()
+
+
+class FieldProblem(BaseModel):
+    """One wrong value."""
+
+    field: str = Field(description="Where it is, as a JSON path.", examples=["parameters.grade"])
+    reason: str = Field(description="What is wrong.")
+    remedy: str = Field("", description="What to do.")
+
+
+class Problem(BaseModel):
+    """What went wrong, in words a user can act on (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field("about:blank", description="Identifies the kind of problem.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="The HTTP status, again.")
+    code: str = Field(description="The kind of problem for programs; stable.", examples=["not_found"])
+    detail: str = Field(description="This very problem: names the field and the remedy.")
+    request_id: str | None = Field(None, description="Names this request in the logs.")
+    errors: list[FieldProblem] | None = Field(None, description="Each wrong value, where there are any.")
+
+
+_DESCRIPTIONS = {
+    400: "The request cannot be read.",
+    401: "Credentials are missing or not valid.",
+    403: "The role does not allow this.",
+    404: "There is no such thing.",
+    409: "The state of the thing does not allow this, or a unique value is taken.",
+    412: "Changed by somebody else since it was read: read it again and repeat.",
+    413: "The body is larger than is taken.",
+    422: "One or more values are wrong; `errors` names each, the reason and the remedy.",
+    429: "More work waits than can be taken in; come back after Retry-After seconds.",
+    500: "A defect; the request id names it in the logs.",
+    503: "A part that the request needs is down; come back after Retry-After seconds.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that can answer with these problems."""
+    return {status: _response(status) for status in sorted({*statuses})}
+
+
+def _response(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def problem_of(error: DomainError) -> dict[str, Any]:
+    """The problem details of a domain error."""
+    standard = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
+    return {**error.members, **standard, "detail": error.detail}
+
+
+def problem_response(request: Request, error: DomainError) -> JSONResponse:
+    """The whole answer, with the headers that belong to the error."""
+    body = problem_of(error) | _request_id(request)
+    return JSONResponse(body, error.status, error.headers, MEDIA_TYPE)
+
+
+def _request_id(request: Request) -> dict[str, str]:
+    request_id = request.scope.get("state", {}).get("request_id")
+    return {"request_id": request_id} if request_id else {}
+
+
+def domain_error_of(error: Exception) -> DomainError | None:
+    """What a failure of the database means to the client; None: it is a defect of ours."""
+    if isinstance(error, DomainError):
+        return error
+    cause = _driver_error(error)
+    if isinstance(cause, asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError):
+        return Unavailable("The database has no schema, or an old one: run python init_db.py.", retry_after=5)
+    if isinstance(cause, asyncpg.DataError):
+        return Invalid(f"The database refuses a value: {cause}. Correct it and send it again.")
+    if isinstance(cause, _UNREACHABLE):
+        return Unavailable(f"The database does not answer ({type(cause).__name__}). Repeat.")
+    return None
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """The driver's own error under SQLAlchemy's wrapping."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
+
+
+_UNREACHABLE = (
+    OSError,  # refused, reset, timed out
+    asyncpg.CannotConnectNowError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.SerializationError,
+    sqlalchemy.exc.TimeoutError,
+)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Let every error leave as a problem; what is no error of a known kind is left to the middleware."""
+    kinds = (
+        DomainError,
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        sqlalchemy.exc.SQLAlchemyError,
+    )
+    for kind in kinds:
+        app.add_exception_handler(kind, _handle_known)
+    app.add_exception_handler(RequestValidationError, _handle_validation)
+    app.add_exception_handler(HTTPException, _handle_http)
+
+
+async def _handle_known(request: Request, error: Exception) -> JSONResponse:
+    known = domain_error_of(error)
+    if known is None:
+        raise error
+    if known is not error:
+        log.warning("request.failed", code=known.code, error=str(error))
+    return problem_response(request, known)
+
+
+async def _handle_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fields = [FieldError(_path(fault["loc"]), _sentence(fault), _remedy(fault)) for fault in error.errors()]
+    first = fields[0]
+    detail = f"{first.field}: {first.reason}" if first.field else first.reason
+    return problem_response(request, Invalid(detail, fields))
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """`("body", "tasks", 3, "weight")` becomes `tasks[3].weight`; other places keep their name."""
+    parts = location[1:] if location and location[0] in {"body", "query", "path"} else location
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return path.removeprefix(".")
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _remedy(fault: Mapping[str, Any]) -> str:
+    return {
+        "missing": "send it",
+        "extra_forbidden": "leave it out, or correct its name",
+        "json_invalid": "send valid JSON",
+        "timezone_aware": "add the offset from UTC, for instance Z",
+    }.get(fault["type"], "")
+
+
+async def _handle_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    body = {
+        "type": "about:blank",
+        "title": phrase,
+        "status": error.status_code,
+        "code": phrase.lower().replace(" ", "_").replace("-", "_"),
+        "detail": str(error.detail),
+    }
+    return JSONResponse(body | _request_id(request), error.status_code, error.headers, MEDIA_TYPE)

@@ -1,0 +1,64 @@
+"""The FastAPI application: parts, middleware, routers; nothing else. `uvicorn app.main:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api import distribution, executors, health, metrics, parameters, pools, rules, tasks
+from app.api.deps import Parts
+from app.api.middleware import add_middleware
+from app.api.openapi import describe
+from app.api.problems import add_problem_handlers
+from app.config import Settings, get_settings
+from app.database import Database
+from app.logs import configure_logging
+from app.queue import open_doorbell
+from app.services.directory import PoolDirectory
+from app.services.intake import Intake
+from app.services.ticks import Ticks, WaitingRoom
+
+ROUTERS = (health, metrics, pools, parameters, executors, rules, tasks, distribution)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application on these settings, or on the environment's; connects when it starts to serve."""
+    settings = settings or get_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings)
+        async with _parts(settings) as parts:
+            app.state.parts = parts
+            yield
+
+    app = FastAPI(lifespan=lifespan, **describe())
+    add_middleware(app, settings)
+    add_problem_handlers(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    return app
+
+
+@asynccontextmanager
+async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+    database = await Database.open(settings)
+    doorbell = open_doorbell(settings.redis_url)
+    intake = Intake(database.hot, doorbell, batch=settings.intake_batch, queue=settings.intake_queue)
+    ticks = Ticks(settings.dsn)
+    waiting_room = WaitingRoom(ticks, database.hot)
+    directory = PoolDirectory(database.hot, settings.default_pool)
+    intake.start()
+    ticks.start()
+    waiting_room.start()
+    try:
+        yield Parts(settings, database, doorbell, directory, intake, ticks, waiting_room)
+    finally:
+        await intake.stop()
+        await waiting_room.stop()
+        await ticks.stop()
+        await doorbell.close()
+        await database.close()
+
+
+app = create_app()

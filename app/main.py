@@ -15,6 +15,7 @@ from app.database import Database
 from app.logs import configure_logging
 from app.queue import open_doorbell
 from app.services.directory import PoolDirectory
+from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.ticks import Ticks, WaitingRoom
 
@@ -52,7 +53,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     ticks.start()
     waiting_room.start()
     try:
-        yield Parts(settings, database, doorbell, directory, intake, ticks, waiting_room)
+        examination = Examination(database.hot, doorbell)
+        yield Parts(settings, database, doorbell, directory, intake, ticks, waiting_room, examination)
     finally:
         await intake.stop()
         await waiting_room.stop()

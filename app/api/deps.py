@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +11,7 @@ from app.config import Settings
 from app.database import Database
 from app.queue import Doorbell
 from app.services.directory import PoolDirectory
+from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.ticks import Ticks, WaitingRoom
 
@@ -26,6 +27,7 @@ class Parts:
     intake: Intake
     ticks: Ticks
     waiting_room: WaitingRoom
+    examination: Examination
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Caller:
 
 
 def _parts(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
+    parts: Parts = request.app.state.parts
+    return parts
 
 
 PartsDep = Annotated[Parts, Depends(_parts)]
@@ -73,6 +76,10 @@ def _waiting_room(parts: PartsDep) -> WaitingRoom:
     return parts.waiting_room
 
 
+def _examination(parts: PartsDep) -> Examination:
+    return parts.examination
+
+
 def _caller() -> Caller:
     """The local administrator, until there are credentials to look at."""
     return Caller("local", "admin")
@@ -85,4 +92,5 @@ DoorbellDep = Annotated[Doorbell, Depends(_doorbell)]
 DirectoryDep = Annotated[PoolDirectory, Depends(_directory)]
 IntakeDep = Annotated[Intake, Depends(_intake)]
 WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
+ExaminationDep = Annotated[Examination, Depends(_examination)]
 CallerDep = Annotated[Caller, Depends(_caller)]

@@ -68,7 +68,7 @@ def _known(error: Exception, scope: Scope) -> DomainError:
     if known is not None:
         log.warning("request.failed", code=known.code, error=str(error))
         return known
-    log.exception("request.crashed", method=scope["method"], path=scope["path"])
+    log.error("request.crashed", method=scope["method"], path=scope["path"], exc_info=error)
     return DomainError("Something is wrong on our side; the logs name it by the request id.")
 
 

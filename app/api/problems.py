@@ -128,9 +128,9 @@ def add_problem_handlers(app: FastAPI) -> None:
         sqlalchemy.exc.SQLAlchemyError,
     )
     for kind in kinds:
-        app.add_exception_handler(kind, _handle_known)
-    app.add_exception_handler(RequestValidationError, _handle_validation)
-    app.add_exception_handler(HTTPException, _handle_http)
+        app.exception_handler(kind)(_handle_known)
+    app.exception_handler(RequestValidationError)(_handle_validation)
+    app.exception_handler(HTTPException)(_handle_http)
 
 
 async def _handle_known(request: Request, error: Exception) -> JSONResponse:
@@ -142,8 +142,7 @@ async def _handle_known(request: Request, error: Exception) -> JSONResponse:
     return problem_response(request, known)
 
 
-async def _handle_validation(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _handle_validation(request: Request, error: RequestValidationError) -> JSONResponse:
     fields = [FieldError(_path(fault["loc"]), _sentence(fault), _remedy(fault)) for fault in error.errors()]
     first = fields[0]
     detail = f"{first.field}: {first.reason}" if first.field else first.reason
@@ -170,8 +169,7 @@ def _remedy(fault: Mapping[str, Any]) -> str:
     }.get(fault["type"], "")
 
 
-async def _handle_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+async def _handle_http(request: Request, error: HTTPException) -> JSONResponse:
     phrase = HTTPStatus(error.status_code).phrase
     body = {
         "type": "about:blank",

@@ -1,0 +1,70 @@
+"""Whether the system lives, and whether it can serve."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app import __version__
+from app.api.deps import ExaminationDep
+from app.api.problems import problems
+from app.errors import Unavailable
+from app.services.health import Part
+
+router = APIRouter(prefix="/v1/health", tags=["system"])
+
+
+class PartOut(BaseModel):
+    """A part of the system."""
+
+    status: Literal["up", "down"]
+    needed: bool = Field(description="Without it no request can be served.")
+    detail: str = ""
+
+
+class HealthOut(BaseModel):
+    """How the system is."""
+
+    status: Literal["ok", "degraded"] = Field(description="degraded: some part is down.")
+    version: str
+    parts: dict[str, PartOut]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("")
+async def get_health(examination: ExaminationDep) -> HealthOut:
+    """How the system and its parts are; always answered with 200."""
+    return _health(await examination.parts())
+
+
+@router.get("/live")
+async def get_liveness() -> Alive:
+    """Whether the process answers: asks nobody else. Restart it where this fails."""
+    return Alive()
+
+
+@router.get("/ready", responses=problems(503))
+async def get_readiness(examination: ExaminationDep) -> HealthOut:
+    """Whether requests can be served; 503 names what is down. Send no traffic where this fails."""
+    parts = await examination.parts()
+    health = _health(parts)
+    down = [f"{part.name}: {part.detail}" for part in parts if part.needed and not part.up]
+    if down:
+        raise Unavailable("; ".join(down), parts=health.model_dump()["parts"])
+    return health
+
+
+def _health(parts: list[Part]) -> HealthOut:
+    return HealthOut(
+        status="ok" if all(part.up for part in parts) else "degraded",
+        version=__version__,
+        parts={
+            part.name: PartOut(status="up" if part.up else "down", needed=part.needed, detail=part.detail)
+            for part in parts
+        },
+    )

@@ -1,0 +1,80 @@
+"""Which parts of the system answer, found out within a deadline however they hang."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+
+from app.database import HotPool
+from app.queue import Doorbell, SilentDoorbell
+
+PATIENCE = 2.0
+"""Seconds a part may take to answer."""
+
+PartName = Literal["database", "doorbell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the system; without a `needed` one no request can be served."""
+
+    name: PartName
+    up: bool
+    needed: bool
+    detail: str = ""
+
+
+class Examination:
+    """Looks at the parts; looks that come at once share one, so that a hanging part is asked once and not by everybody."""
+
+    def __init__(self, database: HotPool, doorbell: Doorbell) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._looks: dict[PartName, asyncio.Task[str]] = {}
+
+    async def parts(self) -> list[Part]:
+        """All parts as they are now; never raises, never takes longer than PATIENCE."""
+        database, doorbell = await asyncio.gather(
+            self._look("database", self._ask_database), self._look("doorbell", self._ask_doorbell)
+        )
+        return [
+            Part("database", not database, needed=True, detail=database),
+            Part("doorbell", not doorbell, needed=False, detail=doorbell or self._kind_of_doorbell()),
+        ]
+
+    async def _look(self, name: PartName, ask: Callable[[], Awaitable[str]]) -> str:
+        """What is wrong with a part; empty when it answers. A look that hangs goes on in the background."""
+        look = self._looks.get(name)
+        if look is None or look.done():
+            look = self._looks[name] = asyncio.create_task(_told(ask))
+        done, _ = await asyncio.wait([look], timeout=PATIENCE)
+        return look.result() if done else f"no answer within {PATIENCE:g} seconds"
+
+    async def _ask_database(self) -> str:
+        async with self._database.acquire(timeout=PATIENCE) as connection:
+            try:
+                await connection.fetchval("SELECT version_num FROM alembic_version", timeout=PATIENCE)
+            except asyncpg.UndefinedTableError:
+                return "no schema: run python init_db.py"
+        return ""
+
+    async def _ask_doorbell(self) -> str:
+        return (
+            ""
+            if await self._doorbell.healthy()
+            else "Redis does not answer; workers sweep the database instead"
+        )
+
+    def _kind_of_doorbell(self) -> str:
+        return (
+            "no REDIS_URL: workers sweep the database" if isinstance(self._doorbell, SilentDoorbell) else ""
+        )
+
+
+async def _told(ask: Callable[[], Awaitable[str]]) -> str:
+    try:
+        return await ask()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return str(error) or type(error).__name__

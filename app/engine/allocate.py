@@ -25,16 +25,19 @@ the rest of it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from app.engine.eligibility import EligibilityClass
-from app.engine.scores import Board, View
+from app.engine.scores import BLOCKED, Board, View
 from app.engine.state import MILLI, PoolState
-from app.engine.types import AssignmentKind, BoolArray, ClassKey, ExecutorId, Task, TaskId, WaitReason
+from app.engine.trail import ROUTED
+from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
 
 
 class Decision(NamedTuple):
@@ -114,12 +117,10 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
     Returns the decisions and the tasks that wait. How tasks of the same order are cut into batches changes
     nothing.
     """
-    ordered = in_order(tasks)
-    placer = _Placer(state, ordered)
-    for task, key, weight in zip(ordered, placer.keys, placer.weights, strict=True):
-        placer.place(task, key, weight)
-    state.trail.record(placer.outcome.decisions)
-    return placer.outcome
+    placer = _Placer(state, in_order(tasks))
+    outcome = placer.place_all()
+    state.trail.record(outcome.decisions)
+    return outcome
 
 
 def preview(state: PoolState, task: Task) -> Decision | Waiting:
@@ -133,48 +134,144 @@ class _Placer:
 
     def __init__(self, state: PoolState, tasks: Sequence[Task]) -> None:
         self.state = state
+        self.tasks = tasks
         self.outcome = Outcome()
         self.keys: list[ClassKey] = list(map(state.rules.task_key, tasks))
-        factors = {key: state.rules.task_factor(key) * MILLI for key in set(self.keys)}
-        self.weights = [
-            round(task.weight * factors[key]) or 1 for task, key in zip(tasks, self.keys, strict=True)
-        ]
+        self.weights = _effective(state, tasks, self.keys)
+        self.floor = min(self.weights, default=1)
         self.frame = state.trail.number
         self.first_step = state.trail.step
-        self.floor = min(self.weights, default=1)
-        self.board = self._board()
+        self._last_wait: tuple[ClassKey, int, int, Waiting] | None = None
 
-    def _board(self) -> Board:
-        """The board of the present classes and people, kept from batch to batch while these stay."""
-        board = self.state.board
-        if board is None or not board.current():
-            board = self.state.board = Board(self.state)
-        board.rebase(self.floor)
+    @property
+    def step(self) -> int:
+        """The number of the next decision in its frame."""
+        return self.first_step + len(self.outcome.decisions)
+
+    def place_all(self) -> Outcome:
+        """Place every task of the batch."""
+        board: Board | None = None
+        done = 0
+        try:
+            while done < len(self.tasks):
+                board = self._board(board, self.keys[done], self.weights[done])
+                done = self._place_plain(board, done)
+                if done < len(self.tasks) and self._name(board, done) in board.views:
+                    self._place_one(board, done)
+                    done += 1
+        finally:
+            if board is not None:
+                board.store()
+        return self.outcome
+
+    def _name(self, board: Board, number: int) -> ClassKey:
+        return board.name(self.keys[number], self.weights[number])
+
+    def _board(self, board: Board | None, key: ClassKey, weight: int) -> Board:
+        """A board of the present people and classes, `key` among them; the one in use while it can be."""
+        state = self.state
+        if board is not None and board.name(key, weight) in board.views:
+            return board
+        found = state.classes.meet(key)
+        if board is not None and not board.current():
+            board.store()
+            board = None
+        if board is None:
+            if state.board is None or not state.board.current():
+                state.board = Board(state)
+            board = state.board
+            board.load(self.floor)
+        if board.name(key, weight) not in board.views:
+            board.view(found, weight)
         return board
 
-    def _meet(self, key: ClassKey) -> View:
-        found = self.state.classes.meet(key)
-        if not self.board.current():
-            self.board = self._board()
-        return self.board.view(found)
+    def _place_plain(self, board: Board, first: int) -> int:
+        """Place tasks from the one numbered `first` until one needs more than an addition and an argmin.
 
-    def place(self, task: Task, key: ClassKey, weight: int) -> None:
-        """Place one task."""
-        view = self.board.views.get(key) or self._meet(key)
-        board = self.board
+        Returns how many are done. This loop is the speed of the engine: a call in it costs a tenth of a
+        placement, so all that can wait is done for the whole run at its end.
+        """
+        add, argmin, base, total = np.add, board.sum.argmin, board.base, board.sum
+        total_at, base_at, level = board.sum_at, board.base_at, board.level
+        room, slots, scale, floor = board.room, board.slots, board.scale, board.floor
+        keys, weights = self.keys, self.weights
+        names = keys if board.uniform else list(zip(keys, weights, strict=True))
+        find = board.views.get
+        ranks: list[int] = []
+        scores: list[int] = []
+        befores: list[int] = []
+        views: list[View] = []
+        for number in range(first, len(keys)):
+            task = self.tasks[number]
+            view = find(names[number])
+            if view is None or not view.plain or task.forced_executor is not None or task.excluded_executors:
+                break
+            add(base, view.layers[0], total)
+            rank = int(argmin())
+            score = total_at[rank]
+            weight = weights[number]
+            left = room[rank] - weight
+            if left < 0 or score >= BLOCKED:
+                break
+            before = level[rank]
+            after = level[rank] = before + weight
+            room[rank] = left
+            free = slots[rank] = slots[rank] - 1
+            base_at[rank] = BLOCKED if left < floor or free <= 0 else round(after * scale[rank])
+            ranks.append(rank)
+            scores.append(score)
+            befores.append(before)
+            views.append(view)
+        self._record(board, first, ranks, scores, befores, views)
+        return first + len(ranks)
+
+    def _record(
+        self,
+        board: Board,
+        first: int,
+        ranks: list[int],
+        scores: list[int],
+        befores: list[int],
+        views: list[View],
+    ) -> None:
+        """Turn a run of plain placements into decisions."""
+        if not ranks:
+            return
+        board.note_order(ranks)
+        last = first + len(ranks)
+        ids, weights = board.executor_ids, self.weights[first:last]
+        columns = zip(
+            [task.id for task in self.tasks[first:last]],
+            [ids[rank] for rank in ranks],
+            repeat(AssignmentKind.PRIMARY),
+            [weight / MILLI for weight in weights],
+            board.in_day_loads(scores, weights),
+            [before / MILLI for before in befores],
+            self.keys[first:last],
+            [view.digest for view in views],
+            repeat(self.frame),
+            count(self.step),
+            strict=False,
+        )
+        self.outcome.decisions.extend(map(Decision._make, columns))
+
+    def _place_one(self, board: Board, number: int) -> None:
+        """Place a task that is forced, barred from somebody, of several layers, or without room at the first."""
+        task, weight = self.tasks[number], self.weights[number]
+        view = board.views[self._name(board, number)]
         if task.forced_executor is not None:
             position = self._forced(task, task.forced_executor, view.found)
             if position is not None:
-                self._assign(
-                    task, view, board.rank_of(position), weight, task.forced_kind or AssignmentKind.PARENT
-                )
+                rank = board.rank_of(position)
+                self._assign(board, task, view, rank, weight, task.forced_kind or AssignmentKind.PARENT)
                 return
-        layers = view.layers or board.layers_for(view.found, weight)
-        rank = board.choose(layers, weight, self._barred(task) if task.excluded_executors else ())
-        if rank < 0:
-            self._wait(task, view, weight)
+        known = self.state.position
+        barred = [board.rank_of(known[other]) for other in task.excluded_executors if other in known]
+        rank = board.choose(view.layers, weight, barred)
+        if rank >= 0:
+            self._assign(board, task, view, rank, weight, _routed_kind(task))
         else:
-            self._assign(task, view, rank, weight, _routed_kind(task))
+            self._wait(board, task, view, weight, barred)
 
     def _forced(self, task: Task, executor_id: ExecutorId, found: EligibilityClass) -> int | None:
         """The position that the task must go to, if they may still have it."""
@@ -185,18 +282,13 @@ class _Placer:
             return position
         return position if self.state.here[position] and found.eligible[position] else None
 
-    def _barred(self, task: Task) -> tuple[int, ...]:
-        known = self.state.position
-        return tuple(
-            self.board.rank_of(known[barred]) for barred in task.excluded_executors if barred in known
-        )
-
-    def _assign(self, task: Task, view: View, rank: int, weight: int, kind: AssignmentKind) -> None:
-        board, decisions = self.board, self.outcome.decisions
-        routed = kind in _ROUTED
-        score = board.score(rank, weight) if routed else 0.0
+    def _assign(
+        self, board: Board, task: Task, view: View, rank: int, weight: int, kind: AssignmentKind
+    ) -> None:
+        routed = kind in ROUTED
+        score = board.in_day_loads([board.sum_at[rank]], [weight])[0] if routed else 0.0
         before = board.give(rank, weight, routed)
-        decisions.append(
+        self.outcome.decisions.append(
             Decision(
                 task.id,
                 board.executor_ids[rank],
@@ -207,36 +299,53 @@ class _Placer:
                 view.found.key,
                 view.digest,
                 self.frame,
-                self.first_step + len(decisions),
+                self.step,
             )
         )
 
-    def _wait(self, task: Task, view: View, weight: int) -> None:
-        state = self.state
-        able = view.found.eligible & state.active
-        for barred in task.excluded_executors & state.position.keys():
-            able[state.position[barred]] = False
-        present = able & state.here
-        daily = present & (state.used + weight <= state.limit)
-        details = {
-            "eligible": int(able.sum()),
-            "absent": int((able & ~state.here).sum()),
-            "at_limit": int((present & ~daily).sum()),
-            "busy": int(daily.sum()),
-        }
-        step = self.first_step + len(self.outcome.decisions)
-        reason = _reason(able, present, daily)
-        self.outcome.waiting.append(
-            Waiting(task.id, reason, weight / MILLI, view.found.key, view.digest, self.frame, step, details)
+    def _wait(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> None:
+        """Say why nobody can take the task; asked again before the next decision, the answer is the same."""
+        last = self._last_wait
+        asked = (view.found.key, weight, self.step)
+        if last is not None and last[:3] == asked and not barred:
+            self.outcome.waiting.append(last[3]._replace(task_id=task.id))
+            return
+        waiting = self._waiting(board, task, view, weight, barred)
+        self.outcome.waiting.append(waiting)
+        self._last_wait = None if barred else (*asked, waiting)
+
+    def _waiting(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> Waiting:
+        state, order = self.state, board.order
+        able = (view.found.eligible & state.active)[order]
+        able[list(barred)] = False
+        present = able & state.here[order]
+        daily = present & (np.asarray(board.room) >= weight)
+        eligible, here, busy = int(able.sum()), int(present.sum()), int(daily.sum())
+        details = {"eligible": eligible, "absent": eligible - here, "at_limit": here - busy, "busy": busy}
+        return Waiting(
+            task.id,
+            _reason(eligible, here, busy),
+            weight / MILLI,
+            view.found.key,
+            view.digest,
+            self.frame,
+            self.step,
+            details,
         )
 
 
-def _reason(able: BoolArray, present: BoolArray, daily: BoolArray) -> WaitReason:
-    if not able.any():
+def _effective(state: PoolState, tasks: Sequence[Task], keys: Sequence[ClassKey]) -> list[int]:
+    """Weights with the task factors of the rules, in whole thousandths, at least one."""
+    factors = {key: state.rules.task_factor(key) * MILLI for key in set(keys)}
+    return [round(task.weight * factors[key]) or 1 for task, key in zip(tasks, keys, strict=True)]
+
+
+def _reason(eligible: int, here: int, busy: int) -> WaitReason:
+    if eligible == 0:
         return WaitReason.NO_ONE_ELIGIBLE
-    if not present.any():
+    if here == 0:
         return WaitReason.NOBODY_ON_SHIFT
-    return WaitReason.ALL_BUSY if daily.any() else WaitReason.ALL_AT_LIMIT
+    return WaitReason.ALL_BUSY if busy else WaitReason.ALL_AT_LIMIT
 
 
 def _routed_kind(task: Task) -> AssignmentKind:

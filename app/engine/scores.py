@@ -6,6 +6,7 @@ order (`Classes.order`), so the first minimum is the right one. Measured for 1,0
 addition, 0.2 us for the argmin of int64 (0.3 of float64), which no heap matched where classes overlap.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +19,31 @@ GRID = 1e9
 """Score units per day load: scores are compared as whole numbers, so a tie on paper is a tie here."""
 BLOCKED = 1 << 61
 """Added to whoever cannot take the task. Two of them still fit into 64 bits."""
-_BUSY = 1 << 40
+BUSY = 1 << 40
+"""Added in `longest_idle` to whoever has open work."""
 _MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A class as the board sees it; `layers` is empty where it depends on the task's weight."""
+    """A class as the board sees it.
+
+    `layers` are the addends, highest preference first; `plain` when one addition and one argmin choose.
+    """
 
     found: EligibilityClass
     digest: str
     layers: tuple[IntArray, ...]
+    plain: bool
 
 
 class Board:
-    """Scores of one batch in progress.
+    """Scores and what they follow from, all in tie order ("rank"), for one batch at a time.
 
-    `floor` is the smallest weight in the batch, in thousandths: who has not even room for that is blocked.
+    `load` copies the state's columns in, `store` writes them back; in between the board is the truth. `room` is
+    what is left of the daily limit and `slots` of the open tasks. `floor` is the smallest weight in the batch:
+    who has not even room for that is blocked. All weights are in thousandths.
+
     Layers are tried one after another until somebody can take the task; only `best_match` has several.
     """
 
@@ -43,84 +52,98 @@ class Board:
         self._made_of = (state.classes.version, state.roster_version, state.settings)
         self.views: dict[ClassKey, View] = {}
         self.order = state.classes.order
-        self.positions: list[int] = self.order.tolist()
-        self.executor_ids: list[ExecutorId] = [state.executors[at].id for at in self.positions]
+        self.executor_ids: list[ExecutorId] = [state.executors[at].id for at in self.order.tolist()]
         self.levelled = state.settings.policy in (Policy.FAIR, Policy.BEST_MATCH)
         self.unit = GRID if self.levelled else 1.0
         self._scales = self._scales_of_state()
-        self.uniform = len(self._scales) == 0 or bool((self._scales == self._scales[0]).all())
-        self.half = float(self._scales[0]) / 2 if self.uniform and len(self._scales) else 0.0
+        self.scale: list[float] = self._scales[self.order].tolist()
+        self.uniform = len(set(self.scale)) <= 1
         self._layers: dict[tuple[bytes, int], tuple[IntArray, ...]] = {}
         self._ranks: list[int] | None = None
-        self._sum: IntArray = np.empty(len(state), dtype=np.int64)
-        self._argmin = self._sum.argmin
-        self._at = self._sum.data
-        self._scale: list[float] = self._scales.tolist()
+        self.sum: IntArray = np.empty(len(state), dtype=np.int64)
+        self.sum_at = self.sum.data
 
     def current(self) -> bool:
         """Whether classes, people and settings are still those that the board was made of."""
         state = self.state
         return self._made_of == (state.classes.version, state.roster_version, state.settings)
 
-    def rebase(self, floor: int) -> None:
-        """Take everybody's score from the state's columns."""
-        state = self.state
-        self.floor = floor
-        if self.levelled:
-            base = np.rint(state.level * self._scales).astype(np.int64)
-        elif state.settings.policy is Policy.LONGEST_IDLE:
-            base = state.last + np.where(state.open > 0, _BUSY, 0)
-        else:
-            base = state.last.copy()
-        base[~self._with_room()] = BLOCKED
-        self._base = base[self.order]
-        self._base_at = self._base.data
-        self._level, self._used = state.level.data, state.used.data
-        self._open, self._last = state.open.data, state.last.data
-        self._limit, self._max_open = state.limit.data, state.max_open.data
+    def load(self, floor: int) -> None:
+        """Take the state's columns over."""
+        state, order = self.state, self.order
+        self.floor, self.sequence = floor, state.sequence
+        level, last = state.level[order], state.last[order]
+        room, slots = (state.limit - state.used)[order], (state.max_open - state.open)[order]
+        here = (state.here & state.active)[order] & (slots > 0) & (room >= floor)
+        self.base = np.where(here, self._base_of(level, last, state.open[order]), BLOCKED)
+        self._columns = (level, last, room, slots)
+        self.base_at, self.level = self.base.data, level.data
+        self.room, self.slots = room.data, slots.data
 
-    def choose(self, layers: tuple[IntArray, ...], weight: int, barred: tuple[int, ...] = ()) -> int:
+    def store(self) -> None:
+        """Give the columns back to the state."""
+        state, order = self.state, self.order
+        level, last, room, slots = self._columns
+        state.sequence = self.sequence
+        state.level[order], state.last[order] = level, last
+        state.used[order], state.open[order] = state.limit[order] - room, state.max_open[order] - slots
+
+    def _base_of(self, level: IntArray, last: IntArray, open_tasks: IntArray) -> IntArray:
+        if self.levelled:
+            return np.rint(level * self._scales[self.order]).astype(np.int64)
+        busy = self.state.settings.policy is Policy.LONGEST_IDLE
+        return last + np.where(open_tasks > 0, BUSY, 0) if busy else last
+
+    def choose(self, layers: tuple[IntArray, ...], weight: int, barred: Sequence[int] = ()) -> int:
         """The rank of the best executor with room for `weight`, or -1; `barred` ranks are passed over."""
-        scores, positions = self._at, self.positions
+        scores, room = self.sum_at, self.room
         for layer in layers:
-            np.add(self._base, layer, self._sum)
+            np.add(self.base, layer, self.sum)
             for rank in barred:
                 scores[rank] = BLOCKED
-            rank = int(self._argmin())
+            rank = int(self.sum.argmin())
             while scores[rank] < BLOCKED:
-                position = positions[rank]
-                if self._used[position] + weight <= self._limit[position]:
+                if room[rank] >= weight:
                     return rank
                 scores[rank] = BLOCKED
-                rank = int(self._argmin())
+                rank = int(self.sum.argmin())
         return -1
 
-    def score(self, rank: int, weight: int) -> float:
-        """The score that `choose` has just compared, in day loads or as a sequence number."""
-        return (self._at[rank] + round(weight * self.half)) / self.unit
+    def in_day_loads(self, scores: Sequence[int], weights: Sequence[int]) -> list[float]:
+        """Compared sums as scores; half the weight is added where it is not in the layers already."""
+        halves = {weight: self.half(weight) for weight in set(weights)}
+        return [(score + halves[weight]) / self.unit for score, weight in zip(scores, weights, strict=True)]
+
+    def half(self, weight: int) -> int:
+        """What half the weight adds to everybody's score, where the layers leave it out."""
+        return round(weight / 2 * self.scale[0]) if self.uniform and self.scale else 0
 
     def give(self, rank: int, weight: int, routed: bool) -> int:
-        """Count an assignment in the state and on the board; returns the level before, in thousandths."""
-        position, state = self.positions[rank], self.state
-        before = self._level[position]
-        level = self._level[position] = before + weight
-        self._open[position] += 1
+        """Count an assignment; returns the level before."""
+        before = self.level[rank]
+        self.level[rank] = before + weight
+        self.slots[rank] -= 1
         if routed:
-            self._used[position] += weight
-        state.sequence += 1
-        self._last[position] = state.sequence
-        if self._base_at[rank] < BLOCKED:
-            self._base_at[rank] = self._new_base(position, level)
+            self.room[rank] -= weight
+        self.note_order([rank])
+        if self.base_at[rank] < BLOCKED:
+            self.base_at[rank] = self.new_base(rank)
         return before
 
-    def _new_base(self, position: int, level: int) -> int:
-        full = self._used[position] + self.floor > self._limit[position]
-        if full or self._open[position] >= self._max_open[position]:
+    def note_order(self, ranks: Sequence[int]) -> None:
+        """These received something, in this order."""
+        first = self.sequence + 1
+        self.sequence += len(ranks)
+        # NumPy assigns repeated indices in turn: the last one stays.
+        self._columns[1][ranks] = np.arange(first, self.sequence + 1)
+
+    def new_base(self, rank: int) -> int:
+        """The score of somebody who has just received something."""
+        if self.slots[rank] <= 0 or self.room[rank] < self.floor:
             return BLOCKED
         if self.levelled:
-            return round(level * self._scale[position])
-        busy = _BUSY if self.state.settings.policy is Policy.LONGEST_IDLE else 0
-        return self.state.sequence + busy
+            return round(self.level[rank] * self.scale[rank])
+        return self.sequence + (BUSY if self.state.settings.policy is Policy.LONGEST_IDLE else 0)
 
     def rank_of(self, position: int) -> int:
         """Where the executor in this position stands in tie order."""
@@ -130,23 +153,22 @@ class Board:
             self._ranks = ranks.tolist()
         return self._ranks[position]
 
-    def view(self, found: EligibilityClass) -> View:
-        """The class as seen from here, remembered until the board is out of date."""
-        layers = self.layers_for(found, 0) if self.uniform else ()
-        view = View(found, self.state.digest_of(found), layers)
-        self.views[found.key] = view
-        return view
+    def name(self, key: ClassKey, weight: int) -> ClassKey:
+        """What `views` is asked by: the weight matters only where qualifications differ."""
+        return key if self.uniform else (key, weight)
 
-    def layers_for(self, found: EligibilityClass, weight: int) -> tuple[IntArray, ...]:
-        """The addends of a class for tasks of this weight, highest preference first."""
-        name = (found.content, weight)
-        layers = self._layers.get(name)
+    def view(self, found: EligibilityClass, weight: int) -> View:
+        """The class as seen from here, remembered until the board is out of date."""
+        if len(self._layers) * len(self.order) * 8 > _MOST_BYTES:
+            self._layers.clear()
+            self.views.clear()
+        kind = (found.content, 0 if self.uniform else weight)
+        layers = self._layers.get(kind)
         if layers is None:
-            if len(self._layers) * len(self.order) * 8 > _MOST_BYTES:
-                self._layers.clear()
-                self.views.clear()
-            layers = self._layers[name] = self._build(found, weight)
-        return layers
+            layers = self._layers[kind] = self._build(found, kind[1])
+        view = View(found, self.state.digest_of(found), layers, self.levelled and len(layers) == 1)
+        self.views[self.name(found.key, weight)] = view
+        return view
 
     def _build(self, found: EligibilityClass, weight: int) -> tuple[IntArray, ...]:
         settings = self.state.settings
@@ -167,8 +189,3 @@ class Board:
         if not self.levelled:
             return np.zeros(len(state))
         return GRID / (state.qualification * state.settings.day_load * MILLI)
-
-    def _with_room(self) -> BoolArray:
-        state = self.state
-        room = state.here & state.active & (state.open < state.max_open)
-        return room & (state.used + self.floor <= state.limit)

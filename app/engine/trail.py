@@ -20,7 +20,7 @@ A frame::
     changed    rows of COLUMNS for those who changed since the last frame other than by its decisions
     sequence   number of the last assignment before this frame
     to         executor ids in the order in which they were chosen
-    weight     weight of each, or one number when all are equal
+    weight     weight of each, or only the first when all are equal
     fixed      steps that were forced (parent, rework, manual) and use up no daily limit
 """
 
@@ -88,10 +88,13 @@ class Trail:
     def end(self) -> Frame:
         """Close the frame and return what to store."""
         moves, frame = self._moves, self._frame
-        weights = [round(move.weight * 1000) for move in moves]
+        kinds = {move.kind for move in moves}
+        weights = {move.weight for move in moves}
         frame["to"] = [move.executor_id for move in moves]
-        frame["weight"] = weights[0] if len(set(weights)) == 1 else weights
-        frame["fixed"] = [step for step, move in enumerate(moves) if move.kind not in ROUTED]
+        frame["weight"] = [round(move.weight * 1000) for move in (moves[:1] if len(weights) == 1 else moves)]
+        frame["fixed"] = (
+            [] if kinds <= ROUTED else [n for n, move in enumerate(moves) if move.kind not in ROUTED]
+        )
         self.number, self._frame, self._moves = None, {}, []
         self._rows += len(moves)
         return frame
@@ -184,5 +187,5 @@ def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, Standing]:
 def _apply(frame: Mapping[str, Any], standings: Mapping[ExecutorId, Standing], steps: int) -> None:
     weight, fixed = frame["weight"], set(frame["fixed"])
     for step, executor_id in enumerate(frame["to"][:steps]):
-        one = weight[step] if isinstance(weight, list) else weight
+        one = weight[step if len(weight) > 1 else 0]
         standings[executor_id].receive(one, step not in fixed, frame["sequence"] + step + 1)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from app.embedded.data import reaches, server_user
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "executor-balancer-test-"
+ABANDONED_AFTER = 600.0
+"""Seconds after which a run's directory without servers is taken for a killed run's."""
 TEMPLATE = "executor_balancer_template"
 
 
@@ -91,7 +94,9 @@ class OwnedServers:
     def stop(self) -> None:
         if self._embedded:
             self._embedded.stop()
-        shutil.rmtree(self._directory)
+        shutil.rmtree(
+            self._directory, ignore_errors=True
+        )  # a run that starts now may be clearing it away too
 
 
 def migrate(database_url: str) -> None:
@@ -143,9 +148,11 @@ def open_directory(prefix: str) -> Path:
 
 
 def _is_abandoned(directory: Path) -> bool:
-    """Whether no server of that run is left: its lock can be taken."""
+    """Whether that run is long gone: its servers' lock is old, and can be taken."""
     try:
         with (directory / "data" / "lock").open() as lock:
+            if time.time() - os.fstat(lock.fileno()).st_mtime < ABANDONED_AFTER:
+                return False
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False

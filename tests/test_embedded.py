@@ -25,7 +25,7 @@ from app.embedded import (
     redis_server,
 )
 from app.embedded.data import process_arguments, reaches, server_user
-from tests.servers import PREFIX, ROOT, open_directory
+from tests.servers import ROOT, open_directory
 
 HOLDER = """
 import json, sys, time
@@ -44,7 +44,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory that does not exist yet, where the server user can go."""
-    directory = open_directory(f"{PREFIX}embedded-")
+    directory = open_directory("executor-balancer-embedded-")
     yield directory / "data"
     shutil.rmtree(directory)
 
@@ -52,7 +52,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def first_run() -> Iterator[Path]:
     """Data of servers that have run once: creating it takes most of a first start."""
-    directory = open_directory(f"{PREFIX}embedded-")
+    directory = open_directory("executor-balancer-embedded-")
     with EmbeddedServers(directory / "data", Durability.FAST):
         pass
     yield directory / "data"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.embedded.data import free_port, process_arguments
-from tests.servers import PREFIX, ROOT, open_directory
+from tests.servers import ROOT, open_directory
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    directory = open_directory(f"{PREFIX}standalone-")
+    directory = open_directory("executor-balancer-standalone-")
     yield directory / "data"
     subprocess.run(["rm", "-rf", directory], check=True)
 

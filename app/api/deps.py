@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -87,10 +88,17 @@ def _caller() -> Caller:
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 SessionDep = Annotated[AsyncSession, Depends(_session)]
 DoorbellDep = Annotated[Doorbell, Depends(_doorbell)]
 DirectoryDep = Annotated[PoolDirectory, Depends(_directory)]
 IntakeDep = Annotated[Intake, Depends(_intake)]
 WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
+NowDep = Annotated[datetime, Depends(_now)]
 ExaminationDep = Annotated[Examination, Depends(_examination)]
 CallerDep = Annotated[Caller, Depends(_caller)]

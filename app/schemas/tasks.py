@@ -1,15 +1,14 @@
 """Tasks as the API speaks of them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.engine.types import AssignmentKind, ParameterValue, WaitReason
+from app.schemas.common import Identifier, Name
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
-Identifier = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class TaskIn(BaseModel):
@@ -29,9 +28,13 @@ class TaskIn(BaseModel):
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="Values by parameter key; see /v1/parameters?owner=task."
     )
-    weight: float = Field(1.0, ge=0.001, le=1_000_000, allow_inf_nan=False, description="Work units; exact to 0.001.")
+    weight: float = Field(
+        1.0, ge=0.001, le=1_000_000, allow_inf_nan=False, description="Work units; exact to 0.001."
+    )
     priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="Higher is placed first.")
-    deadline: AwareDatetime | None = Field(None, description="Among equal priorities, the earlier is placed first.")
+    deadline: AwareDatetime | None = Field(
+        None, description="Among equal priorities, the earlier is placed first."
+    )
     parent_id: Identifier | None = Field(
         None, description="A task whose executor shall take this one too, if they can."
     )
@@ -74,7 +77,9 @@ class TaskOut(BaseModel):
     status: TaskStatus
     version: int
     executor_id: int | None
-    wait_reason: WaitReason | None = Field(description="Why nobody can take it now; null while it is on its way.")
+    wait_reason: WaitReason | None = Field(
+        description="Why nobody can take it now; null while it is on its way."
+    )
     waiting_since: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -86,7 +91,8 @@ class TaskCreated(TaskOut):
 
     duplicate: bool = Field(description="It had been here before: this is the first one.")
     unknown_parameters: list[str] = Field(
-        default_factory=list, description="Keys that the catalogue does not know: kept, but no rule reads them."
+        default_factory=list,
+        description="Keys that the catalogue does not know: kept, but no rule reads them.",
     )
 
 
@@ -114,7 +120,9 @@ class TaskPage(BaseModel):
     """One page of tasks, newest first."""
 
     items: list[TaskOut]
-    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` for the next page; null on the last one."
+    )
 
 
 class TaskEventOut(BaseModel):

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from app.database import HotConnection
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
 from app.engine.state import PoolState
-from app.engine.types import ClassKey, Executor, ExecutorId, Load, PoolId, RuleSetId
+from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.services import statements
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
 
@@ -41,7 +41,7 @@ class PoolPicture:
     valid_until: datetime | None = None
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
-    class_ids: dict[tuple[ClassKey, int], int] = field(default_factory=dict)
+    class_ids: dict[str, int] = field(default_factory=dict)
     presence: list[Presence] = field(default_factory=list)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
@@ -72,7 +72,11 @@ class PoolPicture:
         self.rule_set_id = pool["rule_set_id"]
         catalogue = catalogue_of(await connection.fetch(statements.PARAMETERS, self.pool_id))
         day_weight = await connection.fetchval(statements.RECENT_DAY_WEIGHT, self.pool_id, self.day)
-        state = PoolState(rules_of(pool["document"], catalogue), settings_of(pool, day_weight))
+        state = PoolState(
+            rules_of(pool["document"], catalogue),
+            settings_of(pool, day_weight),
+            version=str(self.rule_set_id),
+        )
         self.class_ids.clear()
         self.presence.clear()
         self._executors.clear()

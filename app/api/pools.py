@@ -1,0 +1,57 @@
+"""Pools: teams with their own rules, people and work."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, status
+
+from app.api.deps import DirectoryDep, DoorbellDep, SessionDep
+from app.api.problems import problems
+from app.engine.types import PoolId
+from app.models import Pool
+from app.schemas.common import Identifier
+from app.schemas.pools import PoolChange, PoolIn, PoolList, PoolOut
+from app.services import pools as pool_service
+
+router = APIRouter(prefix="/v1/pools", tags=["pools"])
+
+PoolIdPath = Annotated[Identifier, Path(description="The pool's id.")]
+
+
+@router.get("")
+async def list_pools(session: SessionDep) -> PoolList:
+    """All pools."""
+    return PoolList(items=[pool_out(pool) for pool in await pool_service.list_pools(session)])
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=problems(409, 422))
+async def create_pool(body: PoolIn, session: SessionDep, directory: DirectoryDep) -> PoolOut:
+    """Make a pool."""
+    pool = await pool_service.create_pool(session, values=body.model_dump())
+    directory.forget()
+    return pool_out(pool)
+
+
+@router.get("/{pool_id}", responses=problems(404, 422))
+async def get_pool(pool_id: PoolIdPath, session: SessionDep) -> PoolOut:
+    """One pool."""
+    return pool_out(await pool_service.get_pool(session, pool_id=PoolId(pool_id)))
+
+
+@router.patch("/{pool_id}", responses=problems(404, 422))
+async def change_pool(
+    pool_id: PoolIdPath, body: PoolChange, session: SessionDep, directory: DirectoryDep, doorbell: DoorbellDep
+) -> PoolOut:
+    """Change a pool; what waits is looked at again."""
+    changes = {
+        name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None
+    }
+    pool = await pool_service.change_pool(session, pool_id=PoolId(pool_id), changes=changes)
+    directory.forget()
+    doorbell.ring(PoolId(pool_id))
+    return pool_out(pool)
+
+
+def pool_out(pool: Pool) -> PoolOut:
+    """The API's form of a pool."""
+    fields = {name: getattr(pool, name) for name in PoolOut.model_fields if name != "pool_id"}
+    return PoolOut.model_validate({**fields, "pool_id": pool.id})

@@ -1,0 +1,1 @@
+"""Types of the API, a room per resource."""

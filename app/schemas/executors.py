@@ -1,0 +1,112 @@
+"""Executors as the API speaks of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.engine.types import ParameterValue
+from app.schemas.common import Identifier, Name
+
+Weight = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
+Qualification = Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)]
+Availability = Literal["available", "break", "offline"]
+EXAMPLE = {
+    "name": "Anna Petrova",
+    "parameters": {"skills": ["network"]},
+    "daily_limit": 40,
+    "qualification": 1.5,
+}
+
+
+class ExecutorFields(BaseModel):
+    """What is said of a person."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    name: Name
+    external_id: Name | None = Field(None, description="Your own id, unique in the pool.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="See /v1/parameters?owner=executor.")
+    active: bool = True
+    availability: Availability = "available"
+    working_hours: dict[str, Any] | None = Field(
+        None,
+        description="Null: always.",
+        examples=[{"days": {"mon": [["09:00", "18:00"]]}, "days_off": ["2026-01-01"]}],
+    )
+    daily_limit: Weight | None = Field(None, description="Task weight per business day; null: no limit.")
+    max_open: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(None, description="Open tasks at once.")
+    qualification: Qualification = Field(1.0, description="Share of work relative to others.")
+
+
+class ExecutorIn(ExecutorFields):
+    """A new executor."""
+
+    pool_id: Identifier | None = Field(None, description="The pool; the default pool where left out.")
+
+
+class ExecutorReplacement(ExecutorFields):
+    """All that is said of a person, anew."""
+
+
+class ExecutorChange(BaseModel):
+    """What changes of a person; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"availability": "break"}]})
+
+    name: Name | None = None
+    external_id: Name | None = None
+    parameters: dict[str, Any] | None = Field(
+        None, description="Merged over what is there; null removes a value."
+    )
+    active: bool | None = None
+    availability: Availability | None = None
+    working_hours: dict[str, Any] | None = None
+    daily_limit: Weight | None = None
+    max_open: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    qualification: Qualification | None = None
+
+
+class ExecutorBatchIn(BaseModel):
+    """Many executors; those with a known external_id are changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pool_id: Identifier | None = None
+    executors: list[ExecutorFields] = Field(min_length=1, max_length=10_000)
+
+
+class ExecutorOut(BaseModel):
+    """An executor as they are now, with what they carry."""
+
+    executor_id: int
+    pool_id: int
+    external_id: str | None
+    name: str
+    parameters: dict[str, ParameterValue]
+    active: bool
+    availability: Availability
+    working_hours: dict[str, Any] | None
+    daily_limit: float | None
+    max_open: int | None
+    qualification: float
+    version: int
+    open_count: int
+    open_weight: float
+    assigned_today: float = Field(description="Routed task weight of this business day.")
+    created_at: datetime
+    updated_at: datetime
+    unknown_parameters: list[str] = Field(default_factory=list)
+
+
+class ExecutorBatchOut(BaseModel):
+    """The ids of a batch, in its order."""
+
+    executor_ids: list[int]
+
+
+class ExecutorPage(BaseModel):
+    """One page of executors, by id."""
+
+    items: list[ExecutorOut]
+    next_cursor: str | None

@@ -1,0 +1,74 @@
+"""The parameter catalogue as the API speaks of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.rule_engine import ParameterType
+from app.schemas.common import Identifier, Text
+
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Option(BaseModel):
+    """A value that may be chosen, with its labels."""
+
+    value: str | int | float | bool
+    label_ru: Text = ""
+    label_en: Text = ""
+
+
+class ParameterFields(BaseModel):
+    """What may be said of a parameter and changed later."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label_ru: Text = ""
+    label_en: Text = ""
+    options: list[Option] = Field(default_factory=list, max_length=1000)
+    required: bool = False
+    default: Any = None
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    open_options: bool = Field(False, description="New options are taken as they come.")
+    deprecated: bool = False
+    position: int = Field(0, ge=-(2**31), lt=2**31)
+
+
+class ParameterIn(ParameterFields):
+    """A new parameter."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"owner": "task", "key": "amount", "type": "number", "label_ru": "Сумма", "minimum": 0}
+            ]
+        },
+    )
+
+    pool_id: Identifier | None = None
+    owner: Literal["task", "executor"]
+    key: Key
+    type: ParameterType
+
+
+class ParameterChange(ParameterFields):
+    """What changes of a parameter; what is left out stays. Owner, key and type stay for good."""
+
+
+class ParameterOut(ParameterFields):
+    """A parameter as it is now."""
+
+    parameter_id: int
+    pool_id: int
+    owner: Literal["task", "executor"]
+    key: str
+    type: ParameterType
+
+
+class ParameterList(BaseModel):
+    """A pool's catalogue."""
+
+    items: list[ParameterOut]

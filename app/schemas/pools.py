@@ -1,0 +1,77 @@
+"""Pools as the API speaks of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.engine.types import Policy
+from app.schemas.common import Name
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"'{name}' is not an IANA time zone; use one such as Europe/Moscow")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class PoolIn(BaseModel):
+    """A new pool."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"code": "it", "name": "IT support"}]}
+    )
+
+    code: Code
+    name: Name
+    timezone: Zone = Field("Europe/Moscow", description="Daily limits turn over at its midnight.")
+    policy: Policy = Policy.FAIR
+    fairness_window: Literal["day", "week", "month"] = "day"
+    theta: float = Field(
+        0.05,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Day loads that one point of preference is worth.",
+    )
+
+
+class PoolChange(BaseModel):
+    """What changes of a pool; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    timezone: Zone | None = None
+    policy: Policy | None = None
+    fairness_window: Literal["day", "week", "month"] | None = None
+    theta: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    active: bool | None = None
+
+
+class PoolOut(BaseModel):
+    """A pool as it is now."""
+
+    pool_id: int
+    code: str
+    name: str
+    timezone: str
+    policy: Policy
+    fairness_window: Literal["day", "week", "month"]
+    theta: float
+    settings: dict[str, Any]
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class PoolList(BaseModel):
+    """All pools."""
+
+    items: list[PoolOut]

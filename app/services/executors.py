@@ -1,0 +1,225 @@
+"""Executors: who they are, whether they are here, what they carry.
+
+Every change takes the pool, stamps its epoch on the person, and has everything that waits looked at again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.engine.calendar import WorkingHours, business_day
+from app.engine.types import ExecutorId, PoolId
+from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
+from app.models import Executor, ExecutorLoad, Pool
+from app.rule_engine import Catalogue
+from app.services.epoch import raise_epoch
+from app.services.parameters import read_catalogue
+from app.services.pools import WAKE_PARKED
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorView:
+    """A person with what they carry; `assigned_today` is routed weight of the current business day."""
+
+    executor: Executor
+    load: ExecutorLoad
+    assigned_today: float
+    unknown_parameters: Sequence[str] = ()
+
+
+async def create_executor(
+    session: AsyncSession, *, pool_id: PoolId, values: Mapping[str, Any], now: datetime
+) -> ExecutorView:
+    """Add a person. Raises NotFound (pool), Invalid, AlreadyExists."""
+    [(executor, unknown)] = await _write(session, pool_id, [values], now, update_known=False)
+    view = await get_executor(session, executor_id=ExecutorId(executor.id), now=now)
+    return ExecutorView(view.executor, view.load, view.assigned_today, unknown)
+
+
+async def put_executors(
+    session: AsyncSession, *, pool_id: PoolId, people: Sequence[Mapping[str, Any]], now: datetime
+) -> list[ExecutorId]:
+    """Add many, all or none; those with a known external_id are changed. Raises NotFound (pool), Invalid."""
+    written = await _write(session, pool_id, people, now, update_known=True)
+    return [ExecutorId(executor.id) for executor, _ in written]
+
+
+async def _write(
+    session: AsyncSession,
+    pool_id: PoolId,
+    people: Sequence[Mapping[str, Any]],
+    now: datetime,
+    *,
+    update_known: bool,
+) -> list[tuple[Executor, Sequence[str]]]:
+    epoch = await raise_epoch(session, pool_id)
+    pool = await session.get_one(Pool, pool_id)
+    day = business_day(now, ZoneInfo(pool.timezone))
+    catalogue = await read_catalogue(session, pool_id=pool_id)
+    known = await _by_external_id(session, pool_id, people) if update_known else {}
+    written = []
+    for index, values in enumerate(people):
+        where = f"executors[{index}]." if update_known else ""
+        checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, where)
+        executor = known.get(values.get("external_id"))
+        if executor is None:
+            executor = Executor(pool_id=pool_id)
+            session.add(executor)
+            if checked["external_id"] is not None:
+                known[checked["external_id"]] = executor
+        _set(executor, checked, epoch, now)
+        written.append((executor, unknown))
+    await _flush(session)
+    fresh = [executor for executor, _ in written if executor.version == 1]
+    session.add_all(
+        ExecutorLoad(
+            executor_id=executor.id, pool_id=pool_id, epoch=epoch, window_start=day, business_day=day
+        )
+        for executor in {executor.id: executor for executor in fresh}.values()
+    )
+    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    await session.commit()
+    return written
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if "external_id" in str(error.orig):
+            fault = FieldError("external_id", "taken by another executor of this pool", "choose another one")
+            raise AlreadyExists(
+                "external_id: taken by another executor of this pool.", errors=[vars_of(fault)]
+            ) from error
+        raise
+
+
+def vars_of(fault: FieldError) -> dict[str, str]:
+    """A field error as the problem details carry it."""
+    return {"field": fault.field, "reason": fault.reason, "remedy": fault.remedy}
+
+
+async def _by_external_id(
+    session: AsyncSession, pool_id: PoolId, people: Sequence[Mapping[str, Any]]
+) -> dict[str | None, Executor]:
+    wanted = [values["external_id"] for values in people if values.get("external_id") is not None]
+    rows = await session.scalars(
+        select(Executor)
+        .where(Executor.pool_id == pool_id, Executor.external_id.in_(wanted))
+        .order_by(Executor.id)
+    )
+    return {executor.external_id: executor for executor in rows}
+
+
+def _checked(
+    catalogue: Catalogue, zone: ZoneInfo, values: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], Sequence[str]]:
+    """Values that the catalogue and the calendar understand, and unknown keys. Raises Invalid."""
+    checked = catalogue.check_values("executor", values["parameters"])
+    faults = [FieldError(f"{where}parameters.{e.field}", e.reason, e.remedy) for e in checked.errors]
+    if values.get("working_hours") is not None:
+        faults += _wrong_hours(values["working_hours"], zone, where)
+    if faults:
+        raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+    return {**values, "parameters": checked.values}, checked.unknown
+
+
+def _wrong_hours(document: Mapping[str, Any], zone: ZoneInfo, where: str) -> list[FieldError]:
+    try:
+        WorkingHours.parse(document, zone)
+    except ValueError as error:
+        place, _, reason = str(error).partition(": ")
+        return [FieldError(where + place, reason, 'send {"days": {"mon": [["09:00", "18:00"]]}}')]
+    return []
+
+
+def _set(executor: Executor, values: Mapping[str, Any], epoch: int, now: datetime) -> None:
+    for name, value in values.items():
+        setattr(executor, name, value)
+    executor.epoch = epoch
+    executor.updated_at = now
+    executor.version = (executor.version or 0) + 1
+
+
+async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: datetime) -> ExecutorView:
+    """One person. Raises NotFound."""
+    rows = await _views(session, select_executors().where(Executor.id == executor_id), now)
+    if not rows:
+        raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+    return rows[0]
+
+
+def select_executors() -> Any:
+    """Executors with their loads and their pool's zone."""
+    return (
+        select(Executor, ExecutorLoad, Pool.timezone)
+        .join(ExecutorLoad, ExecutorLoad.executor_id == Executor.id)
+        .join(Pool, Pool.id == Executor.pool_id)
+    )
+
+
+async def _views(session: AsyncSession, query: Any, now: datetime) -> list[ExecutorView]:
+    views = []
+    for executor, load, zone in await session.execute(query):
+        today = business_day(now, ZoneInfo(zone))
+        views.append(
+            ExecutorView(executor, load, float(load.day_routed) if load.business_day == today else 0.0)
+        )
+    return views
+
+
+async def list_executors(
+    session: AsyncSession,
+    *,
+    pool_id: PoolId,
+    active: bool | None,
+    after: int | None,
+    limit: int,
+    now: datetime,
+) -> tuple[list[ExecutorView], int | None]:
+    """A page of people by id, and the id to go on after (None on the last page)."""
+    query = select_executors().where(Executor.pool_id == pool_id)
+    if active is not None:
+        query = query.where(Executor.active == active)
+    if after is not None:
+        query = query.where(Executor.id > after)
+    views = await _views(session, query.order_by(Executor.id).limit(limit + 1), now)
+    return views[:limit], views[limit - 1].executor.id if len(views) > limit else None
+
+
+async def change_executor(
+    session: AsyncSession,
+    *,
+    executor_id: ExecutorId,
+    changes: Mapping[str, Any],
+    now: datetime,
+    merge_parameters: bool = True,
+    version: int | None = None,
+) -> ExecutorView:
+    """Change a person. Raises NotFound, Invalid, AlreadyExists, and StaleVersion where `version` is not the current one."""
+    pool_id = PoolId((await get_executor(session, executor_id=executor_id, now=now)).executor.pool_id)
+    epoch = await raise_epoch(session, pool_id)
+    executor = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
+    if version is not None and version != executor.version:
+        raise StaleVersion(f"If-Match: the executor is at version {executor.version} now; read it again.")
+    values = {
+        name: getattr(executor, name) for name in ("parameters", "working_hours", "external_id")
+    } | dict(changes)
+    if merge_parameters and "parameters" in changes:
+        merged = {**executor.parameters, **(changes["parameters"] or {})}
+        values["parameters"] = {key: value for key, value in merged.items() if value is not None}
+    pool = await session.get_one(Pool, pool_id)
+    catalogue = await read_catalogue(session, pool_id=pool_id)
+    checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, "")
+    _set(executor, checked, epoch, now)
+    await _flush(session)
+    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    await session.commit()
+    view = await get_executor(session, executor_id=executor_id, now=now)
+    return ExecutorView(view.executor, view.load, view.assigned_today, unknown)

@@ -15,40 +15,70 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     database_url: str = Field(DEFAULT_DATABASE_URL, description="PostgreSQL 15 or later; the only truth.")
-    redis_url: str | None = Field(None, description="Redis 6.2 or later; without it workers sweep PostgreSQL.")
-    database_pool_size: int = Field(8, ge=1, le=200, description="Connections a process keeps for ordinary requests.")
-    hot_pool_size: int = Field(4, ge=1, le=100, description="Connections a process keeps for intake and decisions.")
-    database_timeout: float = Field(10.0, gt=0, description="Seconds a statement or a connection attempt may take.")
+    redis_url: str | None = Field(
+        None, description="Redis 6.2 or later; without it workers sweep PostgreSQL."
+    )
+    database_pool_size: int = Field(
+        8, ge=1, le=200, description="Connections a process keeps for ordinary requests."
+    )
+    hot_pool_size: int = Field(
+        4, ge=1, le=100, description="Connections a process keeps for intake and decisions."
+    )
+    database_timeout: float = Field(
+        10.0, gt=0, description="Seconds a statement or a connection attempt may take."
+    )
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
-    default_pool: str = Field("default", description="Code of the pool that a request means when it names none.")
+    default_pool: str = Field(
+        "default", description="Code of the pool that a request means when it names none."
+    )
 
     intake_batch: int = Field(500, ge=1, le=5000, description="Most single POSTs written by one statement.")
-    intake_queue: int = Field(10_000, ge=1, description="Single POSTs that may wait to be written; more get 429.")
+    intake_queue: int = Field(
+        10_000, ge=1, description="Single POSTs that may wait to be written; more get 429."
+    )
     batch_limit: int = Field(5000, ge=1, le=50_000, description="Most tasks in one batch request.")
     wait_limit: float = Field(30.0, ge=0, le=300, description="Most seconds that ?wait= may hold a request.")
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest request body taken, in bytes.")
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="Largest request body taken, in bytes."
+    )
 
-    worker_batch: int = Field(1000, ge=1, le=10_000, description="Most tasks a worker decides in one transaction.")
+    worker_batch: int = Field(
+        1000, ge=1, le=10_000, description="Most tasks a worker decides in one transaction."
+    )
     worker_sweep_seconds: float = Field(1.0, gt=0, description="How often to look for work nobody rang for.")
     worker_sweep_seconds_no_redis: float = Field(0.2, gt=0, description="The same where there is no Redis.")
-    worker_claim_seconds: float = Field(5.0, gt=0, description="Idle time after which a dead worker's message moves.")
-    worker_transaction_seconds: float = Field(
-        2.0, gt=0, description="A transaction idle this long loses its lock, so that a hung worker blocks nobody."
+    worker_claim_seconds: float = Field(
+        5.0, gt=0, description="Idle time after which a dead worker's message moves."
     )
-    metrics_port: int = Field(9101, ge=0, le=65535, description="First port tried for a worker's metrics; 0: none.")
+    worker_transaction_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="A transaction idle this long loses its lock, so that a hung worker blocks nobody.",
+    )
+    metrics_port: int = Field(
+        9101, ge=0, le=65535, description="First port tried for a worker's metrics; 0: none."
+    )
 
-    ais_url: str | None = Field(None, description="Base address of the external system; none: nothing is delivered.")
+    ais_url: str | None = Field(
+        None, description="Base address of the external system; none: nothing is delivered."
+    )
 
     auth_required: bool = Field(False, description="Refuse requests without credentials on loopback too.")
-    secret_key: SecretStr | None = Field(None, description="Signs tokens; required on any address but loopback.")
+    secret_key: SecretStr | None = Field(
+        None, description="Signs tokens; required on any address but loopback."
+    )
     access_token_minutes: int = Field(15, ge=1, le=1440, description="Life of an access token.")
     admin_username: str = Field("admin", description="The first admin's name, used by init_db.py.")
-    admin_password: SecretStr | None = Field(None, description="The first admin's password; made up where absent.")
+    admin_password: SecretStr | None = Field(
+        None, description="The first admin's password; made up where absent."
+    )
 
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console in a terminal.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe event logged."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -57,7 +87,9 @@ class Settings(BaseSettings):
         for prefix in ("postgresql+asyncpg://", "postgresql+psycopg2://", "postgresql://", "postgres://"):
             if url.startswith(prefix):
                 return "postgresql+asyncpg://" + url.removeprefix(prefix)
-        raise ValueError("DATABASE_URL must begin with postgresql:// (PostgreSQL is the only database supported)")
+        raise ValueError(
+            "DATABASE_URL must begin with postgresql:// (PostgreSQL is the only database supported)"
+        )
 
     @field_validator("redis_url", "ais_url", mode="before")
     @classmethod

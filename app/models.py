@@ -364,7 +364,9 @@ class ClassHour(Base):
     __tablename__ = "class_hours"
     __table_args__ = (Index("ix_class_hours_pool_id_hour", "pool_id", "hour"),)
 
-    class_id: Mapped[int] = mapped_column(ForeignKey("class_snapshots.id", ondelete="CASCADE"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(
+        ForeignKey("class_snapshots.id", ondelete="CASCADE"), primary_key=True
+    )
     hour: Mapped[datetime] = mapped_column(primary_key=True)
     pool_id: Mapped[int]
     placed_count: Mapped[int] = mapped_column(server_default="0")

@@ -153,7 +153,12 @@ class RedisDoorbell:
         """Take over at most 1,000 rings by XAUTOCLAIM; also drop consumers that are long gone."""
         try:
             answer = await self._redis.xautoclaim(
-                self._stream, GROUP, consumer, min_idle_time=int(idle_seconds * 1000), start_id="0", count=1000
+                self._stream,
+                GROUP,
+                consumer,
+                min_idle_time=int(idle_seconds * 1000),
+                start_id="0",
+                count=1000,
             )
             await self._drop_abandoned()
         except (RedisError, OSError):

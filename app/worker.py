@@ -167,7 +167,9 @@ class Worker:
             return None
         except Exception as error:
             metrics.worker_failures_total.labels(type(error).__name__).inc()
-            log.warning("batch.failed", pool=picture.pool_id, error=str(error) or type(error).__name__, exc_info=True)
+            log.warning(
+                "batch.failed", pool=picture.pool_id, error=str(error) or type(error).__name__, exc_info=True
+            )
             return None
         if batch.found is Found.WORK:
             _count(picture, batch)
@@ -182,7 +184,10 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
         metrics.assignments_total.labels(pool, decision.kind.value).inc()
         latency.observe(max(0.0, (batch.committed_at - batch.created_at[decision.task_id]).total_seconds()))
     log.info(
-        "assignment.committed", pool=picture.pool_id, assigned=len(batch.decisions), waiting=len(batch.waiting)
+        "assignment.committed",
+        pool=picture.pool_id,
+        assigned=len(batch.decisions),
+        waiting=len(batch.waiting),
     )
 
 

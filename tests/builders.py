@@ -13,13 +13,19 @@ SELECT id, $1, DATE '2000-01-01', DATE '2000-01-01' FROM person RETURNING execut
 """
 
 
-async def add_pool(database: Database, *, code: str = "default", timezone: str = "UTC", **columns: object) -> PoolId:
+async def add_pool(
+    database: Database, *, code: str = "default", timezone: str = "UTC", **columns: object
+) -> PoolId:
     """A pool with its state row."""
     names = ", ".join(["code", "name", "timezone", *columns])
     places = ", ".join(f"${number}" for number in range(1, 4 + len(columns)))
     async with database.hot.acquire() as connection, connection.transaction():
         pool_id = await connection.fetchval(
-            f"INSERT INTO pools ({names}) VALUES ({places}) RETURNING id", code, code, timezone, *columns.values()
+            f"INSERT INTO pools ({names}) VALUES ({places}) RETURNING id",
+            code,
+            code,
+            timezone,
+            *columns.values(),
         )
         await connection.execute("INSERT INTO pool_states (pool_id) VALUES ($1)", pool_id)
     return PoolId(pool_id)
@@ -38,12 +44,20 @@ async def add_executors(
 ) -> list[ExecutorId]:
     """People of a pool who are alike."""
     async with database.hot.acquire() as connection, connection.transaction():
-        await connection.execute("UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1", pool_id)
+        await connection.execute(
+            "UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1", pool_id
+        )
         return [
             ExecutorId(
                 await connection.fetchval(
-                    ADD_EXECUTOR, pool_id, f"Executor {number}", parameters or {}, daily_limit, max_open,
-                    qualification, availability,
+                    ADD_EXECUTOR,
+                    pool_id,
+                    f"Executor {number}",
+                    parameters or {},
+                    daily_limit,
+                    max_open,
+                    qualification,
+                    availability,
                 )
             )
             for number in range(count)
@@ -51,12 +65,20 @@ async def add_executors(
 
 
 async def add_tasks(
-    database: Database, pool_id: PoolId, count: int, *, weight: float = 1.0, parameters: dict[str, object] | None = None
+    database: Database,
+    pool_id: PoolId,
+    count: int,
+    *,
+    weight: float = 1.0,
+    parameters: dict[str, object] | None = None,
 ) -> list[TaskId]:
     """Pending tasks, written without ringing for them."""
     async with database.hot.acquire() as connection:
         rows = await connection.fetch(
             "INSERT INTO tasks (pool_id, parameters, weight) SELECT $1, $2, $3 FROM generate_series(1, $4) RETURNING id",
-            pool_id, parameters or {}, weight, count,
+            pool_id,
+            parameters or {},
+            weight,
+            count,
         )
     return [TaskId(row["id"]) for row in rows]

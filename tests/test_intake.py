@@ -39,7 +39,9 @@ async def test_concurrent_single_tasks_each_get_their_own_id(
     assert await _count(database) == 300
 
 
-async def test_same_external_id_at_once_is_one_task(intake: Intake, database: Database, pool_id: PoolId) -> None:
+async def test_same_external_id_at_once_is_one_task(
+    intake: Intake, database: Database, pool_id: PoolId
+) -> None:
     receipts = await asyncio.gather(*(intake.submit(NewTask(pool_id, external_id="A-1")) for _ in range(50)))
     assert len({receipt.task_id for receipt in receipts}) == 1
     assert sum(not receipt.duplicate for receipt in receipts) == 1
@@ -49,7 +51,10 @@ async def test_same_external_id_at_once_is_one_task(intake: Intake, database: Da
 async def test_same_external_id_in_two_pools_is_two_tasks(database: Database, pool_id: PoolId) -> None:
     other = await add_pool(database, code="other")
     tasks = [NewTask(pool_id, external_id="A-1"), NewTask(other, external_id="A-1")]
-    assert [isinstance(outcome, Receipt) for outcome in await write_tasks(database.hot, tasks)] == [True, True]
+    assert [isinstance(outcome, Receipt) for outcome in await write_tasks(database.hot, tasks)] == [
+        True,
+        True,
+    ]
     assert await _count(database) == 2
 
 

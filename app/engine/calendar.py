@@ -84,7 +84,9 @@ def _span(day: str, span: Any) -> tuple[time, time]:
         start, end = span
         return time.fromisoformat(start), time.min if end == "24:00" else time.fromisoformat(end)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'working_hours.days.{day}: {span!r} is not a span; use ["09:00", "18:00"]') from error
+        raise ValueError(
+            f'working_hours.days.{day}: {span!r} is not a span; use ["09:00", "18:00"]'
+        ) from error
 
 
 def next_of(instants: Iterable[datetime | None]) -> datetime | None:

@@ -97,7 +97,7 @@ class Board:
     def choose(self, layers: tuple[IntArray, ...], weight: int, barred: Sequence[int] = ()) -> int:
         """The rank of the best executor with room for `weight`, or -1; `barred` ranks are passed over."""
         scores, room = self.sum_at, self.room
-        for layer in layers:
+        for layer in layers if len(scores) else ():
             np.add(self.base, layer, self.sum)
             for rank in barred:
                 scores[rank] = BLOCKED
@@ -166,7 +166,7 @@ class Board:
         layers = self._layers.get(kind)
         if layers is None:
             layers = self._layers[kind] = self._build(found, kind[1])
-        view = View(found, self.state.digest_of(found), layers, self.levelled and len(layers) == 1)
+        view = View(found, self.state.digest_of(found), layers, self.levelled and len(layers) == 1 and bool(self.scale))
         self.views[self.name(found.key, weight)] = view
         return view
 

@@ -358,6 +358,18 @@ class ClassSnapshot(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
+class TrailFrame(Base):
+    """Who carried what when the decisions of one batch were made; see `app.engine.trail`. `number` is the batch's epoch."""
+
+    __tablename__ = "trail_frames"
+    __table_args__ = (Index("ix_trail_frames_pool_id_start_number", "pool_id", "start", "number"),)
+
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    start: Mapped[int]
+    content: Mapped[Json]
+
+
 class ClassHour(Base):
     """How much work of a class arrived at placement in an hour: enough to solve the fair share later."""
 

@@ -9,11 +9,9 @@ from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
 from app.engine.types import PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, TooLarge
+from app.schemas.common import Identifier, Name
 from app.schemas.tasks import (
-    AssignmentOut,
     BatchItemOut,
-    Identifier,
-    Name,
     TaskBatchIn,
     TaskBatchOut,
     TaskCreated,
@@ -214,21 +212,16 @@ def task_out(view: TaskView) -> TaskOut:
             **{name: getattr(task, name) for name in _TASK_FIELDS},
             "task_id": task.id,
             "assignment": assignment
-            and AssignmentOut(
-                assignment_id=assignment.id,
-                executor_id=assignment.executor_id,
-                executor_name=view.executor_name or "",
-                kind=assignment.kind,
-                rule_set_id=assignment.rule_set_id,
-                weight=float(assignment.weight),
-                score=assignment.score,
-                decided_at=assignment.decided_at,
-                delivery_state=assignment.delivery_state,
-            ),
+            and {
+                **{name: getattr(assignment, name) for name in _ASSIGNMENT_FIELDS},
+                "assignment_id": assignment.id,
+                "executor_name": view.executor_name or "",
+            },
         }
     )
 
 
+_ASSIGNMENT_FIELDS = ("executor_id", "kind", "rule_set_id", "weight", "score", "decided_at", "delivery_state")
 _TASK_FIELDS = (
     "pool_id",
     "external_id",

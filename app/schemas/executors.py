@@ -11,7 +11,7 @@ from app.schemas.common import Identifier, Name
 Weight = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 Qualification = Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)]
 Availability = Literal["available", "break", "offline"]
-EXAMPLE = {
+EXAMPLE: Any = {
     "name": "Anna Petrova",
     "parameters": {"skills": ["network"]},
     "daily_limit": 40,

@@ -16,14 +16,13 @@ from typing import Any
 from app.database import HotConnection, HotPool
 from app.engine.allocate import Decision, Outcome, Waiting, place
 from app.engine.state import PoolState
+from app.engine.trail import ROUTED, Frame
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.classes import keep_classes
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
-
-ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
 
 
 class Found(StrEnum):
@@ -85,12 +84,13 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     state = await picture.refresh(
         connection, epoch=taken["epoch"], config_epoch=taken["config_epoch"], now=taken["now"]
     )
+    state.trail.begin(state, taken["epoch"] + 1)
     outcome = _decide(state, rows)
+    frame = state.trail.end()
     failpoint("decided")
-    class_ids = await keep_classes(connection, picture, state, outcome.decisions)
-    await _commit(
-        connection, picture, state, _Write(taken["epoch"], taken["now"], outcome, class_ids, deliver)
-    )
+    class_ids = await keep_classes(connection, picture, state, outcome)
+    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, frame, deliver)
+    await _commit(connection, picture, state, write)
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
     return Batch(
         Found.WORK, outcome.decisions, outcome.waiting, created_at, taken["now"], full=len(rows) == limit
@@ -128,7 +128,8 @@ class _Write:
     epoch: int
     now: datetime
     outcome: Outcome
-    class_ids: Sequence[int | None]
+    class_ids: Sequence[int]
+    frame: Frame
     deliver: bool
 
 
@@ -169,6 +170,8 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         picture.valid_until,
         statements.TICK_CHANNEL,
         json.dumps({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
+        write.frame["start"],
+        json.dumps(write.frame),
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved

@@ -195,6 +195,9 @@ WITH fence AS (
     ON CONFLICT (class_id, hour) DO UPDATE
     SET placed_count = hour.placed_count + excluded.placed_count,
         placed_weight = hour.placed_weight + excluded.placed_weight
+), framed AS (
+    INSERT INTO trail_frames (pool_id, number, start, content)
+    SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence
 ), parked AS (
     UPDATE tasks task
     SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22, updated_at = $10

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.engine.eligibility import EligibilityClass
-from app.engine.scores import BLOCKED, Board, View
+from app.engine.scores import BLOCKED, OUT, Board, View
 from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
@@ -211,7 +211,7 @@ class _Placer:
             score = total_at[rank]
             weight = weights[number]
             left = room[rank] - weight
-            if left < 0 or score >= BLOCKED:
+            if left < 0 or score >= OUT:
                 break
             before = level[rank]
             after = level[rank] = before + weight

@@ -19,6 +19,8 @@ GRID = 1e9
 """Score units per day load: scores are compared as whole numbers, so a tie on paper is a tie here."""
 BLOCKED = 1 << 61
 """Added to whoever cannot take the task. Two of them still fit into 64 bits."""
+OUT = BLOCKED >> 1
+"""A sum from here on is somebody blocked, whatever a preference took off it."""
 BUSY = 1 << 40
 """Added in `longest_idle` to whoever has open work."""
 _MOST_BYTES = 64 << 20
@@ -102,7 +104,7 @@ class Board:
             for rank in barred:
                 scores[rank] = BLOCKED
             rank = int(self.sum.argmin())
-            while scores[rank] < BLOCKED:
+            while scores[rank] < OUT:
                 if room[rank] >= weight:
                     return rank
                 scores[rank] = BLOCKED
@@ -166,7 +168,12 @@ class Board:
         layers = self._layers.get(kind)
         if layers is None:
             layers = self._layers[kind] = self._build(found, kind[1])
-        view = View(found, self.state.digest_of(found), layers, self.levelled and len(layers) == 1 and bool(self.scale))
+        view = View(
+            found,
+            self.state.digest_of(found),
+            layers,
+            self.levelled and len(layers) == 1 and bool(self.scale),
+        )
         self.views[self.name(found.key, weight)] = view
         return view
 

@@ -39,7 +39,7 @@ class Caller:
     role: str
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
@@ -47,7 +47,7 @@ def _parts(request: Request) -> Parts:
 PartsDep = Annotated[Parts, Depends(_parts)]
 
 
-def _settings(parts: PartsDep) -> Settings:
+async def _settings(parts: PartsDep) -> Settings:
     return parts.settings
 
 
@@ -61,23 +61,23 @@ async def _session(parts: PartsDep) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-def _doorbell(parts: PartsDep) -> Doorbell:
+async def _doorbell(parts: PartsDep) -> Doorbell:
     return parts.doorbell
 
 
-def _directory(parts: PartsDep) -> PoolDirectory:
+async def _directory(parts: PartsDep) -> PoolDirectory:
     return parts.directory
 
 
-def _intake(parts: PartsDep) -> Intake:
+async def _intake(parts: PartsDep) -> Intake:
     return parts.intake
 
 
-def _waiting_room(parts: PartsDep) -> WaitingRoom:
+async def _waiting_room(parts: PartsDep) -> WaitingRoom:
     return parts.waiting_room
 
 
-def _examination(parts: PartsDep) -> Examination:
+async def _examination(parts: PartsDep) -> Examination:
     return parts.examination
 
 
@@ -90,7 +90,7 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 
 
-def _now() -> datetime:
+async def _now() -> datetime:
     return datetime.now(UTC)
 
 

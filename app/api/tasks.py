@@ -1,5 +1,6 @@
 """Tasks: taken in, looked at, listed."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
@@ -60,6 +61,9 @@ async def submit_task(
     pool = await directory.get(_pool_id(body.pool_id))
     task, unknown = _new_task(pool, body, idempotency_key)
     receipt = await intake.submit(task)
+    response.headers["Location"] = f"/v1/tasks/{receipt.task_id}"
+    if receipt.created_at is not None and not wait:
+        return _just_written(task, receipt.task_id, receipt.created_at, unknown)
     if wait:
         await waiting_room.wait(receipt.task_id, min(wait, settings.wait_limit))
     view = await task_service.get_task(session, task_id=receipt.task_id)
@@ -67,7 +71,6 @@ async def submit_task(
         response.status_code = status.HTTP_200_OK
     elif view.assignment is not None:
         response.status_code = status.HTTP_201_CREATED
-    response.headers["Location"] = f"/v1/tasks/{receipt.task_id}"
     return TaskCreated(**task_out(view).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown)
 
 
@@ -164,6 +167,29 @@ def _new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, 
         idempotency_key=key,
     )
     return task, list(checked.unknown)
+
+
+def _just_written(task: NewTask, task_id: TaskId, created_at: datetime, unknown: list[str]) -> TaskCreated:
+    """The answer to a task of which nothing is known yet but what was sent: no need to ask the database."""
+    return TaskCreated(
+        task_id=task_id,
+        pool_id=task.pool_id,
+        external_id=task.external_id,
+        parameters=task.parameters,
+        weight=task.weight,
+        priority=task.priority,
+        deadline=task.deadline,
+        parent_id=task.parent_id,
+        status="pending",
+        version=1,
+        executor_id=None,
+        wait_reason=None,
+        waiting_since=None,
+        created_at=created_at,
+        updated_at=created_at,
+        duplicate=False,
+        unknown_parameters=unknown,
+    )
 
 
 Checked = tuple[NewTask, list[str]] | tuple[None, Invalid]

@@ -53,6 +53,8 @@ class Receipt:
 
     task_id: TaskId
     duplicate: bool
+    created_at: datetime | None = None
+    """When it was written; None for a duplicate: read it, it may have moved on."""
 
 
 Outcome = Receipt | DomainError
@@ -126,7 +128,10 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         [task.fingerprint() if task.idempotency_key else None for task in tasks],
     )
     outcomes: list[Outcome | None] = [
-        Receipt(TaskId(row["id"]), duplicate=False) if row["created_at"] else None for row in rows
+        Receipt(TaskId(row["id"]), duplicate=False, created_at=row["created_at"])
+        if row["created_at"]
+        else None
+        for row in rows
     ]
     for index, row in enumerate(rows):
         if outcomes[index] is None and not row["parent_known"]:

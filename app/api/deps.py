@@ -1,4 +1,7 @@
-"""What routes ask for, as aliases that read like a sentence."""
+"""What routes ask for, as aliases that read like a sentence.
+
+All are coroutines: FastAPI sends plain functions through a thread pool, which costs more than the rest of a request.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -51,7 +54,7 @@ async def _settings(parts: PartsDep) -> Settings:
     return parts.settings
 
 
-def _database(parts: PartsDep) -> Database:
+async def _database(parts: PartsDep) -> Database:
     return parts.database
 
 
@@ -81,7 +84,7 @@ async def _examination(parts: PartsDep) -> Examination:
     return parts.examination
 
 
-def _caller() -> Caller:
+async def _caller() -> Caller:
     """The local administrator, until there are credentials to look at."""
     return Caller("local", "admin")
 

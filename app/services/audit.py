@@ -49,6 +49,17 @@ CHECKS = (
         """,
     ),
     Check(
+        "no_strays",
+        "every assignment names a task and an executor of its own pool",
+        """
+        SELECT current.id AS assignment_id, current.task_id, current.executor_id
+        FROM assignments current
+        LEFT JOIN tasks task ON task.id = current.task_id AND task.pool_id = current.pool_id
+        LEFT JOIN executors person ON person.id = current.executor_id
+        WHERE task.id IS NULL OR person.id IS NULL
+        """,
+    ),
+    Check(
         "day_counters",
         "what executor_days say is what the counted assignments sum up to",
         f"""

@@ -36,6 +36,52 @@ def upgrade() -> None:
         sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
     )
     op.create_table(
+        "assignments",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=1000), nullable=False),
+        sa.Column("task_id", sa.BigInteger(), nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=False),
+        sa.Column("executor_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("rule_set_id", sa.BigInteger(), nullable=True),
+        sa.Column("class_id", sa.BigInteger(), nullable=True),
+        sa.Column("weight", sa.Numeric(precision=14, scale=3), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column(
+            "explanation",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("business_day", sa.Date(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("release_reason", sa.Text(), nullable=True),
+        sa.Column("counted", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("delivery_state", sa.Text(), server_default="decided", nullable=False),
+        sa.CheckConstraint(
+            "delivery_state IN ('decided', 'sent', 'confirmed', 'drifted')",
+            name=op.f("ck_assignments_delivery_state_known"),
+        ),
+        sa.CheckConstraint(
+            "kind IN ('primary', 'parent', 'rework', 'reassign', 'manual')",
+            name=op.f("ck_assignments_kind_known"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
+    )
+    op.create_index("ix_assignments_executor_id_id", "assignments", ["executor_id", "id"], unique=False)
+    op.create_index(
+        "ix_assignments_pool_id_decided_at", "assignments", ["pool_id", "decided_at"], unique=False
+    )
+    op.create_index("ix_assignments_task_id_id", "assignments", ["task_id", "id"], unique=False)
+    op.create_index(
+        "uq_assignments_current",
+        "assignments",
+        ["task_id"],
+        unique=True,
+        postgresql_where=sa.text("released_at IS NULL"),
+    )
+    op.create_table(
         "audit_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -285,6 +331,77 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'active'"),
     )
     op.create_table(
+        "tasks",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=1000), nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column(
+            "parameters",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("weight", sa.Numeric(precision=14, scale=3), server_default="1", nullable=False),
+        sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("parent_id", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Text(), server_default="pending", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("executor_id", sa.BigInteger(), nullable=True),
+        sa.Column("wait_reason", sa.Text(), nullable=True),
+        sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("route", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("route IN ('rework', 'reassign')", name=op.f("ck_tasks_route_known")),
+        sa.CheckConstraint(
+            "status IN ('pending', 'assigned', 'in_progress', 'completed', 'rejected', 'cancelled', 'returned')",
+            name=op.f("ck_tasks_status_known"),
+        ),
+        sa.CheckConstraint("weight > 0", name=op.f("ck_tasks_weight_positive")),
+        sa.ForeignKeyConstraint(["parent_id"], ["tasks.id"], name=op.f("fk_tasks_parent_id")),
+        sa.ForeignKeyConstraint(["pool_id"], ["pools.id"], name=op.f("fk_tasks_pool_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+    )
+    op.create_index(
+        "ix_tasks_open_of_executor",
+        "tasks",
+        ["executor_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('assigned', 'in_progress', 'returned')"),
+    )
+    op.create_index(
+        "ix_tasks_parent_id",
+        "tasks",
+        ["parent_id"],
+        unique=False,
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_tasks_parked",
+        "tasks",
+        ["pool_id", "wake_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
+    )
+    op.create_index("ix_tasks_pool_id_id", "tasks", ["pool_id", "id"], unique=False)
+    op.create_index(
+        "ix_tasks_to_place",
+        "tasks",
+        ["pool_id", sa.literal_column("priority DESC"), sa.literal_column("deadline ASC NULLS LAST"), "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NULL"),
+    )
+    op.create_index(
+        "uq_tasks_pool_id_external_id",
+        "tasks",
+        ["pool_id", "external_id"],
+        unique=True,
+        postgresql_where=sa.text("external_id IS NOT NULL"),
+    )
+    op.create_table(
         "trail_frames",
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
@@ -385,77 +502,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_executor_loads_pool_id_epoch", "executor_loads", ["pool_id", "epoch"], unique=False)
     op.create_table(
-        "tasks",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=1000), nullable=False),
+        "task_events",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=100), nullable=False),
+        sa.Column("task_id", sa.BigInteger(), nullable=False),
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
-        sa.Column("external_id", sa.Text(), nullable=True),
-        sa.Column(
-            "parameters",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'::jsonb"),
-            nullable=False,
-        ),
-        sa.Column("weight", sa.Numeric(precision=14, scale=3), server_default="1", nullable=False),
-        sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("parent_id", sa.BigInteger(), nullable=True),
-        sa.Column("status", sa.Text(), server_default="pending", nullable=False),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("from_status", sa.Text(), nullable=False),
+        sa.Column("to_status", sa.Text(), nullable=False),
         sa.Column("executor_id", sa.BigInteger(), nullable=True),
-        sa.Column("wait_reason", sa.Text(), nullable=True),
-        sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("route", sa.Text(), nullable=True),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("route IN ('rework', 'reassign')", name=op.f("ck_tasks_route_known")),
-        sa.CheckConstraint(
-            "status IN ('pending', 'assigned', 'in_progress', 'completed', 'rejected', 'cancelled', 'returned')",
-            name=op.f("ck_tasks_status_known"),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_task_events_task_id"), ondelete="CASCADE"
         ),
-        sa.CheckConstraint("weight > 0", name=op.f("ck_tasks_weight_positive")),
-        sa.ForeignKeyConstraint(["executor_id"], ["executors.id"], name=op.f("fk_tasks_executor_id")),
-        sa.ForeignKeyConstraint(["parent_id"], ["tasks.id"], name=op.f("fk_tasks_parent_id")),
-        sa.ForeignKeyConstraint(["pool_id"], ["pools.id"], name=op.f("fk_tasks_pool_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_events")),
     )
-    op.create_index(
-        "ix_tasks_open_of_executor",
-        "tasks",
-        ["executor_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("status IN ('assigned', 'in_progress', 'returned')"),
-    )
-    op.create_index(
-        "ix_tasks_parent_id",
-        "tasks",
-        ["parent_id"],
-        unique=False,
-        postgresql_where=sa.text("parent_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_tasks_parked",
-        "tasks",
-        ["pool_id", "wake_at"],
-        unique=False,
-        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
-    )
-    op.create_index("ix_tasks_pool_id_id", "tasks", ["pool_id", "id"], unique=False)
-    op.create_index(
-        "ix_tasks_to_place",
-        "tasks",
-        ["pool_id", sa.literal_column("priority DESC"), sa.literal_column("deadline ASC NULLS LAST"), "id"],
-        unique=False,
-        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NULL"),
-    )
-    op.create_index(
-        "uq_tasks_pool_id_external_id",
-        "tasks",
-        ["pool_id", "external_id"],
-        unique=True,
-        postgresql_where=sa.text("external_id IS NOT NULL"),
-    )
+    op.create_index("ix_task_events_task_id_id", "task_events", ["task_id", "id"], unique=False)
     op.create_table(
         "users",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -478,54 +541,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name=op.f("uq_users_username")),
     )
     op.create_table(
-        "assignments",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=1000), nullable=False),
-        sa.Column("task_id", sa.BigInteger(), nullable=False),
-        sa.Column("pool_id", sa.BigInteger(), nullable=False),
-        sa.Column("executor_id", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("rule_set_id", sa.BigInteger(), nullable=True),
-        sa.Column("class_id", sa.BigInteger(), nullable=True),
-        sa.Column("weight", sa.Numeric(precision=14, scale=3), nullable=False),
-        sa.Column("score", sa.Float(), nullable=False),
-        sa.Column(
-            "explanation",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'::jsonb"),
-            nullable=False,
-        ),
-        sa.Column("business_day", sa.Date(), nullable=False),
-        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("decided_by", sa.Text(), nullable=True),
-        sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("release_reason", sa.Text(), nullable=True),
-        sa.Column("counted", sa.Boolean(), server_default=sa.text("true"), nullable=False),
-        sa.Column("delivery_state", sa.Text(), server_default="decided", nullable=False),
-        sa.CheckConstraint(
-            "delivery_state IN ('decided', 'sent', 'confirmed', 'drifted')",
-            name=op.f("ck_assignments_delivery_state_known"),
-        ),
-        sa.CheckConstraint(
-            "kind IN ('primary', 'parent', 'rework', 'reassign', 'manual')",
-            name=op.f("ck_assignments_kind_known"),
-        ),
-        sa.ForeignKeyConstraint(["executor_id"], ["executors.id"], name=op.f("fk_assignments_executor_id")),
-        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name=op.f("fk_assignments_task_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
-    )
-    op.create_index("ix_assignments_executor_id_id", "assignments", ["executor_id", "id"], unique=False)
-    op.create_index(
-        "ix_assignments_pool_id_decided_at", "assignments", ["pool_id", "decided_at"], unique=False
-    )
-    op.create_index("ix_assignments_task_id_id", "assignments", ["task_id", "id"], unique=False)
-    op.create_index(
-        "uq_assignments_current",
-        "assignments",
-        ["task_id"],
-        unique=True,
-        postgresql_where=sa.text("released_at IS NULL"),
-    )
-    op.create_table(
         "class_hours",
         sa.Column("class_id", sa.BigInteger(), nullable=False),
         sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
@@ -538,41 +553,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("class_id", "hour", name=op.f("pk_class_hours")),
     )
     op.create_index("ix_class_hours_pool_id_hour", "class_hours", ["pool_id", "hour"], unique=False)
-    op.create_table(
-        "task_events",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False, cache=100), nullable=False),
-        sa.Column("task_id", sa.BigInteger(), nullable=False),
-        sa.Column("pool_id", sa.BigInteger(), nullable=False),
-        sa.Column("event", sa.Text(), nullable=False),
-        sa.Column("from_status", sa.Text(), nullable=False),
-        sa.Column("to_status", sa.Text(), nullable=False),
-        sa.Column("executor_id", sa.BigInteger(), nullable=True),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), server_default="", nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["task_id"], ["tasks.id"], name=op.f("fk_task_events_task_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_events")),
-    )
-    op.create_index("ix_task_events_task_id_id", "task_events", ["task_id", "id"], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
-    op.drop_index("ix_task_events_task_id_id", table_name="task_events")
-    op.drop_table("task_events")
     op.drop_index("ix_class_hours_pool_id_hour", table_name="class_hours")
     op.drop_table("class_hours")
-    op.drop_index(
-        "uq_assignments_current", table_name="assignments", postgresql_where=sa.text("released_at IS NULL")
-    )
-    op.drop_index("ix_assignments_task_id_id", table_name="assignments")
-    op.drop_index("ix_assignments_pool_id_decided_at", table_name="assignments")
-    op.drop_index("ix_assignments_executor_id_id", table_name="assignments")
-    op.drop_table("assignments")
     op.drop_table("users")
+    op.drop_index("ix_task_events_task_id_id", table_name="task_events")
+    op.drop_table("task_events")
+    op.drop_index("ix_executor_loads_pool_id_epoch", table_name="executor_loads")
+    op.drop_table("executor_loads")
+    op.drop_index("ix_executor_days_pool_id_business_day", table_name="executor_days")
+    op.drop_table("executor_days")
+    op.drop_index("ix_executor_absences_executor_id_ends_at", table_name="executor_absences")
+    op.drop_table("executor_absences")
+    op.drop_table("class_snapshots")
+    op.drop_index("ix_trail_frames_pool_id_start_number", table_name="trail_frames")
+    op.drop_table("trail_frames")
     op.drop_index(
         "uq_tasks_pool_id_external_id",
         table_name="tasks",
@@ -596,15 +595,6 @@ def downgrade() -> None:
         postgresql_where=sa.text("status IN ('assigned', 'in_progress', 'returned')"),
     )
     op.drop_table("tasks")
-    op.drop_index("ix_executor_loads_pool_id_epoch", table_name="executor_loads")
-    op.drop_table("executor_loads")
-    op.drop_index("ix_executor_days_pool_id_business_day", table_name="executor_days")
-    op.drop_table("executor_days")
-    op.drop_index("ix_executor_absences_executor_id_ends_at", table_name="executor_absences")
-    op.drop_table("executor_absences")
-    op.drop_table("class_snapshots")
-    op.drop_index("ix_trail_frames_pool_id_start_number", table_name="trail_frames")
-    op.drop_table("trail_frames")
     op.drop_index("uq_rule_sets_active", table_name="rule_sets", postgresql_where=sa.text("state = 'active'"))
     op.drop_table("rule_sets")
     op.drop_table("pool_states")
@@ -623,5 +613,12 @@ def downgrade() -> None:
     op.drop_table("outbox")
     op.drop_index("ix_audit_log_pool_id_id", table_name="audit_log")
     op.drop_table("audit_log")
+    op.drop_index(
+        "uq_assignments_current", table_name="assignments", postgresql_where=sa.text("released_at IS NULL")
+    )
+    op.drop_index("ix_assignments_task_id_id", table_name="assignments")
+    op.drop_index("ix_assignments_pool_id_decided_at", table_name="assignments")
+    op.drop_index("ix_assignments_executor_id_id", table_name="assignments")
+    op.drop_table("assignments")
     op.drop_table("api_keys")
     # ### end Alembic commands ###

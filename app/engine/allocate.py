@@ -37,6 +37,7 @@ from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
+_NOBODY: frozenset[ExecutorId] = frozenset()
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -44,7 +45,8 @@ class Decision(NamedTuple):
     """A task placed.
 
     `weight` is effective (task factor included) and `level_before` in task units. `frame` and `step` say
-    where in the trail the picture of that moment is (frame None: no trail was kept).
+    where in the trail the picture of that moment is (frame None: no trail was kept). `barred` could not have it
+    by the task's own history; `instead_of` is the executor it was bound to and who could not take it.
     """
 
     task_id: TaskId
@@ -57,11 +59,14 @@ class Decision(NamedTuple):
     class_digest: str
     frame: int | None
     step: int
+    barred: frozenset[ExecutorId] = frozenset()
+    instead_of: ExecutorId | None = None
 
     @property
     def explanation(self) -> dict[str, Any]:
         """What to store with the assignment, as JSON."""
-        return {"level": self.level_before, "frame": self.frame, "step": self.step}
+        facts: dict[str, Any] = {"level": self.level_before, "frame": self.frame, "step": self.step}
+        return {**facts, **_route(self.barred, self.instead_of)} if self.barred or self.instead_of else facts
 
 
 class Waiting(NamedTuple):
@@ -78,11 +83,19 @@ class Waiting(NamedTuple):
     frame: int | None
     step: int
     details: dict[str, int]
+    barred: frozenset[ExecutorId] = frozenset()
+    instead_of: ExecutorId | None = None
 
     @property
     def explanation(self) -> dict[str, Any]:
         """What to store with the task, as JSON."""
-        return {**self.details, "frame": self.frame, "step": self.step}
+        facts = {**self.details, "frame": self.frame, "step": self.step}
+        return {**facts, **_route(self.barred, self.instead_of)}
+
+
+def _route(barred: frozenset[ExecutorId], instead_of: ExecutorId | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"barred": sorted(barred)} if barred else {}
+    return facts if instead_of is None else {**facts, "instead_of": instead_of}
 
 
 @dataclass(slots=True)
@@ -251,6 +264,8 @@ class _Placer:
             [view.digest for view in views],
             repeat(self.frame),
             count(self.step),
+            repeat(_NOBODY),
+            repeat(None),
             strict=False,
         )
         self.outcome.decisions.extend(map(Decision._make, columns))
@@ -300,19 +315,21 @@ class _Placer:
                 view.digest,
                 self.frame,
                 self.step,
+                task.excluded_executors,
+                task.forced_executor if routed else None,
             )
         )
 
     def _wait(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> None:
         """Say why nobody can take the task; asked again before the next decision, the answer is the same."""
-        last = self._last_wait
+        last, free = self._last_wait, task.forced_executor is None and not task.excluded_executors
         asked = (view.found.key, weight, self.step)
-        if last is not None and last[:3] == asked and not barred:
+        if free and last is not None and last[:3] == asked:
             self.outcome.waiting.append(last[3]._replace(task_id=task.id))
             return
         waiting = self._waiting(board, task, view, weight, barred)
         self.outcome.waiting.append(waiting)
-        self._last_wait = None if barred else (*asked, waiting)
+        self._last_wait = (*asked, waiting) if free else None
 
     def _waiting(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> Waiting:
         state, order = self.state, board.order
@@ -331,6 +348,8 @@ class _Placer:
             self.frame,
             self.step,
             details,
+            task.excluded_executors,
+            task.forced_executor,
         )
 
 

@@ -56,7 +56,6 @@ class Board:
         self.order = state.classes.order
         self.executor_ids: list[ExecutorId] = [state.executors[at].id for at in self.order.tolist()]
         self.levelled = state.settings.policy in (Policy.FAIR, Policy.BEST_MATCH)
-        self.unit = GRID if self.levelled else 1.0
         self._scales = self._scales_of_state()
         self.scale: list[float] = self._scales[self.order].tolist()
         self.uniform = len(set(self.scale)) <= 1
@@ -113,8 +112,10 @@ class Board:
 
     def in_day_loads(self, scores: Sequence[int], weights: Sequence[int]) -> list[float]:
         """Compared sums as scores; half the weight is added where it is not in the layers already."""
+        if not self.levelled:
+            return [float(score % BUSY) for score in scores]
         halves = {weight: self.half(weight) for weight in set(weights)}
-        return [(score + halves[weight]) / self.unit for score, weight in zip(scores, weights, strict=True)]
+        return [(score + halves[weight]) / GRID for score, weight in zip(scores, weights, strict=True)]
 
     def half(self, weight: int) -> int:
         """What half the weight adds to everybody's score, where the layers leave it out."""

@@ -8,6 +8,7 @@ The content of a snapshot is plain JSON::
     eligible    ids of the executors who pass them all
     excluded    [[label index, ids], ...]: the first condition that each of the others fails, ids folded
     left        folded ids of those who are not active
+    preferred   whether preferences count in this class at all
     preferences [[preference, [[label, weight], ...], [ids]], ...]: who is preferred, by which terms
 
 Availability, limits and open work change by the minute and are not here: see `trail`.
@@ -63,6 +64,7 @@ def class_snapshot(
             for label in np.unique(failed[others]).tolist()
         ],
         "left": fold(ids[~active].tolist()),
+        "preferred": found.preference is not None,
         "preferences": _preferences(rules, found, ids),
     }
     return ClassSnapshot(digest, content)

@@ -73,7 +73,7 @@ class Trail:
         self._rows += len(self._touched)
         if self._needs_all(state):
             self._start, self._settings, self._frames, self._rows = number, state.settings, 0, 0
-            self._frame = {"start": number, "full": _everybody(state), "settings": _settings_of(state)}
+            self._frame = {"start": number, "full": everybody(state), "settings": settings_row(state)}
         else:
             self._frame = {"start": self._start, "changed": _rows_of(state, sorted(self._touched))}
         self._frame["sequence"] = state.sequence
@@ -104,12 +104,14 @@ class Trail:
         return outgrown or self._settings != state.settings
 
 
-def _settings_of(state: "PoolState") -> list[Any]:
+def settings_row(state: "PoolState") -> list[Any]:
+    """The settings as a frame keeps them."""
     settings = state.settings
     return [settings.policy.value, settings.theta, settings.day_load]
 
 
-def _everybody(state: "PoolState") -> dict[str, Any]:
+def everybody(state: "PoolState") -> dict[str, Any]:
+    """The columns of everybody as a frame keeps them."""
     columns: dict[str, Any] = {}
     for name in COLUMNS:
         values = _plain(name, getattr(state, name).tolist())

@@ -113,7 +113,7 @@ def worlds(draw: st.DrawFn, policies: tuple[Policy, ...] = tuple(Policy), max_ta
     return World(
         people=draw(people_of(ids)),
         loads=draw(st.dictionaries(st.sampled_from(everybody), LOADS)),
-        allowed=draw(st.fixed_dictionaries({activity: members for activity in ACTIVITIES})),
+        allowed=draw(st.fixed_dictionaries(dict.fromkeys(ACTIVITIES, members))),
         preferred=draw(st.dictionaries(st.sampled_from(ACTIVITIES), likings)),
         factors=draw(st.dictionaries(st.sampled_from(ACTIVITIES), st.sampled_from((1.0, 3.0, 0.1)))),
         settings=PoolSettings(

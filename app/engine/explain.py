@@ -1,0 +1,273 @@
+"""Why X received the task, why Y did not, why it waits: answered from what was stored, years later.
+
+Three stored things are read and nothing is decided again::
+
+    record      the assignment (or the parked task) with its `explanation`
+    content     the class snapshot it names (`snapshot`): who passes which rule, and who is preferred
+    frames      the trail's frames from the last full one up to the record's (`trail`)
+
+    explanation = explain(record, content, picture_at(frames, step))
+    explanation.why_not(executor_id)        # for anybody
+    words.sentences(explanation, "ru", names)
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from app.engine.allocate import Decision, Waiting, place
+from app.engine.scores import GRID
+from app.engine.snapshot import unfold
+from app.engine.state import MILLI, PoolState
+from app.engine.trail import ROUTED, Picture, Standing, everybody, picture_at, settings_row
+from app.engine.types import AssignmentKind, ExecutorId, Policy, Task, TaskId, WaitReason
+
+Terms: TypeAlias = tuple[tuple[str, float], ...]
+"""Preferences that hold: (label, weight)."""
+
+
+class Because(StrEnum):
+    """Why somebody did not receive a task."""
+
+    CHOSEN = "chosen"  # they did
+    BOUND = "bound"  # it was bound to somebody else: parent, rework, a person's decision
+    UNKNOWN = "unknown"  # not in the pool then
+    LEFT = "left"  # no longer active
+    RULE = "rule"  # a condition does not hold
+    BARRED = "barred"  # it was taken from them before
+    ABSENT = "absent"  # not available: break, absence, outside working hours
+    LIMIT = "limit"  # no room in the daily limit
+    BUSY = "busy"  # as many open tasks as allowed
+    PREFERENCE = "preference"  # somebody preferred had room (best_match)
+    SCORE = "score"  # somebody had a lower score
+    TIE = "tie"  # equal scores: fewer kinds of work, then the lower id, goes first
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored with an assignment, or with a task that waits (then no executor, kind or score)."""
+
+    task_id: TaskId
+    weight: float
+    executor_id: ExecutorId | None = None
+    kind: AssignmentKind | None = None
+    reason: WaitReason | None = None
+    barred: frozenset[ExecutorId] = frozenset()
+    instead_of: ExecutorId | None = None
+
+    @classmethod
+    def of(cls, placed: Decision | Waiting) -> "Record":
+        """The record of what was just decided."""
+        return cls(
+            task_id=placed.task_id,
+            weight=placed.weight,
+            executor_id=placed.executor_id if isinstance(placed, Decision) else None,
+            kind=placed.kind if isinstance(placed, Decision) else None,
+            reason=placed.reason if isinstance(placed, Waiting) else None,
+            barred=placed.barred,
+            instead_of=placed.instead_of,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One executor before the decision; weights in task units.
+
+    `score` is what was compared (the lowest wins): day loads, or a sequence number by `round_robin` and
+    `longest_idle`. `terms` are the preferences that held, each with its weight.
+    """
+
+    executor_id: ExecutorId
+    level: float
+    qualification: float
+    score: float
+    preference: float
+    terms: Terms
+    open: int
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """Why one executor did not receive the task; what does not apply is None. Weights in task units."""
+
+    executor_id: ExecutorId
+    because: Because
+    rule: str | None = None
+    used: float | None = None
+    limit: float | None = None
+    open: int | None = None
+    max_open: int | None = None
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision or a wait with all that led to it.
+
+    `ranking` are those who could have taken the task, the best first (of a forced task: by the policy, had it
+    been free). `excluded` counts by name of the first rule that does not hold.
+    """
+
+    record: Record
+    policy: Policy
+    ranking: tuple[Candidate, ...]
+    eligible: int
+    absent: int
+    at_limit: int
+    busy: int
+    excluded: Mapping[str, int]
+    reasons: Mapping[ExecutorId, WhyNot]
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """Whoever received the task; None while it waits, or where they could not have taken it unbound."""
+        return next((one for one in self.ranking if one.executor_id == self.record.executor_id), None)
+
+    def runners_up(self, count: int = 3) -> tuple[Candidate, ...]:
+        """Those who came next."""
+        return tuple(one for one in self.ranking if one.executor_id != self.record.executor_id)[:count]
+
+    def why_not(self, executor_id: ExecutorId) -> WhyNot:
+        """Why this executor did not receive the task."""
+        return self.reasons.get(executor_id) or WhyNot(executor_id, Because.UNKNOWN)
+
+
+def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Explanation:
+    """Everything about one decision, from the stored record, class snapshot and picture."""
+    rules, likings = _failed_rules(content), _likings(content)
+    candidates: list[Candidate] = []
+    reasons: dict[ExecutorId, WhyNot] = {}
+    for executor_id, standing in picture.standings.items():
+        obstacle = _obstacle(executor_id, standing, record, rules)
+        if obstacle is None:
+            preference, terms = likings.get(executor_id, (1.0, ()))
+            counts = preference if content["preferred"] else 0.0
+            score = _score(standing, round(record.weight * MILLI), picture, counts)
+            candidates.append(_candidate(executor_id, standing, score, preference, terms))
+        else:
+            reasons[executor_id] = obstacle
+    ranking = tuple(sorted(candidates, key=lambda one: _rank(one, picture, record)))
+    reasons |= {one.executor_id: _outranked(one, ranking, record, picture) for one in ranking}
+    if record.executor_id is not None:
+        chosen = next((one for one in ranking if one.executor_id == record.executor_id), None)
+        reasons[record.executor_id] = WhyNot(record.executor_id, Because.CHOSEN, candidate=chosen)
+    kinds = Counter(reason.because for reason in reasons.values())
+    return Explanation(
+        record=record,
+        policy=Policy(picture.policy),
+        ranking=ranking,
+        eligible=len(content["eligible"]),
+        absent=kinds[Because.ABSENT],
+        at_limit=kinds[Because.LIMIT],
+        busy=kinds[Because.BUSY],
+        excluded=Counter(reason.rule or "" for reason in reasons.values() if reason.because is Because.RULE),
+        reasons=reasons,
+    )
+
+
+def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, Explanation]:
+    """Who would get this task now, and why; `state` stays as it is."""
+    twin = state.copy()
+    picture = picture_of(twin)
+    outcome = place(twin, [task])
+    placed = outcome.decisions[0] if outcome.decisions else outcome.waiting[0]
+    content = twin.snapshot(placed.class_digest).content
+    return placed, explain(Record.of(placed), content, picture)
+
+
+def picture_of(state: PoolState) -> Picture:
+    """Everybody's standing right now."""
+    frame = {"full": everybody(state), "settings": settings_row(state), "to": [], "weight": [], "fixed": []}
+    return picture_at([{**frame, "sequence": state.sequence}], 0)
+
+
+def _failed_rules(content: Mapping[str, Any]) -> dict[ExecutorId, str]:
+    labels = content["labels"]
+    return {
+        ExecutorId(i): labels[label] if 0 <= label < len(labels) else ""
+        for label, folded in content["excluded"]
+        for i in unfold(folded)
+    }
+
+
+def _likings(content: Mapping[str, Any]) -> dict[ExecutorId, tuple[float, Terms]]:
+    return {
+        ExecutorId(i): (preference, tuple((label, weight) for label, weight in terms))
+        for preference, terms, ids in content["preferences"]
+        for i in ids
+    }
+
+
+def _obstacle(
+    executor_id: ExecutorId, standing: Standing, record: Record, rules: Mapping[ExecutorId, str]
+) -> WhyNot | None:
+    """What kept somebody from being a candidate at all, in the order in which it is checked."""
+    if not standing.active:
+        return WhyNot(executor_id, Because.LEFT)
+    if executor_id in rules:
+        return WhyNot(executor_id, Because.RULE, rule=rules[executor_id])
+    if executor_id in record.barred:
+        return WhyNot(executor_id, Because.BARRED)
+    if not standing.here:
+        return WhyNot(executor_id, Because.ABSENT)
+    limit, max_open = standing.limit, standing.max_open
+    if limit is not None and standing.used + round(record.weight * MILLI) > limit:
+        return WhyNot(executor_id, Because.LIMIT, used=standing.used / MILLI, limit=limit / MILLI)
+    if max_open is not None and standing.open >= max_open:
+        return WhyNot(executor_id, Because.BUSY, open=standing.open, max_open=max_open)
+    return None
+
+
+def _candidate(
+    executor_id: ExecutorId, standing: Standing, score: float, preference: float, terms: Terms
+) -> Candidate:
+    return Candidate(
+        executor_id=executor_id,
+        level=standing.level / MILLI,
+        qualification=standing.qualification,
+        score=score,
+        preference=preference,
+        terms=terms,
+        open=standing.open,
+        used=standing.used / MILLI,
+    )
+
+
+def _score(standing: Standing, weight: int, picture: Picture, preference: float) -> float:
+    """What `scores` compared, on the same grid."""
+    if picture.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
+        return float(standing.last)
+    scale = GRID / (standing.qualification * picture.day_load * MILLI)
+    theta = picture.theta if picture.policy == Policy.FAIR else 0.0
+    return (
+        round(standing.level * scale) + round(weight / 2 * scale) - round(theta * preference * GRID)
+    ) / GRID
+
+
+def _order(one: Candidate, picture: Picture) -> tuple[float, ...]:
+    """What decides between two candidates before ties."""
+    if picture.policy == Policy.BEST_MATCH:
+        return (-one.preference, one.score)
+    if picture.policy == Policy.LONGEST_IDLE:
+        return (float(one.open > 0), one.score)
+    return (one.score,)
+
+
+def _rank(one: Candidate, picture: Picture, record: Record) -> tuple[object, ...]:
+    return (*_order(one, picture), one.executor_id != record.executor_id, one.executor_id)
+
+
+def _outranked(one: Candidate, ranking: tuple[Candidate, ...], record: Record, picture: Picture) -> WhyNot:
+    if record.kind is not None and record.kind not in ROUTED:
+        return WhyNot(one.executor_id, Because.BOUND, candidate=one)
+    first = ranking[0]
+    if _order(one, picture) == _order(first, picture):
+        because = Because.TIE
+    elif picture.policy == Policy.BEST_MATCH and one.preference != first.preference:
+        because = Because.PREFERENCE
+    else:
+        because = Because.SCORE
+    return WhyNot(one.executor_id, because, candidate=one)

@@ -1,0 +1,244 @@
+"""An explanation in words, Russian and English, from templates.
+
+`sentences` tells the whole decision, `because` why one executor did not receive the task. Names of people come
+from the caller; whoever is not among them is called by their id.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from app.engine.explain import Because, Candidate, Explanation, WhyNot
+from app.engine.trail import ROUTED
+from app.engine.types import AssignmentKind, ExecutorId, Policy, WaitReason
+
+Language: TypeAlias = Literal["ru", "en"]
+Names: TypeAlias = Mapping[ExecutorId, str]
+
+_SHOWN = 3
+
+_EN = {
+    "executor": "executor {id}",
+    "fair": "{name} received the task: of {able} who could take it, {name} had received least ({standing}).",
+    "fair_liked": "{name} received the task: of {able} who could take it, {name} had the lowest score"
+    " ({standing}), preferences counted.",
+    "best_match": "{name} received the task: of {able} who could take it, {name} suits it best ({standing}).",
+    "round_robin": "{name} received the task: of {able} who could take it, it was {name}'s turn.",
+    "longest_idle": "{name} received the task: of {able} who could take it, {name} had waited longest.",
+    "only": "{name} received the task: nobody else could take it ({standing}).",
+    "parent": "{name} received the task because the parent task is theirs.",
+    "rework": "{name} received the task again because they worked on it before.",
+    "manual": "{name} received the task because a person decided so.",
+    "reassign": "The task had been taken back before and was distributed anew.",
+    "instead": "It was meant for somebody else, but {why}.",
+    "standing": "level {level}",
+    "standing_q": "level {level} at qualification {qualification}",
+    "terms": "Preferences that counted: {terms}.",
+    "runners": "Next would have been: {runners}.",
+    "tie": "The scores of {names} were equal: then whoever can do fewer kinds of work goes first, and then the"
+    " lower number.",
+    "considered": "Eligible by the rules: {eligible}. Of these absent: {absent}, at their daily limit: {at_limit},"
+    " with as many open tasks as allowed: {busy}.",
+    "excluded": "Excluded by rules: {rules}.",
+    "wait": "The task waits: {reason}.",
+    "no_one_eligible": "nobody in the pool passes the rules",
+    "nobody_on_shift": "none of those who pass the rules is at work now",
+    "all_at_limit": "all who pass the rules and are at work have reached their daily limit",
+    "all_busy": "all who pass the rules and are at work have as many open tasks as allowed",
+    "chosen": "{name} received the task",
+    "bound": "the task was bound to somebody else",
+    "unknown": "{name} was not in the pool then",
+    "left": "{name} was no longer active",
+    "rule": "the rule “{rule}” does not hold for {name}",
+    "barred": "the task had been taken from {name} before",
+    "absent": "{name} was not at work (break, absence or outside working hours)",
+    "limit": "{name} had no room in the daily limit: {used} of {limit}",
+    "busy": "{name} had {open} open tasks of {max_open} allowed",
+    "preference": "the task suits {chosen} better ({chosen_preference} against {preference})",
+    "score": "{name} had already received more: {standing}, score {score} against {chosen_score} of {chosen}",
+    "score_later": "the score of {name} was higher: {score} against {chosen_score} of {chosen} (work received and"
+    " preferences together)",
+    "score_turn": "{chosen} had been without a new task for longer",
+    "equal": "the scores of {name} and {chosen} were equal; then whoever can do fewer kinds of work goes first,"
+    " and then the lower number",
+}
+
+_RU = {
+    "executor": "исполнитель {id}",
+    "fair": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы получено здесь"
+    " ({standing}).",
+    "fair_liked": "Заявку получает {name}: из тех, кто мог её взять ({able}), с учётом предпочтений оценка здесь"
+    " наименьшая ({standing}).",
+    "best_match": "Заявку получает {name}: из тех, кто мог её взять ({able}), подходит лучше всего ({standing}).",
+    "round_robin": "Заявку получает {name}: из тех, кто мог её взять ({able}), подошла очередь.",
+    "longest_idle": "Заявку получает {name}: из тех, кто мог её взять ({able}), дольше всего без новых заявок.",
+    "only": "Заявку получает {name}: больше взять её было некому ({standing}).",
+    "parent": "Заявку получает {name}: здесь же родительская заявка.",
+    "rework": "Заявка возвращается к прежнему исполнителю: {name}.",
+    "manual": "Заявку получает {name}: так решил человек.",
+    "reassign": "Раньше заявку уже снимали, она распределена заново.",
+    "instead": "Заявка предназначалась другому исполнителю. {why}.",
+    "standing": "уровень {level}",
+    "standing_q": "уровень {level} при квалификации {qualification}",
+    "terms": "Учтены предпочтения: {terms}.",
+    "runners": "Следующие по очереди: {runners}.",
+    "tie": "Оценки равны ({names}): тогда первым идёт тот, кто умеет меньше видов работ, затем меньший номер.",
+    "considered": "Подходят по правилам: {eligible}. Из них отсутствуют: {absent}, исчерпали дневной лимит:"
+    " {at_limit}, заняты предельным числом открытых заявок: {busy}.",
+    "excluded": "Не прошли по правилам: {rules}.",
+    "wait": "Заявка ждёт: {reason}.",
+    "no_one_eligible": "по правилам не подходит никто из пула",
+    "nobody_on_shift": "из подходящих по правилам сейчас никто не работает",
+    "all_at_limit": "все подходящие, кто сейчас работает, исчерпали дневной лимит",
+    "all_busy": "у всех подходящих, кто сейчас работает, предельное число открытых заявок",
+    "chosen": "заявку получает {name}",
+    "bound": "заявка была закреплена за другим исполнителем",
+    "unknown": "{name}: тогда в пуле не было",
+    "left": "{name}: уже не работает в пуле",
+    "rule": "{name}: не выполнено правило «{rule}»",
+    "barred": "{name}: заявку отсюда уже снимали",
+    "absent": "{name}: не на работе (перерыв, отсутствие или нерабочее время)",
+    "limit": "{name}: нет места в дневном лимите, занято {used} из {limit}",
+    "busy": "{name}: открытых заявок {open} из разрешённых {max_open}",
+    "preference": "заявке лучше подходит {chosen} ({chosen_preference} против {preference})",
+    "score": "{name}: работы получено уже больше, {standing}, оценка {score} против {chosen_score} ({chosen})",
+    "score_later": "{name}: оценка выше, {score} против {chosen_score} ({chosen}): полученная работа и предпочтения"
+    " вместе",
+    "score_turn": "дольше без новой заявки: {chosen}",
+    "equal": "оценки равны ({name} и {chosen}); тогда первым идёт тот, кто умеет меньше видов работ, затем меньший"
+    " номер",
+}
+
+TEXTS: Mapping[Language, Mapping[str, str]] = {"ru": _RU, "en": _EN}
+
+
+def sentences(explanation: Explanation, language: Language, names: Names) -> list[str]:
+    """The whole explanation, the answer first, one sentence an item."""
+    speaker = _Speaker(explanation, language, names)
+    told = [speaker.waits() if explanation.record.executor_id is None else speaker.chosen()]
+    return [*told, *speaker.history(), *speaker.terms(), *speaker.runners(), *speaker.counts()]
+
+
+def because(explanation: Explanation, executor_id: ExecutorId, language: Language, names: Names) -> str:
+    """Why this executor did not receive the task: a clause without a full stop."""
+    return _Speaker(explanation, language, names).because(explanation.why_not(executor_id))
+
+
+class _Speaker:
+    """One explanation in one language."""
+
+    def __init__(self, explanation: Explanation, language: Language, names: Names) -> None:
+        self._told = explanation
+        self._texts = TEXTS[language]
+        self._names = names
+        self._comma = "," if language == "ru" else "."
+
+    def _say(self, template: str, **values: str | int) -> str:
+        return self._texts[template].format(**values)
+
+    def _name(self, executor_id: ExecutorId) -> str:
+        return self._names.get(executor_id) or self._say("executor", id=executor_id)
+
+    def _number(self, value: float) -> str:
+        """Up to three decimals, without trailing zeros, with the language's comma."""
+        text = f"{value:.3f}".rstrip("0").rstrip(".")
+        return (text if text not in {"", "-0"} else "0").replace(".", self._comma)
+
+    def _standing(self, one: Candidate) -> str:
+        level = self._number(one.level)
+        if one.qualification == 1.0:
+            return self._say("standing", level=level)
+        return self._say("standing_q", level=level, qualification=self._number(one.qualification))
+
+    def chosen(self) -> str:
+        told, record = self._told, self._told.record
+        chosen = told.chosen
+        if record.executor_id is None:
+            return self.waits()
+        name = self._name(record.executor_id)
+        if record.kind is None or record.kind not in ROUTED or chosen is None:
+            return self._say((record.kind or AssignmentKind.MANUAL).value, name=name)
+        template = told.policy.value if len(told.ranking) > 1 else "only"
+        if template == "fair" and any(one.terms for one in told.ranking):
+            template = "fair_liked"
+        return self._say(template, name=name, able=len(told.ranking), standing=self._standing(chosen))
+
+    def waits(self) -> str:
+        reason = self._told.record.reason or WaitReason.NO_ONE_ELIGIBLE
+        return self._say("wait", reason=self._say(reason.value))
+
+    def history(self) -> list[str]:
+        """That it was taken back before, or could not go where it should."""
+        record = self._told.record
+        told = [self._say("reassign")] if record.kind is AssignmentKind.REASSIGN else []
+        if record.instead_of is None:
+            return told
+        why = self.because(self._told.why_not(record.instead_of))
+        return [*told, self._say("instead", why=why)]
+
+    def terms(self) -> list[str]:
+        chosen = self._told.chosen
+        if chosen is None or not chosen.terms or self._told.policy not in (Policy.FAIR, Policy.BEST_MATCH):
+            return []
+        listed = ", ".join(f"{label} ×{self._number(weight)}" for label, weight in chosen.terms)
+        return [self._say("terms", terms=listed)]
+
+    def runners(self) -> list[str]:
+        told = self._told
+        nexts = told.runners_up(_SHOWN)
+        if told.record.kind is None or told.record.kind not in ROUTED or not nexts:
+            return []
+        listed = ", ".join(f"{self._name(one.executor_id)} ({self._standing(one)})" for one in nexts)
+        ties = [one for one in nexts if told.why_not(one.executor_id).because is Because.TIE]
+        said = [self._say("runners", runners=listed)]
+        if ties and told.record.executor_id is not None:
+            equal = [told.record.executor_id, *(one.executor_id for one in ties)]
+            said.append(self._say("tie", names=", ".join(map(self._name, equal))))
+        return said
+
+    def counts(self) -> list[str]:
+        told = self._told
+        said = [
+            self._say(
+                "considered",
+                eligible=told.eligible,
+                absent=told.absent,
+                at_limit=told.at_limit,
+                busy=told.busy,
+            )
+        ]
+        if told.excluded:
+            listed = ", ".join(f"{rule}: {count}" for rule, count in told.excluded.items())
+            said.append(self._say("excluded", rules=listed))
+        return said
+
+    def because(self, why: WhyNot) -> str:
+        """One reason as a clause."""
+        name, chosen = self._name(why.executor_id), self._told.chosen
+        if why.candidate is not None and chosen is not None and why.because is not Because.BOUND:
+            return self._compared(why, why.candidate, chosen)
+        return self._say(
+            why.because.value,
+            name=name,
+            rule=why.rule or "",
+            used=self._number(why.used or 0.0),
+            limit=self._number(why.limit or 0.0),
+            open=why.open or 0,
+            max_open=why.max_open or 0,
+        )
+
+    def _compared(self, why: WhyNot, one: Candidate, chosen: Candidate) -> str:
+        template = {Because.TIE: "equal"}.get(why.because, why.because.value)
+        if template == "score" and self._told.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
+            template = "score_turn"
+        elif template == "score" and one.level / one.qualification <= chosen.level / chosen.qualification:
+            template = "score_later"
+        return self._say(
+            template,
+            name=self._name(one.executor_id),
+            chosen=self._name(chosen.executor_id),
+            standing=self._standing(one),
+            score=self._number(one.score),
+            chosen_score=self._number(chosen.score),
+            preference=self._number(one.preference),
+            chosen_preference=self._number(chosen.preference),
+        )

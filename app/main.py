@@ -1,5 +1,6 @@
 """The FastAPI application: parts, middleware, routers; nothing else. `uvicorn app.main:app`."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,7 @@ from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.ticks import Ticks, WaitingRoom
 
-ROUTERS = (health, metrics, pools, parameters, executors, rules, tasks, distribution)
+ROUTERS = (tasks, executors, health, metrics, pools, parameters, rules, distribution)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configure_logging(settings)
         async with _parts(settings) as parts:
             app.state.parts = parts
+            gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it
             yield
 
     app = FastAPI(lifespan=lifespan, **describe())

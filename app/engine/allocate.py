@@ -25,6 +25,7 @@ the rest of it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -37,7 +38,6 @@ from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
-_NOBODY: frozenset[ExecutorId] = frozenset()
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -65,8 +65,10 @@ class Decision(NamedTuple):
     @property
     def explanation(self) -> dict[str, Any]:
         """What to store with the assignment, as JSON."""
-        facts: dict[str, Any] = {"level": self.level_before, "frame": self.frame, "step": self.step}
-        return {**facts, **_route(self.barred, self.instead_of)} if self.barred or self.instead_of else facts
+        facts = {"level": self.level_before, "frame": self.frame, "step": self.step}
+        if self.barred or self.instead_of:
+            return {**facts, **_route(self.barred, self.instead_of)}
+        return facts
 
 
 class Waiting(NamedTuple):
@@ -96,6 +98,11 @@ class Waiting(NamedTuple):
 def _route(barred: frozenset[ExecutorId], instead_of: ExecutorId | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"barred": sorted(barred)} if barred else {}
     return facts if instead_of is None else {**facts, "instead_of": instead_of}
+
+
+_as_decision = partial(tuple.__new__, Decision)
+"""Makes a decision of all its fields; `_make` does the same at twice the cost."""
+_NOBODY: frozenset[ExecutorId] = frozenset()
 
 
 @dataclass(slots=True)
@@ -130,10 +137,7 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
     Returns the decisions and the tasks that wait. How tasks of the same order are cut into batches changes
     nothing.
     """
-    placer = _Placer(state, in_order(tasks))
-    outcome = placer.place_all()
-    state.trail.record(outcome.decisions)
-    return outcome
+    return _Placer(state, in_order(tasks)).place_all()
 
 
 def preview(state: PoolState, task: Task) -> Decision | Waiting:
@@ -252,10 +256,11 @@ class _Placer:
             return
         board.note_order(ranks)
         last = first + len(ranks)
-        ids, weights = board.executor_ids, self.weights[first:last]
+        chosen = [board.executor_ids[rank] for rank in ranks]
+        weights = self.weights[first:last]
         columns = zip(
             [task.id for task in self.tasks[first:last]],
-            [ids[rank] for rank in ranks],
+            chosen,
             repeat(AssignmentKind.PRIMARY),
             [weight / MILLI for weight in weights],
             board.in_day_loads(scores, weights),
@@ -268,7 +273,8 @@ class _Placer:
             repeat(None),
             strict=False,
         )
-        self.outcome.decisions.extend(map(Decision._make, columns))
+        self.outcome.decisions.extend(map(_as_decision, columns))
+        self.state.trail.record(chosen, weights)
 
     def _place_one(self, board: Board, number: int) -> None:
         """Place a task that is forced, barred from somebody, of several layers, or without room at the first."""
@@ -303,6 +309,7 @@ class _Placer:
         routed = kind in ROUTED
         score = board.in_day_loads([board.sum_at[rank]], [weight])[0] if routed else 0.0
         before = board.give(rank, weight, routed)
+        self.state.trail.record([board.executor_ids[rank]], [weight], routed)
         self.outcome.decisions.append(
             Decision(
                 task.id,

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from app.engine.types import AssignmentKind, ExecutorId
 
 if TYPE_CHECKING:
-    from app.engine.allocate import Decision
     from app.engine.state import PoolState
 
 Frame: TypeAlias = dict[str, Any]
@@ -40,6 +39,9 @@ COLUMNS = ("ids", "level", "used", "open", "last", "limit", "max_open", "qualifi
 _LIMITS = ("limit", "max_open")
 _NO_LIMIT = 1 << 60
 _MOST_FRAMES = 500
+"""Frames to be read for one explanation."""
+_MOST_ROWS = 4
+"""Rows to be read for one explanation, for each executor: a full frame costs as much as one for each."""
 ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
 """Kinds that use up the daily limit."""
 
@@ -51,7 +53,9 @@ class Trail:
         self.number: int | None = None
         self._touched: set[int] = set()
         self._frame: Frame = {}
-        self._moves: list[Decision] = []
+        self._to: list[ExecutorId] = []
+        self._weights: list[int] = []
+        self._fixed: list[int] = []
         self._start = 0
         self._settings: object = None
         self._frames = 0
@@ -60,7 +64,7 @@ class Trail:
     @property
     def step(self) -> int:
         """How many decisions the open frame holds."""
-        return len(self._moves)
+        return len(self._to)
 
     def touch(self, position: int) -> None:
         """Somebody changed other than by a decision."""
@@ -68,7 +72,7 @@ class Trail:
 
     def begin(self, state: "PoolState", number: int) -> None:
         """Open a frame: everything placed until `end` belongs to it."""
-        self._moves = []
+        self._to, self._weights, self._fixed = [], [], []
         self._frames += 1
         self._rows += len(self._touched)
         if self._needs_all(state):
@@ -80,27 +84,27 @@ class Trail:
         self._touched.clear()
         self.number = number
 
-    def record(self, decisions: Sequence["Decision"]) -> None:
-        """Add decisions to the open frame."""
-        if self.number is not None:
-            self._moves.extend(decisions)
+    def record(self, executor_ids: Sequence[ExecutorId], weights: Sequence[int], routed: bool = True) -> None:
+        """Add decisions to the open frame; weights in thousandths."""
+        if self.number is None:
+            return
+        if not routed:
+            self._fixed += range(len(self._to), len(self._to) + len(executor_ids))
+        self._to += executor_ids
+        self._weights += weights
 
     def end(self) -> Frame:
         """Close the frame and return what to store."""
-        moves, frame = self._moves, self._frame
-        kinds = {move.kind for move in moves}
-        weights = {move.weight for move in moves}
-        frame["to"] = [move.executor_id for move in moves]
-        frame["weight"] = [round(move.weight * 1000) for move in (moves[:1] if len(weights) == 1 else moves)]
-        frame["fixed"] = (
-            [] if kinds <= ROUTED else [n for n, move in enumerate(moves) if move.kind not in ROUTED]
-        )
-        self.number, self._frame, self._moves = None, {}, []
-        self._rows += len(moves)
+        same = len(set(self._weights)) == 1
+        weights = self._weights[:1] if same else self._weights
+        frame = {**self._frame, "to": self._to, "weight": weights, "fixed": self._fixed}
+        self._rows += len(self._to)
+        self.number, self._frame = None, {}
+        self._to, self._weights, self._fixed = [], [], []
         return frame
 
     def _needs_all(self, state: "PoolState") -> bool:
-        outgrown = self._rows > max(len(state), _MOST_FRAMES) or self._frames > _MOST_FRAMES
+        outgrown = self._rows > _MOST_ROWS * len(state) + _MOST_FRAMES or self._frames > _MOST_FRAMES
         return outgrown or self._settings != state.settings
 
 

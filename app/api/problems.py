@@ -43,7 +43,6 @@ class Problem(BaseModel):
 
 
 _DESCRIPTIONS = {
-    400: "The request cannot be read.",
     401: "Credentials are missing or not valid.",
     403: "The role does not allow this.",
     404: "There is no such thing.",
@@ -170,6 +169,8 @@ def _remedy(fault: Mapping[str, Any]) -> str:
 
 
 async def _handle_http(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is no text at all
+        return problem_response(request, Invalid("body: it cannot be read; send JSON in UTF-8."))
     phrase = HTTPStatus(error.status_code).phrase
     body = {
         "type": "about:blank",

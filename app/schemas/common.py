@@ -1,9 +1,76 @@
 """What several resources share."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, AllowInfNan, Field, Strict, StringConstraints, WithJsonSchema
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 Identifier = Annotated[int, Field(ge=1, lt=2**63)]
+# In a body, true is no number and "5" neither; in a path or query everything is text.
+Reference = Annotated[int, Strict(), Field(ge=1, lt=2**63)]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+Flag = Annotated[bool, Strict()]
+
+_LONGEST_TEXT = 10_000
+_LARGEST_INTEGER = 2**53  # beyond it neither JavaScript nor the engine's float64 counts exactly
+_LONGEST_LIST = 1_000
+_MOST_KEYS = 200
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse here what PostgreSQL could not keep or the engine could not compare. Raises ValueError."""
+    for key, value in values.items():
+        if not (0 < len(key) <= 100 and _is_text(key)):
+            raise ValueError(f"{key[:100]!r} is no key; use 1 to 100 characters")
+        members = value if isinstance(value, list) else (value,)
+        if len(members) > _LONGEST_LIST or not all(map(_is_scalar, members)):
+            raise ValueError(
+                f"{key}: neither a string (up to {_LONGEST_TEXT} characters), a number, true, false, null, "
+                f"nor a list of these (up to {_LONGEST_LIST})"
+            )
+    return values
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, str):
+        return _is_text(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and abs(value) <= _LARGEST_INTEGER)
+
+
+def _is_text(value: str) -> bool:
+    """Whether PostgreSQL can keep it: no NUL, no lone surrogates."""
+    if len(value) > _LONGEST_TEXT or "\x00" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+_SCALARS: list[dict[str, Any]] = [
+    {"type": "string", "maxLength": _LONGEST_TEXT, "pattern": r"^[^\x00]*$"},
+    {"type": "number"},
+    {"type": "boolean"},
+    {"type": "null"},
+]
+
+Parameters = Annotated[
+    dict[str, Any],
+    Field(max_length=_MOST_KEYS),
+    AfterValidator(_storable),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": _MOST_KEYS,
+            "additionalProperties": {
+                "anyOf": [
+                    *_SCALARS,
+                    {"type": "array", "items": {"anyOf": _SCALARS}, "maxItems": _LONGEST_LIST},
+                ]
+            },
+        }
+    ),
+]
+"""Values by parameter key."""

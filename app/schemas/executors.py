@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.engine.types import ParameterValue
-from app.schemas.common import Identifier, Name
+from app.schemas.common import Flag, Name, Number, Parameters, Reference, Whole
 
-Weight = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
-Qualification = Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)]
+Weight = Annotated[Number, Field(ge=0, le=1_000_000_000)]
+Qualification = Annotated[Number, Field(ge=0.001, le=1_000_000)]
+Most = Annotated[Whole, Field(ge=0, lt=2**31)]
 Availability = Literal["available", "break", "offline"]
 EXAMPLE: Any = {
     "name": "Anna Petrova",
@@ -26,8 +27,8 @@ class ExecutorFields(BaseModel):
 
     name: Name
     external_id: Name | None = Field(None, description="Your own id, unique in the pool.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="See /v1/parameters?owner=executor.")
-    active: bool = True
+    parameters: Parameters = Field(default_factory=dict, description="See /v1/parameters?owner=executor.")
+    active: Flag = True
     availability: Availability = "available"
     working_hours: dict[str, Any] | None = Field(
         None,
@@ -35,14 +36,14 @@ class ExecutorFields(BaseModel):
         examples=[{"days": {"mon": [["09:00", "18:00"]]}, "days_off": ["2026-01-01"]}],
     )
     daily_limit: Weight | None = Field(None, description="Task weight per business day; null: no limit.")
-    max_open: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(None, description="Open tasks at once.")
+    max_open: Most | None = Field(None, description="Open tasks at once.")
     qualification: Qualification = Field(1.0, description="Share of work relative to others.")
 
 
 class ExecutorIn(ExecutorFields):
     """A new executor."""
 
-    pool_id: Identifier | None = Field(None, description="The pool; the default pool where left out.")
+    pool_id: Reference | None = Field(None, description="The pool; the default pool where left out.")
 
 
 class ExecutorReplacement(ExecutorFields):
@@ -56,14 +57,14 @@ class ExecutorChange(BaseModel):
 
     name: Name | None = None
     external_id: Name | None = None
-    parameters: dict[str, Any] | None = Field(
+    parameters: Parameters | None = Field(
         None, description="Merged over what is there; null removes a value."
     )
-    active: bool | None = None
+    active: Flag | None = None
     availability: Availability | None = None
     working_hours: dict[str, Any] | None = None
     daily_limit: Weight | None = None
-    max_open: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    max_open: Most | None = None
     qualification: Qualification | None = None
 
 
@@ -72,7 +73,7 @@ class ExecutorBatchIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pool_id: Identifier | None = None
+    pool_id: Reference | None = None
     executors: list[ExecutorFields] = Field(min_length=1, max_length=10_000)
 
 

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.rule_engine import ParameterType
-from app.schemas.common import Identifier, Text
+from app.schemas.common import Flag, Number, Reference, Text, Whole
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Option(BaseModel):
@@ -27,13 +26,13 @@ class ParameterFields(BaseModel):
     label_ru: Text = ""
     label_en: Text = ""
     options: list[Option] = Field(default_factory=list, max_length=1000)
-    required: bool = False
+    required: Flag = False
     default: Any = None
-    minimum: Bound | None = None
-    maximum: Bound | None = None
-    open_options: bool = Field(False, description="New options are taken as they come.")
-    deprecated: bool = False
-    position: int = Field(0, ge=-(2**31), lt=2**31)
+    minimum: Number | None = None
+    maximum: Number | None = None
+    open_options: Flag = Field(False, description="New options are taken as they come.")
+    deprecated: Flag = False
+    position: Whole = Field(0, ge=-(2**31), lt=2**31)
 
 
 class ParameterIn(ParameterFields):
@@ -48,7 +47,7 @@ class ParameterIn(ParameterFields):
         },
     )
 
-    pool_id: Identifier | None = None
+    pool_id: Reference | None = None
     owner: Literal["task", "executor"]
     key: Key
     type: ParameterType

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.engine.types import Policy
-from app.schemas.common import Name
+from app.schemas.common import Flag, Name, Number
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
@@ -51,8 +51,8 @@ class PoolChange(BaseModel):
     timezone: Zone | None = None
     policy: Policy | None = None
     fairness_window: Literal["day", "week", "month"] | None = None
-    theta: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
-    active: bool | None = None
+    theta: Annotated[Number, Field(ge=0, le=100)] | None = None
+    active: Flag | None = None
 
 
 class PoolOut(BaseModel):

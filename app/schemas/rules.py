@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.schemas.common import Identifier, Name
+from app.schemas.common import Name, Reference
 
 EXAMPLE: Any = {
     "name": "Skills first",
@@ -32,7 +32,7 @@ class RulesIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rules": EXAMPLE["rules"]}]})
 
-    pool_id: Identifier | None = Field(None, description="The pool; the default pool where left out.")
+    pool_id: Reference | None = Field(None, description="The pool; the default pool where left out.")
     rules: dict[str, Any] = Field(description="The document: conditions, weights, task_weights.")
 
 

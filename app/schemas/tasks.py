@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.engine.types import AssignmentKind, ParameterValue, WaitReason
-from app.schemas.common import Identifier, Name
+from app.schemas.common import Name, Number, Parameters, Reference, Whole
 
 TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
 
@@ -21,21 +21,19 @@ class TaskIn(BaseModel):
         },
     )
 
-    pool_id: Identifier | None = Field(None, description="The pool; the default pool where left out.")
+    pool_id: Reference | None = Field(None, description="The pool; the default pool where left out.")
     external_id: Name | None = Field(
         None, description="Your own id, unique in the pool: sent again, it answers with the same task."
     )
-    parameters: dict[str, Any] = Field(
+    parameters: Parameters = Field(
         default_factory=dict, description="Values by parameter key; see /v1/parameters?owner=task."
     )
-    weight: float = Field(
-        1.0, ge=0.001, le=1_000_000, allow_inf_nan=False, description="Work units; exact to 0.001."
-    )
-    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="Higher is placed first.")
+    weight: Number = Field(1.0, ge=0.001, le=1_000_000, description="Work units; exact to 0.001.")
+    priority: Whole = Field(0, ge=-1_000_000, le=1_000_000, description="Higher is placed first.")
     deadline: AwareDatetime | None = Field(
         None, description="Among equal priorities, the earlier is placed first."
     )
-    parent_id: Identifier | None = Field(
+    parent_id: Reference | None = Field(
         None, description="A task whose executor shall take this one too, if they can."
     )
 
@@ -45,7 +43,7 @@ class TaskBatchIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pool_id: Identifier | None = Field(None, description="The pool of those that name none.")
+    pool_id: Reference | None = Field(None, description="The pool of those that name none.")
     tasks: list[TaskIn] = Field(min_length=1)
 
 

@@ -1,0 +1,107 @@
+"""The OpenAPI document: complete, its examples work, and no input makes the server fail or answer otherwise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounds
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.generation import GenerationMode
+
+from app.config import Settings
+from app.database import Database
+from app.main import create_app
+from app.services.first_start import prepare
+from app.services.sample import add_sample
+from tests.api.conftest import serving
+from tests.servers import RunServers, in_own_loop
+
+load_all_checks()
+# Right in form is not right in meaning: rules, cursors and catalogues refuse what a schema cannot describe.
+NOT_ASKED = CHECKS.get_by_names(["positive_data_acceptance"])
+
+DOCUMENT = create_app(Settings(_env_file=None)).openapi()
+ROUTES = [
+    (path, method, operation)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+]
+WITH_INPUT = [
+    (path, method) for path, method, operation in ROUTES if operation.keys() & {"parameters", "requestBody"}
+]
+EXAMPLES = [
+    (path, example)
+    for path, method, operation in ROUTES
+    if method == "post" and "requestBody" in operation and "{" not in path
+    for example in DOCUMENT["components"]["schemas"][
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    ].get("examples", ())
+]
+
+
+@contextmanager
+def serving_sample(servers: RunServers) -> Iterator[str]:
+    """A real server with the sample data."""
+    with servers.new_database() as url:
+        settings = Settings(database_url=url, redis_url=servers.redis_url, wait_limit=0.1)
+        in_own_loop(_fill(settings))
+        with serving(settings) as address:
+            yield address
+
+
+async def _fill(settings: Settings) -> None:
+    database = await Database.open(settings)
+    async with database.session() as session:
+        await prepare(session, settings=settings)
+        await add_sample(session, pool_code=settings.default_pool)
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+def description(servers: RunServers) -> Iterator[Any]:
+    """What one server says of itself; it takes all inputs, as in life."""
+    with serving_sample(servers) as address:
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "method"), [route[:2] for route in ROUTES])
+def test_right_input_is_answered_as_described(description: Any, path: str, method: str) -> None:
+    answer_as_described(description[path][method.upper()], GenerationMode.POSITIVE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "method"), WITH_INPUT)
+def test_wrong_input_is_refused_as_described(description: Any, path: str, method: str) -> None:
+    answer_as_described(description[path][method.upper()], GenerationMode.NEGATIVE)
+
+
+def answer_as_described(operation: Any, mode: GenerationMode) -> None:
+    @given(operation.as_strategy(generation_mode=mode))
+    @bounds(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(timeout=10, excluded_checks=NOT_ASKED)
+
+    check()
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), ROUTES)
+def test_every_operation_is_described(path: str, method: str, operation: dict[str, Any]) -> None:
+    assert operation["description"]
+    assert operation["tags"]
+    if "{" in path:
+        assert "404" in operation["responses"]
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_examples_work(servers: RunServers) -> None:
+    with serving_sample(servers) as address, httpx.Client(base_url=address) as client:
+        answers = {path: client.post(path, json=example) for path, example in EXAMPLES}
+    assert {path: answer.text for path, answer in answers.items() if not answer.is_success} == {}
+    assert {"/v1/tasks", "/v1/executors", "/v1/rules", "/v1/pools", "/v1/parameters"} <= answers.keys()

@@ -374,8 +374,24 @@ class TrailFrame(Base):
     content: Mapped[Json]
 
 
+class Roster(Base):
+    """Who was present together: `members` are `[executor id, qualification, daily limit or null]`, by id."""
+
+    __tablename__ = "rosters"
+    __table_args__ = (UniqueConstraint("pool_id", "digest"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"))
+    digest: Mapped[str]
+    members: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class ClassHour(Base):
-    """How much work of a class arrived at placement in an hour: enough to solve the fair share later."""
+    """How much routed work of a class was placed in an hour while these people were present.
+
+    Enough to solve the fair share of any period later, span by span, without the raw history.
+    """
 
     __tablename__ = "class_hours"
     __table_args__ = (Index("ix_class_hours_pool_id_hour", "pool_id", "hour"),)
@@ -383,6 +399,7 @@ class ClassHour(Base):
     class_id: Mapped[int] = mapped_column(
         ForeignKey("class_snapshots.id", ondelete="CASCADE"), primary_key=True
     )
+    roster_id: Mapped[int] = mapped_column(ForeignKey("rosters.id", ondelete="CASCADE"), primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)
     pool_id: Mapped[int]
     placed_count: Mapped[int] = mapped_column(server_default="0")

@@ -305,6 +305,19 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "50"},
     )
     op.create_table(
+        "rosters",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("members", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pools.id"], name=op.f("fk_rosters_pool_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rosters")),
+        sa.UniqueConstraint("pool_id", "digest", name=op.f("uq_rosters_pool_id_digest")),
+    )
+    op.create_table(
         "rule_sets",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
@@ -543,6 +556,7 @@ def upgrade() -> None:
     op.create_table(
         "class_hours",
         sa.Column("class_id", sa.BigInteger(), nullable=False),
+        sa.Column("roster_id", sa.BigInteger(), nullable=False),
         sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
         sa.Column("placed_count", sa.BigInteger(), server_default="0", nullable=False),
@@ -550,7 +564,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["class_id"], ["class_snapshots.id"], name=op.f("fk_class_hours_class_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("class_id", "hour", name=op.f("pk_class_hours")),
+        sa.ForeignKeyConstraint(
+            ["roster_id"], ["rosters.id"], name=op.f("fk_class_hours_roster_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("class_id", "roster_id", "hour", name=op.f("pk_class_hours")),
     )
     op.create_index("ix_class_hours_pool_id_hour", "class_hours", ["pool_id", "hour"], unique=False)
     # ### end Alembic commands ###
@@ -597,6 +614,7 @@ def downgrade() -> None:
     op.drop_table("tasks")
     op.drop_index("uq_rule_sets_active", table_name="rule_sets", postgresql_where=sa.text("state = 'active'"))
     op.drop_table("rule_sets")
+    op.drop_table("rosters")
     op.drop_table("pool_states")
     op.drop_table("parameters")
     op.drop_table("kpi_hours")

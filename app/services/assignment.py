@@ -20,7 +20,7 @@ from app.engine.trail import ROUTED, Frame
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
-from app.services.classes import keep_classes
+from app.services.classes import keep_classes, keep_roster
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
 
@@ -89,7 +89,8 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     frame = state.trail.end()
     failpoint("decided")
     class_ids = await keep_classes(connection, picture, state, outcome)
-    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, frame, deliver)
+    roster_id = await keep_roster(connection, picture)
+    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver)
     await _commit(connection, picture, state, write)
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
     return Batch(
@@ -129,6 +130,7 @@ class _Write:
     now: datetime
     outcome: Outcome
     class_ids: Sequence[int]
+    roster_id: int
     frame: Frame
     deliver: bool
 
@@ -172,6 +174,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         json.dumps({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
         write.frame["start"],
         json.dumps(write.frame),
+        write.roster_id,
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved

@@ -1,6 +1,7 @@
-"""Eligibility classes as they are kept: once per rule set and roster, whatever the number of tasks decided on them."""
+"""What decisions refer to, kept once: eligibility classes and rosters, whatever the number of tasks decided on them."""
 
 import json
+from hashlib import sha256
 
 from app.database import HotConnection
 from app.engine.allocate import Outcome
@@ -21,3 +22,14 @@ async def keep_classes(
         )
         picture.class_ids.update({row["digest"]: row["id"] for row in rows})
     return [picture.class_ids[decision.class_digest] for decision in outcome.decisions]
+
+
+async def keep_roster(connection: HotConnection, picture: PoolPicture) -> int:
+    """The stored id of who is present now; asked of the database only after somebody came, went or changed."""
+    if picture.roster_id is None:
+        members = json.dumps(picture.members())
+        digest = sha256(members.encode()).hexdigest()
+        picture.roster_id = await connection.fetchval(
+            statements.KEEP_ROSTER, picture.pool_id, digest, members
+        )
+    return int(picture.roster_id or 0)

@@ -42,9 +42,16 @@ class PoolPicture:
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
     class_ids: dict[str, int] = field(default_factory=dict)
+    roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
+
+    def members(self) -> list[tuple[int, float, float | None]]:
+        """Who is present, by id: `(executor id, qualification, daily limit)`."""
+        present = sorted(self._present)
+        people = [self._executors[executor_id] for executor_id in present]
+        return [(person.id, person.qualification, person.daily_limit) for person in people]
 
     def forget(self) -> None:
         """Trust nothing: the next refresh reads everything."""
@@ -78,6 +85,7 @@ class PoolPicture:
             version=str(self.rule_set_id),
         )
         self.class_ids.clear()
+        self.roster_id = None
         self.presence.clear()
         self._executors.clear()
         self._present.clear()
@@ -104,6 +112,8 @@ class PoolPicture:
             self._executors[executor.id] = executor
             (self._present.add if row["present"] else self._present.discard)(executor.id)
         state.upsert(executors, loads)
+        if executors:
+            self.roster_id = None
         self._note_presence(state, executors)
 
     def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:

@@ -188,11 +188,11 @@ WITH fence AS (
         assigned_weight = day.assigned_weight + excluded.assigned_weight,
         routed_weight = day.routed_weight + excluded.routed_weight
 ), arrived AS (
-    INSERT INTO class_hours AS hour (class_id, hour, pool_id, placed_count, placed_weight)
-    SELECT class_id, date_trunc('hour', $10::timestamptz), $1, count(*), sum(weight)::numeric(14, 3)
+    INSERT INTO class_hours AS hour (class_id, roster_id, hour, pool_id, placed_count, placed_weight)
+    SELECT class_id, $27::bigint, date_trunc('hour', $10::timestamptz), $1, count(*), sum(weight)::numeric(14, 3)
     FROM decided WHERE class_id IS NOT NULL AND kind IN ('primary', 'reassign')
     GROUP BY class_id ORDER BY class_id
-    ON CONFLICT (class_id, hour) DO UPDATE
+    ON CONFLICT (class_id, roster_id, hour) DO UPDATE
     SET placed_count = hour.placed_count + excluded.placed_count,
         placed_weight = hour.placed_weight + excluded.placed_weight
 ), framed AS (
@@ -238,4 +238,11 @@ SELECT avg(day.weight)::float8 FROM (
     WHERE days.pool_id = $1 AND days.business_day BETWEEN $2::date - 7 AND $2::date - 1
     GROUP BY days.business_day
 ) day
+"""
+
+# The id of a roster, stored when it was not seen before.
+KEEP_ROSTER = """
+INSERT INTO rosters (pool_id, digest, members) VALUES ($1, $2, $3)
+ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
+RETURNING id
 """

@@ -1,12 +1,15 @@
 """The command line: `executor-balancer run`, `worker`. Thin: parse, call, show."""
 
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -37,9 +40,11 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         Path | None, typer.Option(help="Directory of the embedded servers' data and of all logs.")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address that the API and the dashboard listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
+        str | None, typer.Option(help="Address to listen on; HOST or 127.0.0.1 by default.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the API; PORT or 8000 by default.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, max=64, help="Worker processes; by default one for every two cores.")
     ] = max(1, (os.cpu_count() or 2) // 2),
@@ -56,21 +61,31 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     PostgreSQL and Redis are brought along, unless DATABASE_URL (and REDIS_URL) name others. Ctrl-C stops
     everything.
     """
-    wishes = Wishes(
-        host, port, workers, data, dashboard_port if dashboard else None, ais_port if ais else None, verbose
-    )
     try:
         settings = Settings()
+        wishes = Wishes(
+            host or settings.host,
+            port or settings.port,
+            workers,
+            data,
+            dashboard_port if dashboard else None,
+            ais_port if ais else None,
+            verbose,
+        )
         configure_logging(settings)
-        stop_on_signals()
-        with running_system(wishes, settings) as system:
+        with stop_on_signals(), ExitStack() as stack:
+            with console.status("Starting…"):
+                system = stack.enter_context(running_system(wishes, settings))
             console.print(_panel(system))
             system.watch()
     except StopRequested:
         console.print("Stopped.")
-    except (StartError, EmbeddedError, ValidationError) as error:
-        errors.print(f"[bold red]Cannot start:[/] {error}", highlight=False)
-        raise typer.Exit(1) from None
+    except ValidationError as error:
+        raise _cannot_start(
+            "; ".join(f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        ) from None
+    except (StartError, EmbeddedError) as error:
+        raise _cannot_start(str(error)) from None
 
 
 @app.command()
@@ -81,12 +96,22 @@ def worker() -> None:
     run_worker()
 
 
+def _cannot_start(reason: str) -> typer.Exit:
+    errors.print(f"[bold red]Cannot start:[/] {escape(reason)}", highlight=False, soft_wrap=True)
+    return typer.Exit(1)
+
+
+def _name(location: Sequence[int | str]) -> str:
+    """A setting's name as it stands in the environment."""
+    return ".".join(str(part) for part in location).upper()
+
+
 def _panel(system: Running) -> Panel:
     table = Table.grid(padding=(0, 2))
     for name, address in _addresses(system):
-        table.add_row(f"[bold]{name}[/]", address)
+        table.add_row(f"[bold]{name}[/]", escape(address))
     for note in system.notes:
-        table.add_row("", note)
+        table.add_row("", escape(note))
     return Panel(table, title="Executor Balancer", subtitle="Ctrl-C stops everything", expand=False)
 
 

@@ -112,19 +112,24 @@ def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
         yield Running(places, directory, supervisor, servers, notes)
 
 
-def stop_on_signals() -> None:
-    """Turn the first SIGTERM or SIGINT into `StopRequested`, raised wherever the main thread is.
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Within, the first SIGTERM or SIGINT raises `StopRequested` wherever the main thread is.
 
     A second one ends this process at once; the keepers still end everything in order.
     """
 
     def request_stop(_number: int, _frame: FrameType | None) -> None:
-        for again in (signal.SIGTERM, signal.SIGINT):
+        for again in before:
             signal.signal(again, signal.SIG_DFL)
         raise StopRequested
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, request_stop)
+    before = {number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _needs_servers(settings: Settings) -> bool:
@@ -155,7 +160,7 @@ def _prepare_database(environment: dict[str, str]) -> list[str]:
         check=False,
     )
     if result.returncode != 0:
-        raise StartError(f"the database could not be prepared:\n{(result.stderr or result.stdout).strip()}")
+        raise StartError((result.stderr or result.stdout).strip())
     return result.stdout.strip().splitlines()
 
 

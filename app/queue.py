@@ -22,6 +22,7 @@ STREAM = "executor-balancer:doorbell"
 GROUP = "workers"
 _FIELD = b"p"
 _ABANDONED_MS = 3_600_000
+_CLOSE_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -97,6 +98,7 @@ class RedisDoorbell:
         self._waiting: set[PoolId] = set()
         self._something = asyncio.Event()
         self._ringer: asyncio.Task[None] | None = None
+        self._closed = False
         self._down = False
 
     def ring(self, pool_id: PoolId) -> None:
@@ -107,7 +109,7 @@ class RedisDoorbell:
             self._ringer = asyncio.get_running_loop().create_task(self._ring_forever())
 
     async def _ring_forever(self) -> None:
-        while True:
+        while not self._closed:  # cancelling is not enough: Python 3.11's wait_for may swallow it
             await self._something.wait()
             await self._ring_waiting()
 
@@ -200,12 +202,13 @@ class RedisDoorbell:
             return False
 
     async def close(self) -> None:
-        """Ring what is still to be rung, then disconnect."""
+        """Ring what is still to be rung, then disconnect; a Redis that hangs is given up soon."""
+        self._closed = True
+        self._something.set()
         if self._ringer is not None:
-            self._ringer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ringer
-        await self._ring_waiting()
+            _, hanging = await asyncio.wait([self._ringer], timeout=_CLOSE_SECONDS)
+            for ringer in hanging:
+                ringer.cancel()
         await self._redis.aclose()
 
     def _heard(self) -> None:

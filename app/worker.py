@@ -80,17 +80,18 @@ class Worker:
         log.info("worker.stopped", consumer=self._consumer)
 
     async def _listen(self) -> None:
-        while True:
+        # Cancelling alone does not end a loop: Python 3.11's wait_for, inside redis-py, may swallow it.
+        while not self._stopping.is_set():
             self._hear(await self._doorbell.listen(self._consumer, 1.0))
 
     async def _claim(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
             await asyncio.sleep(self._settings.worker_claim_seconds / 2)
 
     async def _sweep(self) -> None:
         """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self._look_everywhere()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

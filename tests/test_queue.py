@@ -1,5 +1,6 @@
 """The doorbell: one conformance suite for both kinds, then what Redis alone can do."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -94,3 +95,13 @@ async def test_an_entry_that_is_not_ours_rings_for_nobody(
 ) -> None:
     await redis.xadd(STREAM, fields)
     assert [ring.pool_id for ring in await _heard(bell)] == [0]
+
+
+async def test_closing_ends_soon_whenever_it_comes(redis_url: str) -> None:
+    for turns in range(40):
+        bell = RedisDoorbell(redis_url)
+        bell.ring(PoolId(1))
+        for _ in range(turns):  # each turn of the loop gets the background ringer one step further
+            await asyncio.sleep(0)
+        async with asyncio.timeout(3):
+            await bell.close()

@@ -38,7 +38,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope["request_id"] = request_id
         answered = False
 
         async def send_named(message: Message) -> None:

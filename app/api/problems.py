@@ -79,7 +79,7 @@ def problem_response(request: Request, error: DomainError) -> JSONResponse:
 
 
 def _request_id(request: Request) -> dict[str, str]:
-    request_id = request.scope.get("state", {}).get("request_id")
+    request_id = request.scope.get("request_id")
     return {"request_id": request_id} if request_id else {}
 
 
@@ -142,21 +142,26 @@ async def _handle_known(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _handle_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-    fields = [FieldError(_path(fault["loc"]), _sentence(fault), _remedy(fault)) for fault in error.errors()]
+    fields = [FieldError(_path(fault), _sentence(fault), _remedy(fault)) for fault in error.errors()]
     first = fields[0]
-    detail = f"{first.field}: {first.reason}" if first.field else first.reason
-    return problem_response(request, Invalid(detail, fields))
+    return problem_response(request, Invalid(f"{first.field}: {first.reason}", fields))
 
 
-def _path(location: Sequence[str | int]) -> str:
-    """`("body", "tasks", 3, "weight")` becomes `tasks[3].weight`; other places keep their name."""
+def _path(fault: Mapping[str, Any]) -> str:
+    """`("body", "tasks", 3, "weight")` becomes `tasks[3].weight`; a body that is no JSON has no inner places."""
+    location: Sequence[str | int] = fault["loc"]
+    if fault["type"] == "json_invalid":
+        return "body"
     parts = location[1:] if location and location[0] in {"body", "query", "path"} else location
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return path.removeprefix(".")
+    return path.removeprefix(".") or "body"
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:
-    return str(fault["msg"]).removeprefix("Value error, ")
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "json_invalid":
+        return f"{message} at character {fault['loc'][-1]}: {fault['ctx']['error']}"
+    return message
 
 
 def _remedy(fault: Mapping[str, Any]) -> str:

@@ -1,0 +1,42 @@
+"""Pools: teams apart from each other, with their own way of distributing."""
+
+import httpx
+
+from app.engine.types import PoolId
+from tests.api.conftest import problem_in
+
+
+async def test_new_pool_is_ready_for_work(client: httpx.AsyncClient) -> None:
+    made = await client.post("/v1/pools", json={"code": "it", "name": "IT", "timezone": "Asia/Yekaterinburg"})
+    assert made.status_code == 201
+    pool = made.json()
+    assert (pool["policy"], pool["theta"], pool["active"]) == ("fair", 0.05, True)
+    person = await client.post("/v1/executors", json={"pool_id": pool["pool_id"], "name": "Anna"})
+    task = await client.post("/v1/tasks", json={"pool_id": pool["pool_id"]})
+    assert (person.json()["pool_id"], task.json()["pool_id"]) == (pool["pool_id"], pool["pool_id"])
+
+
+async def test_listed_pools_include_the_default_one(client: httpx.AsyncClient, pool_id: PoolId) -> None:
+    assert [pool["pool_id"] for pool in (await client.get("/v1/pools")).json()["items"]] == [pool_id]
+
+
+async def test_code_is_unique(client: httpx.AsyncClient) -> None:
+    again = await client.post("/v1/pools", json={"code": "default", "name": "Again"})
+    assert again.status_code == 409
+    assert problem_in(again)["code"] == "already_exists"
+
+
+async def test_changed_pool_keeps_what_was_not_sent(client: httpx.AsyncClient, pool_id: PoolId) -> None:
+    changed = (await client.patch(f"/v1/pools/{pool_id}", json={"policy": "round_robin"})).json()
+    assert (changed["policy"], changed["code"], changed["timezone"]) == ("round_robin", "default", "UTC")
+
+
+async def test_wrong_zone_policy_and_unknown_pool_are_refused(
+    client: httpx.AsyncClient, pool_id: PoolId
+) -> None:
+    for wrong in ({"timezone": "Mars/Base"}, {"policy": "luck"}, {"theta": -1}, {"fairness_window": "year"}):
+        answer = await client.patch(f"/v1/pools/{pool_id}", json=wrong)
+        assert answer.status_code == 422
+        assert problem_in(answer)["errors"][0]["field"] == next(iter(wrong))
+    assert (await client.patch("/v1/pools/999999", json={"name": "x"})).status_code == 404
+    assert (await client.post("/v1/tasks", json={"pool_id": 999_999})).status_code == 404

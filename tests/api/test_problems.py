@@ -1,0 +1,146 @@
+"""Errors: one form, a stable code, the field and the remedy named, a request id that the logs know."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.services import pools
+from tests.api.conftest import client_of, problem_in
+
+
+async def test_unknown_place_and_wrong_method_are_problems(client: httpx.AsyncClient) -> None:
+    assert problem_in(await client.get("/v1/nothing"))["code"] == "not_found"
+    assert problem_in(await client.delete("/v1/tasks"))["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        (b'{"priority": "high"}', "priority", "integer"),
+        (b'{"weight": true}', "weight", "number"),
+        (b'{"weight": NaN}', "weight", "finite"),
+        (b'{"prioritty": 5}', "prioritty", "not permitted"),
+        (b'{"deadline": "2026-01-01T00:00:00"}', "deadline", "timezone"),
+        (b'{"parameters": {"a": {"b": 1}}}', "parameters", "a: neither a string"),
+        (b'{"parameters": {"a": "\\u0000"}}', "parameters", "a: neither a string"),
+        (b'{"parameters": {"a": "\\ud800"}}', "parameters", "a: neither a string"),
+        (b'{"parameters": {"a": 1e999}}', "parameters", "a: neither a string"),
+        (b'{"parameters": {"a": 99999999999999999999}}', "parameters", "a: neither a string"),
+        (b"[]", "body", "dictionary"),
+        (b'{"a"', "body", "at character 4"),
+    ],
+)
+async def test_wrong_value_is_named_with_its_place(
+    client: httpx.AsyncClient, body: bytes, field: str, reason: str
+) -> None:
+    answer = await client.post("/v1/tasks", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    problem = problem_in(answer)
+    assert problem["errors"][0]["field"] == field
+    assert reason in problem["errors"][0]["reason"]
+
+
+async def test_wrong_value_deep_in_a_batch_is_named_by_its_path(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/tasks/batch", json={"tasks": [{}, {"priority": "high"}]})
+    assert problem_in(answer)["errors"][0]["field"] == "tasks[1].priority"
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000])
+async def test_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    answer = await client.post("/v1/tasks", content=body, headers={"content-type": "application/json"})
+    assert problem_in(answer)["code"] == "invalid"
+
+
+async def test_large_body_is_refused_announced_or_not(settings: Settings, client: httpx.AsyncClient) -> None:
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b" " * 1000
+
+    headers = {"content-type": "application/json"}
+    async with client_of(settings.model_copy(update={"max_body_bytes": 5000})) as small:
+        for body in (b" " * 5001, in_pieces()):
+            answer = await small.post("/v1/tasks", content=body, headers=headers)
+            assert answer.status_code == 413
+            assert "5000" in problem_in(answer)["detail"]
+        assert (
+            await small.post("/v1/tasks", content=b"{}" + b" " * 4998, headers=headers)
+        ).status_code == 202
+
+
+async def test_request_id_is_the_callers_where_it_is_harmless(client: httpx.AsyncClient) -> None:
+    given = await client.get("/v1/health/live", headers={"X-Request-ID": "trace-42"})
+    assert given.headers["x-request-id"] == "trace-42"
+    for wrong in ("", "a b", "x" * 65, "a\tb"):
+        answer = await client.get("/v1/health/live", headers={"X-Request-ID": wrong})
+        assert answer.headers["x-request-id"] != wrong
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/pools", None),
+        ("GET", "/v1/tasks", None),
+        ("POST", "/v1/tasks", {}),
+        ("POST", "/v1/tasks/batch", {"tasks": [{}]}),
+        ("POST", "/v1/executors", {"name": "A"}),
+        ("GET", "/v1/distribution/stats", None),
+    ],
+)
+async def test_database_that_is_down_is_told_with_a_time_to_come_back(
+    settings: Settings, method: str, path: str, body: object
+) -> None:
+    lost = settings.model_copy(update={"database_url": "postgresql+asyncpg://u:secret@127.0.0.1:9/x"})
+    async with client_of(lost) as client:
+        answer = await client.request(method, path, json=body)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert problem_in(answer)["code"] == "unavailable"
+    assert "secret" not in answer.text
+
+
+async def test_database_that_went_away_and_came_back_needs_no_restart(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    assert (await client.post("/v1/tasks", json={})).status_code == 202
+    assert (await client.get("/v1/pools")).status_code == 200
+    await end_all_connections(settings)
+    for _ in range(20):
+        answers = [await client.post("/v1/tasks", json={}), await client.get("/v1/pools")]
+        assert {answer.status_code for answer in answers} <= {200, 202, 503}
+        if {answer.status_code for answer in answers} == {200, 202}:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the API did not come back")
+
+
+async def end_all_connections(settings: Settings) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(settings.dsn)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+
+async def test_database_without_a_schema_says_what_to_do(empty_database_url: str) -> None:
+    async with client_of(Settings(database_url=empty_database_url)) as client:
+        problem = problem_in(await client.get("/v1/pools"))
+    assert (problem["status"], "init_db.py" in problem["detail"]) == (503, True)
+
+
+async def test_defect_is_a_problem_that_tells_nothing_of_the_inside(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise ZeroDivisionError("the inside")
+
+    monkeypatch.setattr(pools, "list_pools", fail)
+    answer = await client.get("/v1/pools")
+    assert answer.status_code == 500
+    assert problem_in(answer)["code"] == "internal"
+    assert "inside" not in answer.text

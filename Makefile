@@ -51,7 +51,8 @@ lint: $(STAMP) ## style, types and import arrows
 
 format: $(STAMP) ## put the code in form
 	$(BIN)/ruff check --fix --quiet . || true
-	$(BIN)/ruff format .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/black --quiet .
 
 bench: $(STAMP) ## measure: throughput, latency, fairness
 	$(BIN)/python -m benchmarks $(ARGS)

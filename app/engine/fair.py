@@ -10,6 +10,8 @@ minimum cut parts those whose work presses on too few people (a higher level) fr
 parts are solved alone. A bound per person is just another c_i, so limits need no other solver.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +105,8 @@ class _Problem:
         total = float(weights.sum())
         classes, people = np.arange(len(weights)), np.arange(len(self._q))
         if np.isinf(self._limits).all():
-            return np.where(self._eligible.any(axis=1), weights, 0.0)
+            reachable: FloatArray = weights * self._eligible.any(axis=1)
+            return reachable
         capacity = np.minimum(self._limits, total)
         flow = _Flow(self._eligible, classes, people, weights, capacity)
         return np.minimum(flow.by_class / _SCALE, weights)
@@ -176,6 +179,84 @@ class _Flow:
         inside = side[(side >= 2) & (side < 2 + self._k)]
         pressed[inside - 2] = True
         return pressed
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody present in a span; `limit` is their daily limit in task units, None without one."""
+
+    id: int
+    qualification: float
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one business day in which nobody came or went: who was there, and what was routed to whom.
+
+    `work` gives for each eligibility class the ids that the rules allowed and the weight that was placed.
+    """
+
+    members: Sequence[Member]
+    work: Sequence[tuple[frozenset[int], float]]
+
+
+def fair_share_of_spans(spans: Sequence[Span], fixed: Mapping[int, float]) -> dict[int, float]:
+    """Fair share per executor id over the spans of one business day, in their order, in task units.
+
+    Each span is solved alone, so that nobody has to catch up for hours when they were not there. A daily limit
+    binds what all spans give together. `fixed` is the day's work without choice per executor; it is spread over the
+    spans in which the executor was present in proportion to the work of each span.
+    """
+    fair: dict[int, float] = defaultdict(float)
+    for executor_id, weight in fixed.items():
+        fair[executor_id] += weight
+    routed: dict[int, float] = defaultdict(float)
+    totals = _work_while_present(spans)
+    for span in spans:
+        work = sum(weight for _, weight in span.work)
+        for member, share in zip(span.members, _routed_share(span, routed, fixed, totals, work), strict=True):
+            routed[member.id] += share
+            fair[member.id] += share
+    return dict(fair)
+
+
+def _work_while_present(spans: Sequence[Span]) -> dict[int, float]:
+    totals: dict[int, float] = defaultdict(float)
+    for span in spans:
+        work = sum(weight for _, weight in span.work)
+        for member in span.members:
+            totals[member.id] += work
+    return totals
+
+
+def _routed_share(
+    span: Span,
+    routed: Mapping[int, float],
+    fixed: Mapping[int, float],
+    totals: Mapping[int, float],
+    work: float,
+) -> FloatArray:
+    position = {member.id: index for index, member in enumerate(span.members)}
+    if not position:
+        return np.zeros(0)
+    eligible = np.zeros((len(span.work), len(position)), dtype=np.bool_)
+    for row, (allowed, _) in enumerate(span.work):
+        eligible[row, [position[each] for each in allowed if each in position]] = True
+    loads = [
+        fixed.get(each.id, 0.0) * work / totals[each.id] if totals[each.id] else 0.0 for each in span.members
+    ]
+    limits = [
+        np.inf if each.limit is None else max(0.0, each.limit - routed.get(each.id, 0.0))
+        for each in span.members
+    ]
+    return fair_share(
+        eligible,
+        np.array([weight for _, weight in span.work], dtype=np.float64),
+        np.array([each.qualification for each in span.members], dtype=np.float64),
+        np.array(loads),
+        np.array(limits),
+    ).routed
 
 
 def fairness_gap(received: FloatArray, fair: FloatArray) -> float:

@@ -40,3 +40,24 @@ class DistributionStats(BaseModel):
     avg_latency: float | None = Field(
         description="Mean seconds from a task's arrival to its assignment, today."
     )
+
+
+class FairShareOut(BaseModel):
+    """What one person received and what would have been fair."""
+
+    executor_id: int
+    name: str
+    received: float
+    fair_share: float = Field(description="What the rules, limits and presence allow at best, most evenly.")
+    deviation: float = Field(description="received - fair_share: positive is too much.")
+
+
+class FairnessOut(BaseModel):
+    """A pool's business day beside its fair optimum."""
+
+    pool_id: int
+    business_day: date
+    fairness_gap: float | None
+    mae: float
+    mae_optimum: float | None
+    executors: list[FairShareOut]

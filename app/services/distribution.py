@@ -1,30 +1,42 @@
 """How evenly a pool's work of one business day is spread, and how evenly it could have been."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from statistics import fmean
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
+from app.engine.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import Assignment, Executor, ExecutorDay, Pool, Task
+from app.services.fairness import get_fair_shares
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one person received on the day, in task weight; `utilization` is 1.0 at the daily limit."""
+    """What one person received on the day and what would have been fair, in task weight.
+
+    `utilization` is 1.0 at the daily limit.
+    """
 
     executor_id: ExecutorId
     name: str
     received: float
+    fair: float
     daily_limit: float | None
     utilization: float
+    fair_utilization: float
+
+    @property
+    def deviation(self) -> float:
+        """Received beyond the fair share; negative: too little."""
+        return self.received - self.fair
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +55,42 @@ class Distribution:
     avg_latency: float | None
 
 
-async def get_distribution(session: AsyncSession, *, pool_id: PoolId, now: datetime) -> Distribution:
-    """The pool's business day so far. Raises NotFound."""
+async def get_distribution(
+    session: AsyncSession, *, pool_id: PoolId, now: datetime, day: date | None = None
+) -> Distribution:
+    """A pool's business day: the current one so far, or an earlier one. Raises NotFound."""
     pool = await session.get(Pool, pool_id)
     if pool is None:
         raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
     zone = ZoneInfo(pool.timezone)
-    day = business_day(now, zone)
+    day = day or business_day(now, zone)
     began = datetime.combine(day, time.min, zone)
-    shares = await _shares(session, pool_id, day)
-    assigned, latency = await _assigned(session, pool_id, began)
+    ended = began + timedelta(days=1)
+    fair_shares = await get_fair_shares(session, pool_id=pool_id, day=day, zone=zone)
+    shares = await _shares(session, pool_id, day, fair_shares)
+    assigned, latency = await _assigned(session, pool_id, began, ended)
+    fair = np.array([share.fair for share in shares])
     return Distribution(
         pool_id=pool_id,
         day=day,
-        total_tasks=await _taken_in(session, pool_id, began),
+        total_tasks=await _taken_in(session, pool_id, began, ended),
         assigned_tasks=assigned,
         waiting_tasks=await _waiting(session, pool_id),
         shares=shares,
-        mae=deviation([share.utilization for share in shares]),
-        mae_optimum=None,
-        fairness_gap=None,
+        mae=mean_absolute_deviation(np.array([share.utilization for share in shares])),
+        mae_optimum=mean_absolute_deviation(np.array([share.fair_utilization for share in shares]))
+        if fair.any()
+        else None,
+        fairness_gap=fairness_gap(np.array([share.received for share in shares]), fair)
+        if fair.any()
+        else None,
         avg_latency=latency,
     )
 
 
-def deviation(utilizations: Sequence[float]) -> float:
-    """The mean absolute deviation from the mean; 0 for nobody."""
-    if not utilizations:
-        return 0.0
-    mean = fmean(utilizations)
-    return fmean(abs(each - mean) for each in utilizations)
-
-
-async def _shares(session: AsyncSession, pool_id: PoolId, day: date) -> list[Share]:
+async def _shares(
+    session: AsyncSession, pool_id: PoolId, day: date, fair: Mapping[ExecutorId, float]
+) -> list[Share]:
     rows = (
         await session.execute(
             select(
@@ -99,8 +114,12 @@ async def _shares(session: AsyncSession, pool_id: PoolId, day: date) -> list[Sha
             executor_id=ExecutorId(row.id),
             name=row.name,
             received=float(row[4]),
+            fair=fair.get(ExecutorId(row.id), 0.0),
             daily_limit=None if row.daily_limit is None else float(row.daily_limit),
             utilization=_utilization(float(row[4]), row.daily_limit, float(row.qualification) * mean),
+            fair_utilization=_utilization(
+                fair.get(ExecutorId(row.id), 0.0), row.daily_limit, float(row.qualification) * mean
+            ),
         )
         for row in rows
     ]
@@ -112,8 +131,9 @@ def _utilization(received: float, limit: Decimal | None, expected: float) -> flo
     return received / whole if whole else 0.0
 
 
-async def _taken_in(session: AsyncSession, pool_id: PoolId, began: datetime) -> int:
-    query = select(func.count()).select_from(Task).where(Task.pool_id == pool_id, Task.created_at >= began)
+async def _taken_in(session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime) -> int:
+    on_the_day = (Task.pool_id == pool_id, Task.created_at >= began, Task.created_at < ended)
+    query = select(func.count()).select_from(Task).where(*on_the_day)
     return int(await session.scalar(query) or 0)
 
 
@@ -122,7 +142,9 @@ async def _waiting(session: AsyncSession, pool_id: PoolId) -> int:
     return int(await session.scalar(select(func.count()).select_from(Task).where(*parked)) or 0)
 
 
-async def _assigned(session: AsyncSession, pool_id: PoolId, began: datetime) -> tuple[int, float | None]:
+async def _assigned(
+    session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime
+) -> tuple[int, float | None]:
     """How many assignments, and the mean seconds until a task got its first one."""
     first = Assignment.kind.in_(("primary", "parent"))
     waited = func.extract("epoch", Assignment.decided_at - Task.created_at)
@@ -131,7 +153,9 @@ async def _assigned(session: AsyncSession, pool_id: PoolId, began: datetime) -> 
             select(func.count(), func.avg(waited).filter(first))
             .select_from(Assignment)
             .join(Task, Task.id == Assignment.task_id)
-            .where(Assignment.pool_id == pool_id, Assignment.decided_at >= began)
+            .where(
+                Assignment.pool_id == pool_id, Assignment.decided_at >= began, Assignment.decided_at < ended
+            )
         )
     ).one()
     return int(row[0]), None if row[1] is None else float(row[1])

@@ -1,9 +1,10 @@
 """The doorbell: says which pool has work, and carries nothing that could be lost.
 
-Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a lost
-ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is what
-nobody has answered yet. Traps designed around: the group is created at 0 (a group at `$` skips what came before), no
-MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer leaves with its process.
+Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a
+lost ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is
+what nobody has answered yet. Traps designed around: the group is created at 0 (a group at `$` skips what came before),
+no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer leaves with its
+process.
 """
 
 import asyncio
@@ -90,7 +91,7 @@ class SilentDoorbell:
 
 
 class RedisDoorbell:
-    """Rings go out from a background task, one pipeline for all that came meanwhile, so that no request waits for Redis."""
+    """Rings go out from a background task, one pipeline for all that came meanwhile: no request waits for Redis."""
 
     def __init__(self, url: str, *, stream: str = STREAM) -> None:
         self._redis = Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=1.0, protocol=2)

@@ -23,11 +23,11 @@ from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
 Structure = Callable[[np.random.Generator, int, int], list[set[ExecutorId]]]
 
 
-def everybody(rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
+def everybody(_rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
     return [{ExecutorId(i) for i in range(1, n + 1)} for _ in range(classes)]
 
 
-def nested(rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
+def nested(_rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
     return [{ExecutorId(i) for i in range(1, 1 + max(1, n * (c + 1) // classes))} for c in range(classes)]
 
 
@@ -149,7 +149,9 @@ def main() -> None:
     variants = ["", "limits", "preferences", "weights qualification"]
     cases = [(structure, "") for structure in STRUCTURES] + [("random 0.3", v) for v in variants[1:]]
     if not args.json:
-        print(f"{'structure':12} {'variant':22} {'placements/s':>12} {'of bare':>8} {'explained/s':>12} {'share':>7}")
+        print(
+            f"{'structure':12} {'variant':22} {'placements/s':>12} {'of bare':>8} {'explained/s':>12} {'share':>7}"
+        )
     for structure, variant in cases:
         found = measure(structure, variant, args)
         if args.json:

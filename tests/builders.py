@@ -75,7 +75,8 @@ async def add_tasks(
     """Pending tasks, written without ringing for them."""
     async with database.hot.acquire() as connection:
         rows = await connection.fetch(
-            "INSERT INTO tasks (pool_id, parameters, weight) SELECT $1, $2, $3 FROM generate_series(1, $4) RETURNING id",
+            "INSERT INTO tasks (pool_id, parameters, weight) "
+            "SELECT $1, $2, $3 FROM generate_series(1, $4) RETURNING id",
             pool_id,
             parameters or {},
             weight,

@@ -192,12 +192,10 @@ async def test_a_shift_that_begins_wakes_parked_work(
 ) -> None:
     await add_executors(database, pool_id, 1)
     async with database.hot.acquire() as connection:
-        await connection.execute(
-            """
+        await connection.execute("""
             INSERT INTO executor_absences (executor_id, starts_at, ends_at)
             SELECT id, now() - interval '1 hour', now() + interval '1 second' FROM executors
-            """
-        )
+            """)
     await add_tasks(database, pool_id, 5)
     await until(lambda: _all_assigned(database, 5))
     await no_violations(database)

@@ -1,12 +1,12 @@
-"""The whole schema of the domain
+"""The whole schema of the domain.
 
 Revision ID: 0001
 Revises:
 """
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None

@@ -227,7 +227,7 @@ def _item(
 ) -> BatchItemOut:
     if isinstance(outcome, DomainError):
         return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome))
-    assert not isinstance(outcome, list)
+    assert not isinstance(outcome, list)  # noqa: S101 - narrows the type
     return BatchItemOut(
         index=index,
         task_id=outcome.task_id,

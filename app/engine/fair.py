@@ -109,7 +109,8 @@ class _Problem:
             return reachable
         capacity = np.minimum(self._limits, total)
         flow = _Flow(self._eligible, classes, people, weights, capacity)
-        return np.minimum(flow.by_class / _SCALE, weights)
+        placed: FloatArray = np.minimum(flow.by_class / _SCALE, weights)
+        return placed
 
     def solve(self, classes: IntArray, people: IntArray, weights: FloatArray, routed: FloatArray) -> None:
         """Fill `routed` for these people with the work of these classes, which fits them."""

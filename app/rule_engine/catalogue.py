@@ -42,7 +42,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueError_:
+class WrongValue:
     """A refused value: the parameter's key, the reason and the remedy."""
 
     field: str
@@ -56,7 +56,7 @@ class Checked:
 
     values: dict[str, ParameterValue]
     unknown: list[str] = field(default_factory=list)
-    errors: list[ValueError_] = field(default_factory=list)
+    errors: list[WrongValue] = field(default_factory=list)
 
 
 class Catalogue:
@@ -93,25 +93,25 @@ class Catalogue:
             if parameter.default is not None:
                 checked.values[parameter.key] = parameter.default
             elif parameter.required:
-                checked.errors.append(ValueError_(parameter.key, "required, but missing", "send a value"))
+                checked.errors.append(WrongValue(parameter.key, "required, but missing", "send a value"))
 
 
-def _wrong(parameter: Parameter, value: Any) -> ValueError_ | None:
+def _wrong(parameter: Parameter, value: Any) -> WrongValue | None:
     expected = _EXPECTED[parameter.type]
     if not _fits(parameter, value):
-        return ValueError_(parameter.key, f"{value!r} is not {expected[0]}", expected[1])
+        return WrongValue(parameter.key, f"{value!r} is not {expected[0]}", expected[1])
     if parameter.options and not parameter.open_options:
         members = value if isinstance(value, list) else [value]
         for member in members:
             if member not in parameter.options:
                 listed = ", ".join(map(str, parameter.options[:20]))
-                return ValueError_(parameter.key, f"{member!r} is not an option", f"use one of: {listed}")
+                return WrongValue(parameter.key, f"{member!r} is not an option", f"use one of: {listed}")
     if parameter.minimum is not None and isinstance(value, int | float) and value < parameter.minimum:
-        return ValueError_(
+        return WrongValue(
             parameter.key, f"{value} is below {parameter.minimum}", f"send at least {parameter.minimum}"
         )
     if parameter.maximum is not None and isinstance(value, int | float) and value > parameter.maximum:
-        return ValueError_(
+        return WrongValue(
             parameter.key, f"{value} is above {parameter.maximum}", f"send at most {parameter.maximum}"
         )
     return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.types import BoolArray, ClassKey, Executor, ExecutorId, FloatArray, IntArray, Task, TaskId
+from app.engine.types import BoolArray, ClassKey, Executor, ExecutorId, FloatArray, IntArray, Task
 from app.rule_engine.catalogue import Catalogue
 from app.rule_engine.language import Comparison, Condition, Field, Group, Negation, RuleSet, holds
 
@@ -94,7 +94,7 @@ class CompiledRules:
 
 
 def compile_rules(
-    rule_set: RuleSet, catalogue: Catalogue, executors: Sequence[Executor] = ()
+    rule_set: RuleSet, _catalogue: Catalogue, executors: Sequence[Executor] = ()
 ) -> CompiledRules:
     """Bind a rule set to a roster."""
     return CompiledRules(rule_set, executors)

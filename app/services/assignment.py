@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.database import HotConnection, HotPool
 from app.engine.allocate import Decision, Outcome, Waiting, place
 from app.engine.state import PoolState
 from app.engine.trail import ROUTED, Frame
-from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
+from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.classes import keep_classes, keep_roster
@@ -37,6 +37,9 @@ class EpochMoved(Exception):
     """The pool changed between the decision and the write: nothing was written, the batch is decided anew."""
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What became of one look at a pool; instants are the database's clock."""
@@ -45,7 +48,7 @@ class Batch:
     decisions: Sequence[Decision] = ()
     waiting: Sequence[Waiting] = ()
     created_at: dict[TaskId, datetime] = field(default_factory=dict)
-    decided_at: datetime = datetime.min
+    decided_at: datetime = _NEVER
     locked_seconds: float = 0.0
     full: bool = False
 

@@ -78,12 +78,14 @@ async def get_distribution(
         waiting_tasks=await _waiting(session, pool_id),
         shares=shares,
         mae=mean_absolute_deviation(np.array([share.utilization for share in shares])),
-        mae_optimum=mean_absolute_deviation(np.array([share.fair_utilization for share in shares]))
-        if fair.any()
-        else None,
-        fairness_gap=fairness_gap(np.array([share.received for share in shares]), fair)
-        if fair.any()
-        else None,
+        mae_optimum=(
+            mean_absolute_deviation(np.array([share.fair_utilization for share in shares]))
+            if fair.any()
+            else None
+        ),
+        fairness_gap=(
+            fairness_gap(np.array([share.received for share in shares]), fair) if fair.any() else None
+        ),
         avg_latency=latency,
     )
 

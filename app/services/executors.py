@@ -202,7 +202,7 @@ async def change_executor(
     merge_parameters: bool = True,
     version: int | None = None,
 ) -> ExecutorView:
-    """Change a person. Raises NotFound, Invalid, AlreadyExists, and StaleVersion where `version` is not the current one."""
+    """Change a person. Raises NotFound, Invalid, AlreadyExists, and StaleVersion where `version` is not current."""
     pool_id = PoolId((await get_executor(session, executor_id=executor_id, now=now)).executor.pool_id)
     epoch = await raise_epoch(session, pool_id)
     executor = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)

@@ -27,7 +27,7 @@ class Part:
 
 
 class Examination:
-    """Looks at the parts; looks that come at once share one, so that a hanging part is asked once and not by everybody."""
+    """Looks at the parts; looks that come at once share one, so that a hanging part is asked once, not by everybody."""
 
     def __init__(self, database: HotPool, doorbell: Doorbell) -> None:
         self._database = database

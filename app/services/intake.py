@@ -128,9 +128,11 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         [task.fingerprint() if task.idempotency_key else None for task in tasks],
     )
     outcomes: list[Outcome | None] = [
-        Receipt(TaskId(row["id"]), duplicate=False, created_at=row["created_at"])
-        if row["created_at"]
-        else None
+        (
+            Receipt(TaskId(row["id"]), duplicate=False, created_at=row["created_at"])
+            if row["created_at"]
+            else None
+        )
         for row in rows
     ]
     for index, row in enumerate(rows):

@@ -31,7 +31,7 @@ async def read_catalogue(session: AsyncSession, *, pool_id: PoolId) -> Catalogue
 
 
 async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Mapping[str, Any]) -> Parameter:
-    """Add a parameter. Raises AlreadyExists where the pool has the key already, Invalid for a default that does not fit."""
+    """Add a parameter. Raises AlreadyExists where the pool has the key, Invalid for a default that does not fit."""
     await raise_epoch(session, pool_id, configuration=True)
     parameter = Parameter(pool_id=pool_id, **values)
     _check_default(values)

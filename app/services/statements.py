@@ -179,9 +179,11 @@ WITH fence AS (
          AS sum(executor_id, count, weight, routed, last)
     WHERE load.executor_id = sum.executor_id
 ), received AS (
-    INSERT INTO executor_days AS day (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
+    INSERT INTO executor_days AS day
+           (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
     SELECT executor_id, $12, $1, count, weight::numeric(14, 3), routed::numeric(14, 3)
-    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[]) AS sum(executor_id, count, weight, routed)
+    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[])
+         AS sum(executor_id, count, weight, routed)
     ORDER BY executor_id
     ON CONFLICT (executor_id, business_day) DO UPDATE
     SET assigned_count = day.assigned_count + excluded.assigned_count,
@@ -210,8 +212,9 @@ SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24)
 # Pools that have tasks to look at, with how many (counting stops at $1, so that a large backlog stays cheap to see).
 BACKLOG = """
 SELECT pool.id AS pool_id, pool.code,
-       (SELECT count(*) FROM (SELECT FROM tasks
-                              WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) seen) AS lag
+       (SELECT count(*)
+        FROM (SELECT FROM tasks
+              WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) seen) AS lag
 FROM pools pool
 """
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.api import distribution, executors, health, metrics, parameters, pools, rules, tasks
+from app.api import distribution, executors, explanations, health, metrics, parameters, pools, rules, tasks
 from app.api.deps import Parts
 from app.api.middleware import add_middleware
 from app.api.openapi import describe
@@ -16,11 +16,12 @@ from app.database import Database
 from app.logs import configure_logging
 from app.queue import open_doorbell
 from app.services.directory import PoolDirectory
+from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.ticks import Ticks, WaitingRoom
 
-ROUTERS = (tasks, executors, health, metrics, pools, parameters, rules, distribution)
+ROUTERS = (tasks, explanations, executors, health, metrics, pools, parameters, rules, distribution)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -56,7 +57,10 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     waiting_room.start()
     try:
         examination = Examination(database.hot, doorbell)
-        yield Parts(settings, database, doorbell, directory, intake, ticks, waiting_room, examination)
+        previewer = Previewer(database.hot)
+        yield Parts(
+            settings, database, doorbell, directory, intake, ticks, waiting_room, examination, previewer
+        )
     finally:
         await intake.stop()
         await waiting_room.stop()

@@ -299,6 +299,8 @@ class Task(Base):
     wait_reason: Mapped[str | None]
     waiting_since: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]
+    wait_class_id: Mapped[int | None]
+    wait_explanation: Mapped[Json | None]
     route: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -5,8 +5,8 @@ Revises:
 """
 
 import sqlalchemy as sa
-from alembic import op
 from sqlalchemy.dialects import postgresql
+from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -364,6 +364,8 @@ def upgrade() -> None:
         sa.Column("wait_reason", sa.Text(), nullable=True),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("wait_class_id", sa.BigInteger(), nullable=True),
+        sa.Column("wait_explanation", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("route", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

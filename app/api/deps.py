@@ -15,6 +15,7 @@ from app.config import Settings
 from app.database import Database
 from app.queue import Doorbell
 from app.services.directory import PoolDirectory
+from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.ticks import Ticks, WaitingRoom
@@ -32,6 +33,7 @@ class Parts:
     ticks: Ticks
     waiting_room: WaitingRoom
     examination: Examination
+    previewer: Previewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ async def _examination(parts: PartsDep) -> Examination:
     return parts.examination
 
 
+async def _previewer(parts: PartsDep) -> Previewer:
+    return parts.previewer
+
+
 async def _caller() -> Caller:
     """The local administrator, until there are credentials to look at."""
     return Caller("local", "admin")
@@ -103,5 +109,6 @@ DirectoryDep = Annotated[PoolDirectory, Depends(_directory)]
 IntakeDep = Annotated[Intake, Depends(_intake)]
 WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
 NowDep = Annotated[datetime, Depends(_now)]
+PreviewerDep = Annotated[Previewer, Depends(_previewer)]
 ExaminationDep = Annotated[Examination, Depends(_examination)]
 CallerDep = Annotated[Caller, Depends(_caller)]

@@ -56,7 +56,7 @@ async def submit_task(
     """Take in one task. It is committed before the answer, and never lost after it."""
     # The busiest route: one dependency, and an answer that FastAPI does not have to check again.
     pool = await parts.directory.get(_pool_id(body.pool_id))
-    task, unknown = _new_task(pool, body, idempotency_key)
+    task, unknown = new_task(pool, body, idempotency_key)
     receipt = await parts.intake.submit(task)
     if receipt.created_at is not None and not wait:
         created = _just_written(task, receipt.task_id, receipt.created_at, unknown)
@@ -155,7 +155,7 @@ def _pool_id(value: int | None) -> PoolId | None:
     return None if value is None else PoolId(value)
 
 
-def _new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, list[str]]:
+def new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, list[str]]:
     """A task that the catalogue allows, and the keys it does not know. Raises Invalid."""
     checked = pool.catalogue.check_values("task", body.parameters)
     if checked.errors:
@@ -207,7 +207,7 @@ async def _checked(body: TaskBatchIn, directory: PoolDirectory) -> list[Checked]
     for task in body.tasks:
         pool = await directory.get(_pool_id(task.pool_id or body.pool_id))
         try:
-            checked.append(_new_task(pool, task, None))
+            checked.append(new_task(pool, task, None))
         except Invalid as error:
             checked.append((None, error))
     return checked

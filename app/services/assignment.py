@@ -7,7 +7,7 @@ they are pending, and the write hangs on the epoch that was decided on (see `sta
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -132,7 +132,7 @@ class _Write:
     epoch: int
     now: datetime
     outcome: Outcome
-    class_ids: Sequence[int]
+    class_ids: Mapping[str, int]
     roster_id: int
     frame: Frame
     deliver: bool
@@ -159,7 +159,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [decision.weight for decision in decisions],
         [decision.score for decision in decisions],
         [json.dumps(decision.explanation) for decision in decisions],
-        write.class_ids,
+        [write.class_ids[decision.class_digest] for decision in decisions],
         write.now,
         picture.rule_set_id,
         picture.day,
@@ -178,6 +178,8 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         write.frame["start"],
         json.dumps(write.frame),
         write.roster_id,
+        [write.class_ids[waiting.class_digest] for waiting in waits],
+        [json.dumps({**waiting.explanation, "weight": waiting.weight}) for waiting in waits],
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved

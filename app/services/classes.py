@@ -1,6 +1,7 @@
 """What decisions refer to, kept once: eligibility classes and rosters, whatever the number of tasks decided on them."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 
 from app.database import HotConnection
@@ -12,8 +13,8 @@ from app.services.picture import PoolPicture
 
 async def keep_classes(
     connection: HotConnection, picture: PoolPicture, state: PoolState, outcome: Outcome
-) -> list[int]:
-    """The stored id of each decision's eligibility class; classes not seen before are stored first."""
+) -> Mapping[str, int]:
+    """The stored ids of the eligibility classes by digest; classes not seen before are stored first."""
     missing = sorted(outcome.digests() - picture.class_ids.keys())
     if missing:
         contents = [json.dumps(state.snapshot(digest).content, ensure_ascii=False) for digest in missing]
@@ -21,7 +22,7 @@ async def keep_classes(
             statements.KEEP_CLASSES, picture.pool_id, picture.rule_set_id, missing, contents
         )
         picture.class_ids.update({row["digest"]: row["id"] for row in rows})
-    return [picture.class_ids[decision.class_digest] for decision in outcome.decisions]
+    return picture.class_ids
 
 
 async def keep_roster(connection: HotConnection, picture: PoolPicture) -> int:

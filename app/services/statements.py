@@ -146,7 +146,7 @@ WITH fence AS (
 ), placed AS (
     UPDATE tasks task
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
-        wake_at = NULL, updated_at = $10
+        wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, updated_at = $10
     FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
     RETURNING task.id, task.version
 ), assigned AS (
@@ -202,8 +202,10 @@ WITH fence AS (
     SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence
 ), parked AS (
     UPDATE tasks task
-    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22, updated_at = $10
-    FROM fence, unnest($20::bigint[], $21::text[]) AS waiting(task_id, reason)
+    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22,
+        wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, updated_at = $10
+    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[])
+         AS waiting(task_id, reason, class_id, explanation)
     WHERE task.id = waiting.task_id AND task.status = 'pending'
 )
 SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24) FROM fence
@@ -249,3 +251,6 @@ INSERT INTO rosters (pool_id, digest, members) VALUES ($1, $2, $3)
 ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
 RETURNING id
 """
+
+# Who has a task of this pool.
+EXECUTOR_OF_TASK = "SELECT executor_id FROM tasks WHERE id = $1 AND pool_id = $2"

@@ -40,7 +40,7 @@ class Reference:
     rules: MatrixRules
     settings: PoolSettings
     people: dict[ExecutorId, Person] = field(default_factory=dict)
-    sets: set[frozenset[ExecutorId]] = field(default_factory=set)
+    sets: dict[frozenset[ExecutorId], object] = field(default_factory=dict)
     sequence: int = 0
 
     @classmethod
@@ -74,9 +74,7 @@ class Reference:
 
     def place_one(self, task: Task) -> tuple[int, object, object]:
         key = self.rules.task_key(task)
-        mask = self.rules.eligible(key)
-        eligible = {i for i, passes in zip(self.people, mask, strict=True) if passes}
-        self.sets.add(frozenset(eligible))
+        eligible = self.meet(key)
         weight = max(1, round(task.weight * self.rules.task_factor(key) * 1000))
         if (forced := self.forced(task, eligible)) is not None:
             kind = task.forced_kind or AssignmentKind.PARENT
@@ -93,7 +91,21 @@ class Reference:
         best = min(free, key=lambda i: (*self.score(i, key, weight), self.flex(i), i))
         return self.assign(task, best, weight, AssignmentKind.REASSIGN if moved else AssignmentKind.PRIMARY)
 
-    def forced(self, task: Task, eligible: set[ExecutorId]) -> ExecutorId | None:
+    def meet(self, key: object) -> frozenset[ExecutorId]:
+        """Who passes; each different set counts once, under the first class that had it."""
+        mask = self.rules.eligible(key)
+        eligible = frozenset(i for i, passes in zip(self.people, mask, strict=True) if passes)
+        self.sets.setdefault(eligible, key)
+        return eligible
+
+    def people_changed(self) -> None:
+        """Count the sets anew, from the classes that stood for them."""
+        keys = list(self.sets.values())
+        self.sets.clear()
+        for key in keys:
+            self.meet(key)
+
+    def forced(self, task: Task, eligible: frozenset[ExecutorId]) -> ExecutorId | None:
         person = self.people.get(task.forced_executor) if task.forced_executor is not None else None
         if person is None or not person.executor.active:
             return None

@@ -1,0 +1,107 @@
+"""Why a task was, or would be, decided as it is."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from app.api.deps import DatabaseDep, DirectoryDep, PreviewerDep, SessionDep
+from app.api.problems import problems
+from app.api.tasks import new_task
+from app.engine.explain import Candidate
+from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
+from app.engine.words import because, sentences
+from app.schemas.common import Identifier
+from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, Words
+from app.schemas.tasks import TaskIn
+from app.services.explanations import Explained, explain_task, parents_executor
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+WhyNotParam = Annotated[Identifier | None, Query(description="Ask about this executor: why not them?")]
+
+
+@router.post("/preview", responses=problems(404, 422))
+async def preview_task(
+    body: TaskIn,
+    directory: DirectoryDep,
+    previewer: PreviewerDep,
+    database: DatabaseDep,
+    executor_id: WhyNotParam = None,
+) -> ExplanationOut:
+    """Who would get this task now, and why; changes nothing."""
+    pool = await directory.get(None if body.pool_id is None else PoolId(body.pool_id))
+    new, _ = new_task(pool, body, None)
+    forced = None if new.parent_id is None else await parents_executor(database.hot, pool.id, new.parent_id)
+    task = Task(
+        id=TaskId(0),
+        parameters=new.parameters,
+        external_id=new.external_id or "",
+        weight=new.weight,
+        priority=new.priority,
+        deadline=new.deadline,
+        forced_executor=forced,
+        forced_kind=AssignmentKind.PARENT if forced else None,
+    )
+    preview = await previewer.preview(pool.id, task)
+    return explanation_out(preview.explained, executor_id)
+
+
+@router.get("/{task_id}/explanation", responses=problems(404, 409, 422))
+async def get_explanation(
+    task_id: Annotated[Identifier, Path(description="The task's id.")],
+    session: SessionDep,
+    executor_id: WhyNotParam = None,
+) -> ExplanationOut:
+    """Why the task went to whom it went, or why it waits; computed from what was stored then."""
+    return explanation_out(await explain_task(session, task_id=TaskId(task_id)), executor_id)
+
+
+def explanation_out(explained: Explained, asked: int | None) -> ExplanationOut:
+    """The API's form of an explanation."""
+    explanation, names = explained.explanation, explained.names
+    record = explanation.record
+    chosen = explanation.chosen
+    return ExplanationOut(
+        outcome="waiting" if record.executor_id is None else "assigned",
+        policy=explanation.policy,
+        kind=record.kind,
+        wait_reason=record.reason,
+        weight=record.weight,
+        executor_id=record.executor_id,
+        chosen=None if chosen is None else _candidate(chosen, explained),
+        runners_up=[_candidate(one, explained) for one in explanation.runners_up()],
+        eligible=explanation.eligible,
+        absent=explanation.absent,
+        at_limit=explanation.at_limit,
+        busy=explanation.busy,
+        excluded=dict(explanation.excluded),
+        text=Words(
+            ru=" ".join(sentences(explanation, "ru", names)), en=" ".join(sentences(explanation, "en", names))
+        ),
+        why_not=None if asked is None else _why_not(explained, ExecutorId(asked)),
+    )
+
+
+def _why_not(explained: Explained, asked: ExecutorId) -> WhyNotOut:
+    explanation, names = explained.explanation, explained.names
+    reason = explanation.why_not(asked)
+    return WhyNotOut(
+        executor_id=asked,
+        because=reason.because,
+        rule=reason.rule,
+        text=Words(ru=because(explanation, asked, "ru", names), en=because(explanation, asked, "en", names)),
+    )
+
+
+def _candidate(one: Candidate, explained: Explained) -> CandidateOut:
+    return CandidateOut(
+        executor_id=one.executor_id,
+        name=explained.names.get(one.executor_id, ""),
+        level=one.level,
+        qualification=one.qualification,
+        score=one.score,
+        preference=one.preference,
+        terms=[Term(name=name, weight=weight) for name, weight in one.terms],
+        open=one.open,
+        used=one.used,
+    )

@@ -1,0 +1,113 @@
+"""The demo's command line: what `python demo.py` and `make demo` run."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.demo.domains import DOMAINS, generate
+from app.demo.log_scenario import scenario_of
+from app.demo.player import DemoError, Pace, Played, Player
+from app.demo.player import Progress as Played_so_far
+from app.demo.report import WORDS, show, summary
+from app.demo.scenario import Scenario
+from app.eventlog import EventLogError, parse_mapping, read_event_log
+
+PROFILE_URL = "http://127.0.0.1:8000"
+
+
+def demo(
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", help="An event log (CSV, may be gzipped) instead of generated work."),
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option("--map", help="Its columns: case=COL,activity=COL,resource=COL,time=COL.")
+    ] = "",
+    domain: Annotated[
+        str, typer.Option(help=f"One of {', '.join(DOMAINS)}; all of them where left out.")
+    ] = "",
+    tasks: Annotated[int, typer.Option(min=1, max=1_000_000, help="Tasks of each domain.")] = 2000,
+    executors: Annotated[int, typer.Option(min=1, max=10_000, help="People of each domain.")] = 40,
+    batch: Annotated[
+        int, typer.Option(min=1, max=5000, help="Tasks in one request; 1: single requests.")
+    ] = 500,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Tasks a second; as fast as it goes where left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same work.")] = 1,
+    url: Annotated[str, typer.Option(envvar="EXECUTOR_BALANCER_URL", help="Where the API is.")] = PROFILE_URL,
+    language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Play work through the running system and report how fast and how fairly it was distributed."""
+    language = language or ("en" if os.environ.get("LANG", "").startswith("en") else "ru")
+    try:
+        if language not in WORDS:
+            raise DemoError(f"--lang {language}: use ru or en")
+        scenarios = _scenarios(source, mapping, domain, tasks, executors, seed)
+        played = asyncio.run(_play_all(scenarios, Pace(batch, rate), url, language))
+    except (DemoError, EventLogError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    if as_json:
+        print(json.dumps([summary(each) for each in played], ensure_ascii=False, indent=2))
+        return
+    console = Console()
+    for each in played:
+        show(console, each, language)
+
+
+def _scenarios(
+    source: Path | None, mapping: str, domain: str, tasks: int, executors: int, seed: int
+) -> list[Scenario]:
+    run = f"{time.time_ns() // 1_000_000:x}"  # each run has pools of its own
+    if source is not None:
+        log = read_event_log(source, parse_mapping(mapping))
+        return [scenario_of(log, source, f"demo-log-{run}")]
+    if domain and domain not in DOMAINS:
+        raise DemoError(f"--domain {domain}: use one of {', '.join(DOMAINS)}")
+    chosen = [DOMAINS[domain]] if domain else list(DOMAINS.values())
+    return [
+        generate(each, code=f"demo-{each.code}-{run}", people=executors, tasks=tasks, seed=seed)
+        for each in chosen
+    ]
+
+
+async def _play_all(scenarios: list[Scenario], pace: Pace, url: str, language: str) -> list[Played]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+            return [await _play(Player(client), scenario, pace, bars, language) for scenario in scenarios]
+
+
+async def _play(player: Player, scenario: Scenario, pace: Pace, bars: Progress, language: str) -> Played:
+    bar = bars.add_task(scenario.name, total=len(scenario.tasks), figures="")
+    words = WORDS[language]
+    started = time.perf_counter()
+
+    def report(now: Played_so_far) -> None:
+        done = now.assigned + now.waiting
+        speed = done / max(0.001, time.perf_counter() - started)
+        figures = f"{words['sending']} {now.sent:,} · {words['placed']} {now.assigned:,} · {speed:,.0f}/s"
+        bars.update(bar, completed=done, figures=figures)
+
+    return await player.play(scenario, pace, report)
+
+
+def main() -> None:
+    """`python demo.py`."""
+    typer.run(demo)

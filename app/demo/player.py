@@ -1,0 +1,211 @@
+"""Plays a scenario over HTTP: makes its pool, sends its tasks, waits until each is placed or known to wait.
+
+Nothing is lost or doubled: tasks carry external ids, and a request that got no answer, 429 or 503 is sent again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from app.demo.scenario import Scenario
+
+_TRIES = 20
+_BATCHES_AT_ONCE = 4
+_SINGLES_AT_ONCE = 32
+_LOOK_SECONDS = 0.3
+_PATIENCE_SECONDS = 60.0
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How tasks are sent: in batches of `batch` (1: single requests), at most `rate` a second (None: as fast as it goes)."""
+
+    batch: int = 500
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is."""
+
+    sent: int
+    assigned: int
+    waiting: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a scenario: figures of the pool and the seconds from each task's commit to its decision."""
+
+    scenario: Scenario
+    pool_id: int
+    seconds: float
+    stats: dict[str, Any]
+    fairness: dict[str, Any]
+    latencies: Sequence[float]
+    waiting: dict[str, int]
+    example: dict[str, Any] | None
+
+
+class Player:
+    """Speaks with one API."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def play(self, scenario: Scenario, pace: Pace, report: Callable[[Progress], None]) -> Played:
+        """Play a scenario to its end. Raises DemoError."""
+        pool_id = await self._prepare(scenario)
+        started = time.perf_counter()
+        sent = _Counter()
+        sending = asyncio.create_task(self._send_all(pool_id, scenario, pace, sent))
+        try:
+            await self._watch(pool_id, len(scenario.tasks), sent, sending, report)
+        finally:
+            sending.cancel()
+        seconds = time.perf_counter() - started
+        return await self._collect(scenario, pool_id, seconds)
+
+    async def _prepare(self, scenario: Scenario) -> int:
+        pool = await self._ask("POST", "/v1/pools", {"code": scenario.code, "name": scenario.name})
+        pool_id = int(pool["pool_id"])
+        for parameter in scenario.parameters:
+            await self._ask("POST", "/v1/parameters", {"pool_id": pool_id, **parameter})
+        await self._ask("POST", "/v1/executors/batch", {"pool_id": pool_id, "executors": scenario.executors})
+        rules = {"pool_id": pool_id, "name": "demo", "rules": scenario.rules}
+        made = await self._ask("POST", "/v1/rules", rules)
+        await self._ask("POST", f"/v1/rules/{made['rule_set_id']}/activate")
+        return pool_id
+
+    async def _send_all(self, pool_id: int, scenario: Scenario, pace: Pace, sent: "_Counter") -> None:
+        size = max(1, pace.batch)
+        parcels = [scenario.tasks[start : start + size] for start in range(0, len(scenario.tasks), size)]
+        gate = asyncio.Semaphore(_SINGLES_AT_ONCE if size == 1 else _BATCHES_AT_ONCE)
+        started = time.perf_counter()
+
+        async def send(number: int, parcel: Sequence[dict[str, Any]]) -> None:
+            async with gate:
+                if pace.rate:
+                    await asyncio.sleep(started + number * size / pace.rate - time.perf_counter())
+                await self._send(pool_id, parcel)
+                sent.count += len(parcel)
+
+        async with asyncio.TaskGroup() as group:
+            for number, parcel in enumerate(parcels):
+                group.create_task(send(number, parcel))
+
+    async def _send(self, pool_id: int, parcel: Sequence[dict[str, Any]]) -> None:
+        if len(parcel) == 1:
+            await self._ask("POST", "/v1/tasks", {"pool_id": pool_id, **parcel[0]})
+        else:
+            await self._ask("POST", "/v1/tasks/batch", {"pool_id": pool_id, "tasks": parcel})
+
+    async def _watch(
+        self,
+        pool_id: int,
+        total: int,
+        sent: "_Counter",
+        sending: asyncio.Task[None],
+        report: Callable[[Progress], None],
+    ) -> None:
+        moved, last = time.perf_counter(), Progress(-1, 0, 0, 0)
+        while True:
+            stats = await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}")
+            now = Progress(sent.count, stats["assigned_tasks"], stats["waiting_tasks"], total)
+            report(now)
+            if sending.done():
+                sending.result()
+                if now.assigned + now.waiting >= total:
+                    return
+            if now != last:
+                moved, last = time.perf_counter(), now
+            if time.perf_counter() - moved > _PATIENCE_SECONDS:
+                raise DemoError(
+                    "nothing moves any more: is a worker running? Start one with: python app/worker.py"
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _collect(self, scenario: Scenario, pool_id: int, seconds: float) -> Played:
+        tasks = await self._all_tasks(pool_id)
+        waiting: dict[str, int] = {}
+        for task in tasks:
+            if task["assignment"] is None:
+                reason = task["wait_reason"] or task["status"]
+                waiting[reason] = waiting.get(reason, 0) + 1
+        placed = [task for task in tasks if task["assignment"]]
+        return Played(
+            scenario=scenario,
+            pool_id=pool_id,
+            seconds=seconds,
+            stats=await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}"),
+            fairness=await self._ask("GET", f"/v1/distribution/fairness?pool_id={pool_id}"),
+            latencies=sorted(
+                _seconds(task["created_at"], task["assignment"]["decided_at"]) for task in placed
+            ),
+            waiting=waiting,
+            example=await self._explanation(placed),
+        )
+
+    async def _all_tasks(self, pool_id: int) -> list[dict[str, Any]]:
+        tasks: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = await self._ask("GET", f"/v1/tasks?pool_id={pool_id}&limit=1000{cursor}")
+            tasks += page["items"]
+            if page["next_cursor"] is None:
+                return tasks
+            cursor = f"&cursor={page['next_cursor']}"
+
+    async def _explanation(self, placed: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        if not placed:
+            return None
+        middle = placed[len(placed) // 2]
+        return await self._ask("GET", f"/v1/tasks/{middle['task_id']}/explanation")
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        for attempt in range(_TRIES):
+            try:
+                answer = await self._client.request(method, path, json=body)
+            except httpx.ConnectError as error:
+                raise DemoError(
+                    f"nobody answers at {self._client.base_url}: start the system with `make run`, or name it with --url"
+                ) from error
+            except httpx.TransportError:
+                await asyncio.sleep(
+                    0.1 * 2 ** min(attempt, 5)
+                )  # no answer: the same external ids make it safe
+                continue
+            if answer.status_code in (429, 503):
+                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                continue
+            if answer.is_error:
+                raise DemoError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
+            result: dict[str, Any] = answer.json()
+            return result
+        raise DemoError(f"{method} {path}: no answer after {_TRIES} tries")
+
+
+@dataclass(slots=True)
+class _Counter:
+    count: int = 0
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+
+
+def _seconds(start: str, end: str) -> float:
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())

@@ -1,0 +1,65 @@
+"""Explanations as the API speaks of them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from app.engine.explain import Because
+from app.engine.types import AssignmentKind, Policy, WaitReason
+
+
+class Words(BaseModel):
+    """The same in two languages."""
+
+    ru: str
+    en: str
+
+
+class Term(BaseModel):
+    """A preference that held."""
+
+    name: str
+    weight: float
+
+
+class CandidateOut(BaseModel):
+    """Somebody who could have taken the task, as they stood then."""
+
+    executor_id: int
+    name: str
+    level: float = Field(description="Weight received in the fairness window, before this task.")
+    qualification: float
+    score: float = Field(description="What was compared; the lowest wins.")
+    preference: float
+    terms: list[Term]
+    open: int
+    used: float = Field(description="Routed weight of the day, which the daily limit binds.")
+
+
+class WhyNotOut(BaseModel):
+    """Why one executor did not receive the task."""
+
+    executor_id: int
+    because: Because
+    rule: str | None
+    text: Words
+
+
+class ExplanationOut(BaseModel):
+    """Why a task was decided as it was."""
+
+    outcome: Literal["assigned", "waiting"]
+    policy: Policy
+    kind: AssignmentKind | None
+    wait_reason: WaitReason | None
+    weight: float
+    executor_id: int | None
+    chosen: CandidateOut | None
+    runners_up: list[CandidateOut]
+    eligible: int = Field(description="How many pass the rules.")
+    absent: int
+    at_limit: int
+    busy: int
+    excluded: dict[str, int] = Field(description="How many failed each condition first.")
+    text: Words
+    why_not: WhyNotOut | None = Field(None, description="Where an executor was asked about.")

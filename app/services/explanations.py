@@ -1,0 +1,141 @@
+"""Why X, why not Y, why it waits: answered from what was stored with the decision; and the same before a decision."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import HotPool
+from app.engine.allocate import Decision, Waiting
+from app.engine.explain import Explanation, Record, explain, explain_preview
+from app.engine.trail import picture_at
+from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
+from app.errors import Conflict, NotFound
+from app.models import ClassSnapshot, Executor, TrailFrame
+from app.models import Task as TaskRow
+from app.services import statements
+from app.services.picture import PoolPicture
+from app.services.tasks import TaskView, get_task
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An explanation with the names of the people in it."""
+
+    explanation: Explanation
+    names: Mapping[ExecutorId, str]
+
+
+async def explain_task(session: AsyncSession, *, task_id: TaskId) -> Explained:
+    """Why the task's last decision was as it was. Raises NotFound; Conflict where nothing was decided yet."""
+    view = await get_task(session, task_id=task_id)
+    record, class_id, facts = _stored(view)
+    frames = await _frames(session, PoolId(view.task.pool_id), facts["frame"])
+    content = await session.scalar(select(ClassSnapshot.content).where(ClassSnapshot.id == class_id))
+    if content is None or not frames:
+        raise Conflict(
+            f"Task {task_id} was given by hand or its explanation was archived: there is nothing to compute."
+        )
+    explanation = explain(record, content, picture_at(frames, facts["step"]))
+    return Explained(explanation, await _names(session, list(explanation.reasons)))
+
+
+def _stored(view: TaskView) -> tuple[Record, int | None, Mapping[str, Any]]:
+    """What was written down with the current wait, or else with the last assignment."""
+    task = view.task
+    if task.status == "pending" and task.wait_explanation is not None:
+        return _waiting(task, task.wait_explanation), task.wait_class_id, task.wait_explanation
+    if view.assignment is None:
+        raise Conflict(
+            f"Task {task.id} was not looked at yet: ask again in a moment.", task_status=task.status
+        )
+    facts = view.assignment.explanation
+    record = Record(
+        task_id=TaskId(task.id),
+        weight=float(view.assignment.weight),
+        executor_id=ExecutorId(view.assignment.executor_id),
+        kind=AssignmentKind(view.assignment.kind),
+        barred=frozenset(facts.get("barred", ())),
+        instead_of=facts.get("instead_of"),
+    )
+    return record, view.assignment.class_id, {"frame": None, "step": 0, **facts}
+
+
+def _waiting(task: TaskRow, facts: Mapping[str, Any]) -> Record:
+    return Record(
+        task_id=TaskId(task.id),
+        weight=facts["weight"],
+        reason=WaitReason(task.wait_reason) if task.wait_reason else WaitReason.NO_ONE_ELIGIBLE,
+        barred=frozenset(facts.get("barred", ())),
+        instead_of=facts.get("instead_of"),
+    )
+
+
+async def _frames(session: AsyncSession, pool_id: PoolId, number: int | None) -> Sequence[Mapping[str, Any]]:
+    """The frames that the one with this number builds on, and itself, in order."""
+    start = await session.scalar(
+        select(TrailFrame.start).where(TrailFrame.pool_id == pool_id, TrailFrame.number == number)
+    )
+    frames = await session.scalars(
+        select(TrailFrame.content)
+        .where(TrailFrame.pool_id == pool_id, TrailFrame.start == start, TrailFrame.number <= number)
+        .order_by(TrailFrame.number)
+    )
+    return frames.all()
+
+
+async def _names(session: AsyncSession, ids: Sequence[ExecutorId]) -> dict[ExecutorId, str]:
+    rows = await session.execute(select(Executor.id, Executor.name).where(Executor.id.in_(ids)))
+    return {ExecutorId(executor_id): name for executor_id, name in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of a task now, and why."""
+
+    outcome: Decision | Waiting
+    explained: Explained
+
+
+_NOW = "SELECT epoch, config_epoch, clock_timestamp() AS now FROM pool_states WHERE pool_id = $1"
+
+
+class Previewer:
+    """Pictures of the pools for questions that change nothing; the same engine as the workers', never written back."""
+
+    def __init__(self, pool: HotPool) -> None:
+        self._pool = pool
+        self._pictures: dict[PoolId, tuple[PoolPicture, asyncio.Lock]] = {}
+
+    async def preview(self, pool_id: PoolId, task: Task) -> Preview:
+        """Who would get this task now, and why. Raises NotFound for an unknown pool."""
+        picture, lock = self._pictures.setdefault(pool_id, (PoolPicture(pool_id), asyncio.Lock()))
+        async with lock:
+            await self._refresh(picture)
+            state = picture.state
+            assert state is not None  # refreshed a line above
+            outcome, explanation = explain_preview(state, task)
+            names = {executor.id: executor.name for executor in state.executors}
+        return Preview(outcome, Explained(explanation, names))
+
+    async def _refresh(self, picture: PoolPicture) -> None:
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await connection.fetchrow(_NOW, picture.pool_id)
+            if row is None:
+                raise NotFound(f"pool_id: there is no pool {picture.pool_id}; see GET /v1/pools.")
+            await picture.refresh(
+                connection, epoch=row["epoch"], config_epoch=row["config_epoch"], now=row["now"]
+            )
+
+
+async def parents_executor(pool: HotPool, pool_id: PoolId, parent_id: TaskId) -> ExecutorId | None:
+    """Who has the parent task, to whom the child would go."""
+    async with pool.acquire() as connection:
+        found = await connection.fetchval(statements.EXECUTOR_OF_TASK, parent_id, pool_id)
+    return None if found is None else ExecutorId(found)

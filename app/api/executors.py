@@ -21,8 +21,7 @@ from app.schemas.executors import (
     ExecutorReplacement,
 )
 from app.schemas.tasks import TaskPage, TaskStatus
-from app.services import executors as executor_service
-from app.services import tasks as task_service
+from app.services import executors as executor_service, tasks as task_service
 from app.services.executors import ExecutorView
 from app.services.tasks import TaskFilter
 

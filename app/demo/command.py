@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from app.demo.domains import DOMAINS, generate
 from app.demo.log_scenario import scenario_of
-from app.demo.player import DemoError, Pace, Played, Player
-from app.demo.player import Progress as Played_so_far
+from app.demo.player import DemoError, Pace, Played, Player, Progress as Played_so_far
 from app.demo.report import WORDS, show, summary
 from app.demo.scenario import Scenario
 from app.eventlog import EventLogError, parse_mapping, read_event_log
@@ -56,10 +54,10 @@ def demo(
         scenarios = _scenarios(source, mapping, domain, tasks, executors, seed)
         played = asyncio.run(_play_all(scenarios, Pace(batch, rate), url, language))
     except (DemoError, EventLogError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
-        print(json.dumps([summary(each) for each in played], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([summary(each) for each in played], ensure_ascii=False, indent=2))
         return
     console = Console()
     for each in played:

@@ -4,8 +4,7 @@ The second implementation of the `Rules` protocol, for pools without a rule set:
 (who has ever done that activity), the simulator and the tests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 
 import numpy as np
 

@@ -151,13 +151,9 @@ class _Parser:
         )
 
     def _field(self, path: Any, where: str) -> Field | None:
-        parts = path.split(".", 2) if isinstance(path, str) else []
-        if len(parts) == 3 and parts[0] in ("task", "executor") and parts[1] == "parameters":
-            owner = parts[0]
-            if self._catalogue.get(owner, parts[2]) is not None:  # type: ignore[arg-type]
-                return Field(owner, parts[2], True)  # type: ignore[arg-type]
-        elif len(parts) == 2 and parts[1] in (TASK_FIELDS if parts[0] == "task" else EXECUTOR_FIELDS):
-            return Field(parts[0], parts[1], False)  # type: ignore[arg-type]
+        field = _field_of(path) if isinstance(path, str) else None
+        if field is not None and (not field.parameter or self._catalogue.get(field.owner, field.name)):
+            return field
         known = [f"{each.owner}.parameters.{each.key}" for each in self._catalogue.parameters]
         known += [f"task.{name}" for name in TASK_FIELDS] + [f"executor.{name}" for name in EXECUTOR_FIELDS]
         self._fault(where, path, "unknown field", _meant(path, known))
@@ -166,6 +162,21 @@ class _Parser:
     def _fault(self, path: str, value: Any, reason: str, remedy: str) -> None:
         if len(self.issues) < 100:
             self.issues.append(Fault(path, repr(value)[:200], reason, remedy))
+
+
+def _field_of(path: str) -> Field | None:
+    """The field that a path names, whether or not the catalogue knows the parameter."""
+    owner, _, name = path.partition(".")
+    first, _, key = name.partition(".")
+    match owner:
+        case "task" | "executor" if first == "parameters" and key:
+            return Field(owner, key, parameter=True)
+        case "task" if name in TASK_FIELDS:
+            return Field("task", name, parameter=False)
+        case "executor" if name in EXECUTOR_FIELDS:
+            return Field("executor", name, parameter=False)
+        case _:
+            return None
 
 
 def _meant(given: Any, known: list[str]) -> str:

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import HotPool
 from app.engine.allocate import Decision, Waiting
 from app.engine.explain import Explanation, Record, explain, explain_preview
+from app.engine.state import PoolState
 from app.engine.trail import picture_at
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
 from app.errors import Conflict, NotFound
-from app.models import ClassSnapshot, Executor, TrailFrame
-from app.models import Task as TaskRow
+from app.models import ClassSnapshot, Executor, Task as TaskRow, TrailFrame
 from app.services import statements
 from app.services.picture import PoolPicture
 from app.services.tasks import TaskView, get_task
@@ -114,14 +114,12 @@ class Previewer:
         """Who would get this task now, and why. Raises NotFound for an unknown pool."""
         picture, lock = self._pictures.setdefault(pool_id, (PoolPicture(pool_id), asyncio.Lock()))
         async with lock:
-            await self._refresh(picture)
-            state = picture.state
-            assert state is not None  # refreshed a line above
+            state = await self._refresh(picture)
             outcome, explanation = explain_preview(state, task)
             names = {executor.id: executor.name for executor in state.executors}
         return Preview(outcome, Explained(explanation, names))
 
-    async def _refresh(self, picture: PoolPicture) -> None:
+    async def _refresh(self, picture: PoolPicture) -> PoolState:
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -129,7 +127,7 @@ class Previewer:
             row = await connection.fetchrow(_NOW, picture.pool_id)
             if row is None:
                 raise NotFound(f"pool_id: there is no pool {picture.pool_id}; see GET /v1/pools.")
-            await picture.refresh(
+            return await picture.refresh(
                 connection, epoch=row["epoch"], config_epoch=row["config_epoch"], now=row["now"]
             )
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Waiting, in_order, place
 from app.engine.explain import Because, Explanation, Record, explain, explain_preview

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 from app.engine.fair import fair_share, fairness_gap, mean_absolute_deviation, utilisations

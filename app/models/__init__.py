@@ -1,0 +1,46 @@
+"""The tables, and nothing that decides.
+
+Conventions: ids are bigint identities; instants are `timestamptz` in UTC; weights are `numeric(14, 3)`
+in task units; states are text with a CHECK, so that a new state is a cheap migration. Locks are always
+taken in one order: pool (`pool_states`), executors by id, tasks by id.
+
+Rows that a batch writes by the hundred (assignments, outbox, tasks' executors) carry no foreign keys: checking them
+was a third of the batch's time. They are written from rows that the same statement reads under the pool's lock,
+executors and decided tasks are never deleted while anything names them, and `doctor` looks for strays.
+"""
+
+from app.models.access import ApiKey, AuditEntry, User
+from app.models.base import Base
+from app.models.delivery import OutboxMessage
+from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
+from app.models.figures import KpiDay, KpiHour
+from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
+from app.models.pools import Parameter, Pool, PoolState, RuleSet
+from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, Task, TaskEvent
+
+__all__ = [
+    "TASK_STATUSES",
+    "ApiKey",
+    "Assignment",
+    "AuditEntry",
+    "Base",
+    "ClassHour",
+    "ClassSnapshot",
+    "Executor",
+    "ExecutorAbsence",
+    "ExecutorDay",
+    "ExecutorLoad",
+    "IdempotencyKey",
+    "KpiDay",
+    "KpiHour",
+    "OutboxMessage",
+    "Parameter",
+    "Pool",
+    "PoolState",
+    "Roster",
+    "RuleSet",
+    "Task",
+    "TaskEvent",
+    "TrailFrame",
+    "User",
+]

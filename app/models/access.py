@@ -1,0 +1,68 @@
+"""Who may do what, and who did."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Identity, Index, Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import NOW, Base, Json, one_of
+
+
+class User(Base):
+    """Somebody who signs in. `pool_ids` null means all pools."""
+
+    __tablename__ = "users"
+    __table_args__ = (one_of("role", "viewer", "lead", "admin", "integration", "executor"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    username: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[str] = mapped_column(server_default="viewer")
+    pool_ids: Mapped[list[int] | None]
+    executor_id: Mapped[int | None] = mapped_column(ForeignKey("executors.id"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    token_version: Mapped[int] = mapped_column(Integer(), server_default="1")
+    failed_logins: Mapped[int] = mapped_column(Integer(), server_default="0")
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    last_login_at: Mapped[datetime | None]
+
+
+class ApiKey(Base):
+    """A key of an integration: hashed, limited to pools and actions, expiring."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    key_hash: Mapped[bytes]
+    role: Mapped[str] = mapped_column(server_default="integration")
+    scopes: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"))
+    pool_ids: Mapped[list[int] | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    created_by: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class AuditEntry(Base):
+    """Who changed what, when and from where, before and after; each entry carries the hash of the one before."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_pool_id_id", "pool_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    actor: Mapped[str]
+    action: Mapped[str]
+    entity: Mapped[str]
+    entity_id: Mapped[str]
+    pool_id: Mapped[int | None]
+    before: Mapped[Json | None]
+    after: Mapped[Json | None]
+    request_id: Mapped[str | None]
+    address: Mapped[str | None]
+    previous_hash: Mapped[bytes | None]
+    hash: Mapped[bytes | None]

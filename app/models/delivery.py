@@ -1,0 +1,39 @@
+"""What the outside must learn."""
+
+from datetime import datetime
+
+from sqlalchemy import Identity, Index, Integer, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import EMPTY_OBJECT, NOW, Base, Json
+
+
+class OutboxMessage(Base):
+    """What the outside must learn, written with the decision. `sequence` orders the messages of one task."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("task_id", "sequence", "destination"),
+        Index(
+            "ix_outbox_due",
+            "destination",
+            "next_attempt_at",
+            "id",
+            postgresql_where=text("delivered_at IS NULL AND dead_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(cache=1000), primary_key=True)
+    pool_id: Mapped[int]
+    task_id: Mapped[int]
+    sequence: Mapped[int] = mapped_column(Integer())
+    destination: Mapped[str] = mapped_column(server_default="ais")
+    event: Mapped[str]
+    payload: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
+    attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
+    next_attempt_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    claimed_until: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    dead_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -1,0 +1,103 @@
+"""Executors, when they are away, and what they carry."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import EMPTY_OBJECT, NOW, Base, Json, one_of
+
+
+class Executor(Base):
+    """A person who does the work. Never deleted while history names them: `active` says who counts."""
+
+    __tablename__ = "executors"
+    __table_args__ = (
+        one_of("availability", "available", "break", "offline"),
+        CheckConstraint("qualification > 0", name="qualification_positive"),
+        CheckConstraint("daily_limit >= 0", name="daily_limit_not_negative"),
+        CheckConstraint("max_open >= 0", name="max_open_not_negative"),
+        UniqueConstraint("pool_id", "external_id"),
+        Index("ix_executors_pool_id_epoch", "pool_id", "epoch"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    external_id: Mapped[str | None]
+    name: Mapped[str]
+    parameters: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    availability: Mapped[str] = mapped_column(server_default="available")
+    working_hours: Mapped[Json | None]
+    daily_limit: Mapped[Decimal | None]
+    max_open: Mapped[int | None] = mapped_column(Integer())
+    qualification: Mapped[Decimal] = mapped_column(server_default="1")
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
+    epoch: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW, onupdate=NOW)
+
+
+class ExecutorAbsence(Base):
+    """A planned absence (leave, illness, a day off) and what becomes of the open tasks meanwhile."""
+
+    __tablename__ = "executor_absences"
+    __table_args__ = (
+        CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        one_of("open_tasks", "keep", "reassign"),
+        Index("ix_executor_absences_executor_id_ends_at", "executor_id", "ends_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    executor_id: Mapped[int] = mapped_column(ForeignKey("executors.id", ondelete="CASCADE"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(server_default="")
+    open_tasks: Mapped[str] = mapped_column(server_default="keep")
+    reassign_after_minutes: Mapped[int] = mapped_column(Integer(), server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ExecutorLoad(Base):
+    """What an executor carries now and has received in the fairness window; one row each, updated once per batch.
+
+    `window_weight` counts from `window_start` and `day_*` on `business_day`: a row whose date is past means zero, so
+    nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`; whoever was
+    not `present` and is again gets an offset that lifts them to the level of those who were.
+    """
+
+    __tablename__ = "executor_loads"
+    __table_args__ = (
+        Index("ix_executor_loads_pool_id_epoch", "pool_id", "epoch"),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
+
+    executor_id: Mapped[int] = mapped_column(ForeignKey("executors.id", ondelete="CASCADE"), primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    epoch: Mapped[int] = mapped_column(server_default="1")
+    open_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    open_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    window_start: Mapped[date]
+    window_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    level_offset: Mapped[Decimal] = mapped_column(server_default="0")
+    present: Mapped[bool] = mapped_column(server_default=text("false"))
+    business_day: Mapped[date]
+    day_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    day_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    day_routed: Mapped[Decimal] = mapped_column(server_default="0")
+    last_assigned: Mapped[int] = mapped_column(server_default="0")
+
+
+class ExecutorDay(Base):
+    """What an executor received on one business day of the pool's time zone; `routed_weight` is what limits bind."""
+
+    __tablename__ = "executor_days"
+    __table_args__ = (Index("ix_executor_days_pool_id_business_day", "pool_id", "business_day"),)
+
+    executor_id: Mapped[int] = mapped_column(ForeignKey("executors.id", ondelete="CASCADE"), primary_key=True)
+    business_day: Mapped[date] = mapped_column(primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    assigned_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    assigned_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    routed_weight: Mapped[Decimal] = mapped_column(server_default="0")

@@ -1,0 +1,143 @@
+"""Tasks, their lives, and who has them."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import EMPTY_OBJECT, NOW, Base, Json, one_of
+
+TASK_STATUSES = ("pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned")
+
+
+class Task(Base):
+    """A piece of work.
+
+    Pending with a `wait_reason` means parked: looked at, nobody could take it; an event wakes it, or the clock at
+    `wake_at` (a shift begins, a limit turns over). `executor_id` is the current executor, or the previous one while
+    the task is pending again: `route` then says whether it goes back to them (rework) or away from them (reassign).
+    """
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        one_of("status", *TASK_STATUSES),
+        one_of("route", "rework", "reassign"),
+        CheckConstraint("weight > 0", name="weight_positive"),
+        Index(
+            "uq_tasks_pool_id_external_id",
+            "pool_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index("ix_tasks_pool_id_id", "pool_id", "id"),
+        Index(
+            "ix_tasks_to_place",
+            "pool_id",
+            text("priority DESC"),
+            text("deadline ASC NULLS LAST"),
+            "id",
+            postgresql_where=text("status = 'pending' AND wait_reason IS NULL"),
+        ),
+        Index(
+            "ix_tasks_parked",
+            "pool_id",
+            "wake_at",
+            postgresql_where=text("status = 'pending' AND wait_reason IS NOT NULL"),
+        ),
+        Index(
+            "ix_tasks_open_of_executor",
+            "executor_id",
+            "id",
+            postgresql_where=text("status IN ('assigned', 'in_progress', 'returned')"),
+        ),
+        Index("ix_tasks_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(cache=1000), primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    external_id: Mapped[str | None]
+    parameters: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
+    weight: Mapped[Decimal] = mapped_column(server_default="1")
+    priority: Mapped[int] = mapped_column(Integer(), server_default="0")
+    deadline: Mapped[datetime | None]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("tasks.id"))
+    status: Mapped[str] = mapped_column(server_default="pending")
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
+    executor_id: Mapped[int | None]
+    wait_reason: Mapped[str | None]
+    waiting_since: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
+    wait_class_id: Mapped[int | None]
+    wait_explanation: Mapped[Json | None]
+    route: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class TaskEvent(Base):
+    """One step in a task's life after intake: who moved it from what to what, and why."""
+
+    __tablename__ = "task_events"
+    __table_args__ = (Index("ix_task_events_task_id_id", "task_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(cache=100), primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    pool_id: Mapped[int]
+    event: Mapped[str]
+    from_status: Mapped[str]
+    to_status: Mapped[str]
+    executor_id: Mapped[int | None]
+    actor: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class Assignment(Base):
+    """One executor for one task. Current while `released_at` is null; history is never rewritten.
+
+    `counted` turns false when the work was taken back undone (rejected, reassigned, cancelled): counters are sums
+    over counted assignments, which `doctor` checks.
+    """
+
+    __tablename__ = "assignments"
+    __table_args__ = (
+        one_of("kind", "primary", "parent", "rework", "reassign", "manual"),
+        one_of("delivery_state", "decided", "sent", "confirmed", "drifted"),
+        Index("uq_assignments_current", "task_id", unique=True, postgresql_where=text("released_at IS NULL")),
+        Index("ix_assignments_task_id_id", "task_id", "id"),
+        Index("ix_assignments_executor_id_id", "executor_id", "id"),
+        Index("ix_assignments_pool_id_decided_at", "pool_id", "decided_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(cache=1000), primary_key=True)
+    task_id: Mapped[int]
+    pool_id: Mapped[int]
+    executor_id: Mapped[int]
+    kind: Mapped[str]
+    rule_set_id: Mapped[int | None]
+    class_id: Mapped[int | None]
+    weight: Mapped[Decimal]
+    score: Mapped[float]
+    explanation: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
+    business_day: Mapped[date]
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[str | None]
+    released_at: Mapped[datetime | None]
+    release_reason: Mapped[str | None]
+    counted: Mapped[bool] = mapped_column(server_default=text("true"))
+    delivery_state: Mapped[str] = mapped_column(server_default="decided")
+
+
+class IdempotencyKey(Base):
+    """A key that a client gave with a task: the same key again gets the same task."""
+
+    __tablename__ = "idempotency_keys"
+
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    task_id: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)

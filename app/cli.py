@@ -35,7 +35,7 @@ def _commands() -> None:
 
 
 @app.command()
-def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+def run(
     data: Annotated[
         Path | None, typer.Option(help="Directory of the embedded servers' data and of all logs.")
     ] = None,

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.security import KeyRing, make_secret
+
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
 
 
@@ -69,6 +71,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, description="Signs tokens; required on any address but loopback."
     )
+    secret_key_previous: SecretStr | None = Field(
+        None, description="The SECRET_KEY before, several by commas: its tokens are read, none are signed."
+    )
     access_token_minutes: int = Field(15, ge=1, le=1440, description="Life of an access token.")
     admin_username: str = Field("admin", description="The first admin's name, used by init_db.py.")
     admin_password: SecretStr | None = Field(
@@ -95,6 +100,12 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, url: str | None) -> str | None:
         return url or None
+
+    def key_ring(self) -> KeyRing:
+        """The keys of tokens; where there is no SECRET_KEY, one that ends with this process."""
+        current = self.secret_key.get_secret_value() if self.secret_key else make_secret()
+        before = self.secret_key_previous.get_secret_value() if self.secret_key_previous else ""
+        return KeyRing([current, *(key.strip() for key in before.split(",") if key.strip())])
 
     @property
     def dsn(self) -> str:

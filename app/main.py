@@ -4,10 +4,11 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app.api import distribution, executors, explanations, health, metrics, parameters, pools, rules, tasks
 from app.api.deps import Parts
+from app.api.guard import decided, routes_of
 from app.api.middleware import add_middleware
 from app.api.openapi import describe
 from app.api.problems import add_problem_handlers
@@ -15,6 +16,7 @@ from app.config import Settings, get_settings
 from app.database import Database
 from app.logs import configure_logging
 from app.queue import open_doorbell
+from app.services.callers import Callers
 from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
 from app.services.health import Examination
@@ -37,10 +39,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, **describe())
-    add_middleware(app, settings)
+    add_middleware(app, settings, routes_of(app, [module.router for module in ROUTERS]))
     add_problem_handlers(app)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(decided)])
     return app
 
 
@@ -58,8 +60,18 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     try:
         examination = Examination(database.hot, doorbell)
         previewer = Previewer(database.hot)
+        callers = Callers(database.hot, settings.key_ring())
         yield Parts(
-            settings, database, doorbell, directory, intake, ticks, waiting_room, examination, previewer
+            settings,
+            database,
+            doorbell,
+            directory,
+            intake,
+            ticks,
+            waiting_room,
+            examination,
+            previewer,
+            callers,
         )
     finally:
         await intake.stop()

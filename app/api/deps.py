@@ -11,9 +11,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import Caller
 from app.config import Settings
 from app.database import Database
 from app.queue import Doorbell
+from app.services.callers import Callers
 from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
 from app.services.health import Examination
@@ -34,14 +36,7 @@ class Parts:
     waiting_room: WaitingRoom
     examination: Examination
     previewer: Previewer
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. Written into histories as `name`."""
-
-    name: str
-    role: str
+    callers: Callers
 
 
 async def _parts(request: Request) -> Parts:
@@ -49,7 +44,14 @@ async def _parts(request: Request) -> Parts:
     return parts
 
 
+async def _caller(request: Request) -> Caller:
+    """Who the guard found to be asking (app/api/guard.py)."""
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
 PartsDep = Annotated[Parts, Depends(_parts)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 
 
 async def _settings(parts: PartsDep) -> Settings:
@@ -70,8 +72,9 @@ async def _doorbell(parts: PartsDep) -> Doorbell:
     return parts.doorbell
 
 
-async def _directory(parts: PartsDep) -> PoolDirectory:
-    return parts.directory
+async def _directory(parts: PartsDep, caller: CallerDep) -> PoolDirectory:
+    """The pools that the caller sees: any other does not exist."""
+    return parts.directory.seen_by(caller)
 
 
 async def _intake(parts: PartsDep) -> Intake:
@@ -90,9 +93,8 @@ async def _previewer(parts: PartsDep) -> Previewer:
     return parts.previewer
 
 
-async def _caller() -> Caller:
-    """The local administrator, until there are credentials to look at."""
-    return Caller("local", "admin")
+async def _callers(parts: PartsDep) -> Callers:
+    return parts.callers
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
@@ -111,4 +113,4 @@ WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
 NowDep = Annotated[datetime, Depends(_now)]
 PreviewerDep = Annotated[Previewer, Depends(_previewer)]
 ExaminationDep = Annotated[Examination, Depends(_examination)]
-CallerDep = Annotated[Caller, Depends(_caller)]
+CallersDep = Annotated[Callers, Depends(_callers)]

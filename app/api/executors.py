@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
 
-from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
+from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.tasks import task_out
@@ -138,6 +138,7 @@ async def deactivate_executor(executor_id: ExecutorIdPath, session: SessionDep, 
 async def list_tasks_of_executor(
     executor_id: ExecutorIdPath,
     session: SessionDep,
+    caller: CallerDep,
     now: NowDep,
     task_status: Annotated[TaskStatus | None, Query(alias="status")] = None,
     cursor: CursorParam = None,
@@ -149,6 +150,7 @@ async def list_tasks_of_executor(
     views, next_before = await task_service.list_tasks(
         session,
         only=TaskFilter(executor_id=executor_id, status=task_status),
+        caller=caller,
         before=None if before is None else TaskId(before),
         limit=limit,
     )

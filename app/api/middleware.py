@@ -2,14 +2,17 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.guard import Guard
 from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
 from app.errors import DomainError, TooLarge
@@ -20,9 +23,10 @@ REQUEST_ID = "X-Request-ID"
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 
-def add_middleware(app: FastAPI, settings: Settings) -> None:
+def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) -> None:
     """The outermost is added last."""
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    app.add_middleware(Guard, routes=routes, auth_required=settings.auth_required)
     app.add_middleware(RequestContext)
 
 

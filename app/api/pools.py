@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, status
 
-from app.api.deps import DirectoryDep, DoorbellDep, SessionDep
+from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, SessionDep
 from app.api.problems import problems
 from app.engine.types import PoolId
 from app.models import Pool
@@ -18,9 +18,9 @@ PoolIdPath = Annotated[Identifier, Path(description="The pool's id.")]
 
 
 @router.get("")
-async def list_pools(session: SessionDep) -> PoolList:
-    """All pools."""
-    return PoolList(items=[pool_out(pool) for pool in await pool_service.list_pools(session)])
+async def list_pools(session: SessionDep, caller: CallerDep) -> PoolList:
+    """The pools that you see."""
+    return PoolList(items=[pool_out(pool) for pool in await pool_service.list_pools(session, caller=caller)])
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(409, 422))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, status
 
-from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
+from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.engine.types import PoolId, RuleSetId
@@ -37,11 +37,13 @@ async def list_rule_sets(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(404, 422))
-async def create_rule_set(body: RuleSetIn, session: SessionDep, directory: DirectoryDep) -> RuleSetOut:
+async def create_rule_set(
+    body: RuleSetIn, session: SessionDep, directory: DirectoryDep, caller: CallerDep
+) -> RuleSetOut:
     """Save a checked document as a draft: the next version of its name."""
     pool = await directory.get(None if body.pool_id is None else PoolId(body.pool_id))
     rule_set = await rule_service.create_rule_set(
-        session, pool_id=pool.id, name=body.name, document=body.rules, author="local"
+        session, pool_id=pool.id, name=body.name, document=body.rules, author=caller.name
     )
     return _out(rule_set)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
 
-from app.api.deps import DirectoryDep, IntakeDep, PartsDep, SessionDep, SettingsDep
+from app.api.deps import CallerDep, DirectoryDep, IntakeDep, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
 from app.engine.types import PoolId, TaskId
@@ -46,6 +46,7 @@ TaskIdPath = Annotated[Identifier, Path(description="The task's id.")]
 async def submit_task(
     body: TaskIn,
     parts: PartsDep,
+    caller: CallerDep,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="The same key again gets the same task.")
     ] = None,
@@ -54,8 +55,8 @@ async def submit_task(
     ] = 0,
 ) -> Response:
     """Take in one task. It is committed before the answer, and never lost after it."""
-    # The busiest route: one dependency, and an answer that FastAPI does not have to check again.
-    pool = await parts.directory.get(_pool_id(body.pool_id))
+    # The busiest route: few dependencies, and an answer that FastAPI does not have to check again.
+    pool = await parts.directory.seen_by(caller).get(_pool_id(body.pool_id))
     task, unknown = new_task(pool, body, idempotency_key)
     receipt = await parts.intake.submit(task)
     if receipt.created_at is not None and not wait:
@@ -119,6 +120,7 @@ async def submit_tasks(
 @router.get("", responses=problems(404, 422))
 async def list_tasks(
     session: SessionDep,
+    caller: CallerDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
     task_status: Annotated[TaskStatus | None, Query(alias="status")] = None,
     executor_id: Annotated[Identifier | None, Query()] = None,
@@ -131,7 +133,7 @@ async def list_tasks(
     only = TaskFilter(_pool_id(pool_id), task_status, executor_id, external_id, waiting)
     before = cursor_to_id(cursor)
     views, next_before = await task_service.list_tasks(
-        session, only=only, before=TaskId(before) if before is not None else None, limit=limit
+        session, only=only, caller=caller, before=TaskId(before) if before is not None else None, limit=limit
     )
     return TaskPage(items=[task_out(view) for view in views], next_cursor=id_to_cursor(next_before))
 

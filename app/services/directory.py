@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.access import Caller, no_pool
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import NotFound
@@ -65,7 +66,11 @@ class PoolDirectory:
                 if known.code == self._default_code:
                     return known
             raise NotFound(f"There is no default pool '{self._default_code}': run python init_db.py.")
-        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+        raise no_pool(pool_id)
+
+    def seen_by(self, caller: Caller) -> "PoolDirectory":
+        """The same pools as this caller sees them."""
+        return self if caller.pool_ids is None else _SeenPools(self, caller)
 
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
@@ -77,6 +82,31 @@ class PoolDirectory:
                 by_id[known.id] = known
         self._by_id = by_id
         self._looked_at = time.monotonic()
+
+
+class _SeenPools(PoolDirectory):
+    """The pools of one caller; the default one is their only one where they do not see the real default."""
+
+    def __init__(self, whole: PoolDirectory, caller: Caller) -> None:
+        self._whole = whole
+        self._caller = caller
+
+    def forget(self) -> None:
+        """Look again at the next question."""
+        self._whole.forget()
+
+    async def get(self, pool_id: PoolId | None = None) -> KnownPool:
+        """One of the caller's pools. Raises NotFound for any other."""
+        if pool_id is not None:
+            self._caller.must_see(pool_id)
+            return await self._whole.get(pool_id)
+        mine = self._caller.pool_ids or frozenset()
+        if len(mine) == 1:
+            return await self._whole.get(PoolId(next(iter(mine))))
+        default = await self._whole.get()
+        if default.id not in mine:
+            raise NotFound("pool_id: the default pool is not one of yours; name the pool you mean.")
+        return default
 
 
 def _known(row: Any, catalogue: Catalogue) -> KnownPool:

@@ -7,8 +7,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import Caller, no_pool, within_reach
 from app.engine.types import PoolId
-from app.errors import AlreadyExists, NotFound
+from app.errors import AlreadyExists
 from app.models import Pool, PoolState
 from app.services.epoch import raise_epoch
 
@@ -35,16 +36,16 @@ async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Po
     return pool
 
 
-async def list_pools(session: AsyncSession) -> Sequence[Pool]:
-    """All pools, by id."""
-    return (await session.scalars(select(Pool).order_by(Pool.id))).all()
+async def list_pools(session: AsyncSession, *, caller: Caller) -> Sequence[Pool]:
+    """The caller's pools, by id."""
+    return (await session.scalars(within_reach(select(Pool).order_by(Pool.id), Pool.id, caller))).all()
 
 
 async def get_pool(session: AsyncSession, *, pool_id: PoolId) -> Pool:
     """One pool. Raises NotFound."""
     pool = await session.get(Pool, pool_id)
     if pool is None:
-        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+        raise no_pool(pool_id)
     return pool
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import Caller, within_reach
 from app.engine.types import PoolId, TaskId
 from app.errors import NotFound
 from app.models import Assignment, Executor, Task, TaskEvent
@@ -60,10 +61,12 @@ async def get_tasks(session: AsyncSession, *, task_ids: Sequence[TaskId]) -> lis
 
 
 async def list_tasks(
-    session: AsyncSession, *, only: TaskFilter, before: TaskId | None, limit: int
+    session: AsyncSession, *, only: TaskFilter, caller: Caller, before: TaskId | None, limit: int
 ) -> tuple[list[TaskView], TaskId | None]:
-    """A page of tasks, newest first, and the id to go on before (None on the last page)."""
-    query = _filtered(select(Task), only)
+    """A page of the tasks that the caller sees, newest first, and the id to go on before (None on the last page)."""
+    query = within_reach(_filtered(select(Task), only), Task.pool_id, caller)
+    if caller.own_work_only:
+        query = query.where(Task.executor_id == caller.executor_id)
     if before is not None:
         query = query.where(Task.id < before)
     views = await _views(session, query.order_by(Task.id.desc()).limit(limit + 1))

@@ -47,7 +47,7 @@ class Client:
     async def __aenter__(self) -> httpx.AsyncClient:
         app = (await self._lifespan.__aenter__()).app
         self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://api", timeout=30
+            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", timeout=30
         )
         return self._client
 

@@ -1,0 +1,182 @@
+"""Lets a request in or refuses it, before its body is read: who asks, may they, and is the thing in their reach.
+
+It matches routes as the router does, from the same list, and decides by app/api/permissions.py. What it does not know
+it does not decide; `decided` then refuses, so that a route that got past here still runs for nobody.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from starlette._utils import get_route_path
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.access import Caller, no_pool
+from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS, Decision
+from app.api.problems import problem_response
+from app.api.stance import why_not_local
+from app.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from app.services.callers import Callers
+
+log = structlog.get_logger()
+
+ANONYMOUS = Caller("anonymous", "viewer", frozenset(), frozenset())
+"""Whoever asks for something public; may do nothing else."""
+LOCAL = Caller("local", "admin")
+"""The administrator at this machine."""
+_BIGGEST_ID = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A route as the guard knows it."""
+
+    name: str
+    methods: frozenset[str]
+    pattern: re.Pattern[str]
+    decision: Decision | None
+
+
+class Guard:
+    """The middleware. `routes` are all that the application has, in its order."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[Route], auth_required: bool) -> None:
+        self._app = app
+        self._auth_required = auth_required
+        self._lines = [
+            _Line(route.name, frozenset(route.methods or ()), route.path_regex, ROUTES.get(route.name))
+            for route in routes
+        ]
+        self._plain: dict[tuple[str, str], _Line | None] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request of somebody who may, answer all others."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._decide(scope)
+        except DomainError as error:
+            await problem_response(Request(scope), error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _decide(self, scope: Scope) -> None:
+        line, ids = self._find(scope)
+        scope["decided"] = None
+        scope["caller"] = ANONYMOUS
+        if line is None:  # no such place, or no such method there: the router says so
+            return
+        if line.decision is None:
+            raise Forbidden(
+                f"Nobody decided who may use '{line.name}': add its line to ROUTES in app/api/permissions.py."
+            )
+        if line.decision != PUBLIC:
+            caller = await self._caller(scope)
+            if not caller.may(line.decision):
+                raise Forbidden(
+                    f"The role {caller.role} does not allow {line.decision} here.", action=line.decision
+                )
+            await self._check_reach(scope, caller, line.name, ids)
+            scope["caller"] = caller
+        scope["decided"] = line.name
+
+    def _find(self, scope: Scope) -> tuple[_Line | None, Mapping[str, str]]:
+        """The first route that takes this path and method."""
+        path, method = get_route_path(scope), scope["method"]
+        known = self._plain.get((method, path))
+        if known is not None:
+            return known, {}
+        for line in self._lines:
+            if method in line.methods and (match := line.pattern.match(path)):
+                if not match.groupdict():
+                    self._plain[method, path] = line
+                return line, match.groupdict()
+        return None, {}
+
+    async def _caller(self, scope: Scope) -> Caller:
+        credentials = _credentials(scope)
+        address = scope["client"][0] if scope.get("client") else None
+        if credentials is None:
+            return replace(self._local(scope), address=address, request_id=scope.get("request_id"))
+        callers: Callers = scope["app"].state.parts.callers
+        caller = await callers.find(credentials)
+        return replace(caller, address=address, request_id=scope.get("request_id"))
+
+    def _local(self, scope: Scope) -> Caller:
+        reason = "AUTH_REQUIRED is on" if self._auth_required else why_not_local(scope)
+        if reason is not None:
+            raise Unauthenticated(
+                f"Send Authorization: Bearer with an access token (POST /v1/auth/token) or an API key: {reason}."
+            )
+        return LOCAL
+
+    async def _check_reach(self, scope: Scope, caller: Caller, name: str, ids: Mapping[str, str]) -> None:
+        """Answer as if it did not exist where the path or ?pool_id= names what is not in the caller's reach."""
+        if caller.pool_ids is None and not caller.own_work_only:
+            return
+        if caller.own_work_only and not (OWNED & ids.keys()) and name not in NARROWED:
+            raise Forbidden("The role executor sees and moves its own tasks only.")
+        for asked in parse_qs(scope["query_string"].decode("latin-1")).get("pool_id", ()):
+            if (pool_id := _id(asked)) is not None and not caller.sees(pool_id):
+                raise no_pool(pool_id)
+        for key, text in ids.items():
+            if (number := _id(text)) is not None:
+                await self._must_reach(scope, caller, key, number)
+
+    async def _must_reach(self, scope: Scope, caller: Caller, key: str, number: int) -> None:
+        thing = THINGS.get(key)
+        if thing is None:
+            raise Forbidden(
+                f"Nobody decided whose thing '{key}' names: add its line to THINGS in app/api/permissions.py."
+            )
+        async with scope["app"].state.parts.database.hot.acquire() as connection:
+            row = await connection.fetchrow(thing.whose, number)
+        seen = row is not None and caller.sees(row["pool_id"])
+        theirs = not caller.own_work_only or (row is not None and row["executor_id"] == caller.executor_id)
+        if not (seen and theirs):
+            raise NotFound(thing.told.format(word=thing.word, id=number), **{key: number})
+
+
+def _credentials(scope: Scope) -> str | None:
+    """What stands in Authorization: Bearer, or X-API-Key; None where there is neither. Raises Unauthenticated."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credentials = value.decode("latin-1").partition(" ")
+            if scheme.lower() != "bearer" or not credentials.strip():
+                raise Unauthenticated("Authorization: send Bearer and an access token or API key.")
+            return str(credentials.strip())
+        if name == b"x-api-key":
+            return str(value.decode("latin-1").strip())
+    return None
+
+
+def _id(text: str) -> int | None:
+    """An id as the router will read it; None where it will refuse it."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if 0 < number < _BIGGEST_ID else None
+
+
+async def decided(request: Request) -> None:
+    """Refuse a route that the guard did not decide on: the last line, for every router."""
+    if request.scope["decided"] != request.scope["route"].name:
+        raise Forbidden("Nobody decided who may use this.")
+
+
+def routes_of(app: FastAPI, routers: Iterable[APIRouter]) -> list[Route]:
+    """Every route there is, in the order in which the application matches."""
+    found: list[Any] = [route for route in app.routes if isinstance(route, Route)]
+    for router in routers:
+        found += router.routes
+    for route in found:
+        if not isinstance(route, Route):
+            raise TypeError(f"{route!r}: the guard decides on plain routes; include no router in a router")
+    return found

@@ -1,0 +1,95 @@
+"""Which route asks for which action, and whose thing a path names: the one place where that is decided.
+
+A new route is one line in `ROUTES`: the name of its function and an action of app/access.py. A route without a line is
+refused to everybody. A new kind of `{..._id}` in a path is one line in `THINGS`: the guard then answers 404 for another
+pool's thing before the route runs. Lists that may span pools narrow themselves (`within_reach`).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from app.access import Action
+
+Decision = Action | Literal["public"]
+
+PUBLIC: Final = "public"
+
+ROUTES: dict[str, Decision] = {
+    # system
+    "get_health": PUBLIC,
+    "get_liveness": PUBLIC,
+    "get_readiness": PUBLIC,
+    "get_metrics": "metrics.read",
+    # the documentation of the API, the same for everybody
+    "openapi": PUBLIC,
+    "swagger_ui_html": PUBLIC,
+    "swagger_ui_redirect": PUBLIC,
+    # tasks
+    "submit_task": "tasks.submit",
+    "submit_tasks": "tasks.submit",
+    "preview_task": "tasks.preview",
+    "list_tasks": "tasks.read",
+    "get_task": "tasks.read",
+    "get_history": "tasks.read",
+    "get_explanation": "tasks.read",
+    # executors
+    "list_executors": "executors.list",
+    "get_executor": "executors.read",
+    "list_tasks_of_executor": "tasks.read",
+    "create_executor": "executors.manage",
+    "put_executors": "executors.manage",
+    "replace_executor": "executors.manage",
+    "change_executor": "executors.manage",
+    "deactivate_executor": "executors.manage",
+    # pools
+    "list_pools": "pools.read",
+    "get_pool": "pools.read",
+    "create_pool": "pools.create",
+    "change_pool": "pools.change",
+    # parameters
+    "list_parameters": "parameters.read",
+    "get_parameter": "parameters.read",
+    "create_parameter": "parameters.manage",
+    "change_parameter": "parameters.manage",
+    "delete_parameter": "parameters.manage",
+    # rules
+    "list_rule_sets": "rules.read",
+    "get_rule_set": "rules.read",
+    "validate_rules": "rules.read",
+    "create_rule_set": "rules.manage",
+    "activate_rule_set": "rules.manage",
+    # distribution
+    "get_stats": "distribution.read",
+    "get_fairness": "distribution.read",
+}
+
+NARROWED: frozenset[str] = frozenset({"list_tasks"})
+"""Routes without a task or executor in their path that show an executor nothing but their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What an id in a path names. The statement gives its pool, and the executor whose it is (null: nobody's)."""
+
+    word: str
+    whose: str
+    told: str = "There is no {word} {id}."
+
+
+THINGS: dict[str, Thing] = {
+    "pool_id": Thing(
+        "pool",
+        "SELECT id AS pool_id, NULL::bigint AS executor_id FROM pools WHERE id = $1",
+        "pool_id: there is no pool {id}; see GET /v1/pools.",
+    ),
+    "task_id": Thing("task", "SELECT pool_id, executor_id FROM tasks WHERE id = $1"),
+    "executor_id": Thing("executor", "SELECT pool_id, id AS executor_id FROM executors WHERE id = $1"),
+    "parameter_id": Thing(
+        "parameter", "SELECT pool_id, NULL::bigint AS executor_id FROM parameters WHERE id = $1"
+    ),
+    "rule_set_id": Thing(
+        "rule set", "SELECT pool_id, NULL::bigint AS executor_id FROM rule_sets WHERE id = $1"
+    ),
+}
+OWNED: frozenset[str] = frozenset({"task_id", "executor_id"})
+"""Ids that name something which belongs to an executor."""

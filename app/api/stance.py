@@ -1,0 +1,98 @@
+"""Whether a request without credentials is the local administrator's: only from here, to here, directly.
+
+The peer's address alone proves little: a proxy on this host speaks from loopback too, a name may be rebound to
+127.0.0.1, and a page open in the user's browser may send requests. So all of this must hold: AUTH_REQUIRED is off, the
+peer is loopback, the server listens on loopback only, nothing was forwarded, Host is a loopback name, and no Origin but
+the API's own.
+"""
+
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+_FORWARDED = (b"x-forwarded", b"forwarded", b"x-real-ip", b"via", b"x-original", b"x-client-ip", b"cf-")
+_LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if not host:
+        return False
+    name = host.strip("[]").rstrip(".").lower()
+    if name in _LOCAL_NAMES:
+        return True
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def why_not_local(scope: Scope) -> str | None:
+    """Why a request without credentials is not the local administrator's; None: it is."""
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not is_loopback(client[0]):
+        return "it does not come from this machine"
+    if not server or not is_loopback(server[0]) or _listens_to_others(server[1]):
+        return "the service listens to other machines too"
+    return _foreign_header(scope)
+
+
+def _foreign_header(scope: Scope) -> str | None:
+    host = origin = None
+    for name, value in scope["headers"]:
+        if name.startswith(_FORWARDED):
+            return f"it came through a proxy ({name.decode('latin-1')})"
+        if name == b"host":
+            if host is not None:
+                return "it has several Host headers"
+            host = value.decode("latin-1")
+        elif name == b"origin":
+            origin = value.decode("latin-1")
+        elif name == b"sec-fetch-site" and value not in {b"same-origin", b"none"}:
+            return "a page of another site sent it (Sec-Fetch-Site)"
+    if host is None or not is_loopback(_host_name(host)):
+        return "Host is not a name of this machine"
+    if origin is not None and origin != f"{scope['scheme']}://{host}":
+        return "a page of another site sent it (Origin)"
+    return None
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+_heard: dict[int | None, bool] = {}
+
+
+def _listens_to_others(port: int | None) -> bool:
+    """Whether this process listens on this port at an address that other machines reach; found out once."""
+    if port not in _heard:
+        _heard[port] = any(not is_loopback(host) for host, number in listening_addresses() if number == port)
+    return _heard[port]
+
+
+def listening_addresses() -> list[tuple[str, int]]:
+    """Where this process listens, whoever opened the sockets: asked of the descriptors themselves."""
+    folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+    if not folder.exists():  # Windows: the address of each request is all that is known
+        return []
+    found = []
+    for number in [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()]:
+        try:
+            with socket.socket(fileno=os.dup(number)) as probe:
+                if probe.family in {socket.AF_INET, socket.AF_INET6} and probe.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+                ):
+                    found.append(probe.getsockname()[:2])
+        except OSError:  # no socket, or closed meanwhile
+            continue
+    return found

@@ -238,6 +238,7 @@ def upgrade() -> None:
         "kpi_hours",
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
         sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stripe", sa.SmallInteger(), nullable=False),
         sa.Column("received", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("assigned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("parked", sa.BigInteger(), server_default="0", nullable=False),
@@ -245,7 +246,10 @@ def upgrade() -> None:
         sa.Column("rejected", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("returned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cancelled", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("reassigned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("delivered", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("waited", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("waited_seconds", sa.Float(), server_default="0", nullable=False),
         sa.Column("latency_sum", sa.Float(), server_default="0", nullable=False),
         sa.Column(
             "latency_buckets",
@@ -256,7 +260,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["pool_id"], ["pools.id"], name=op.f("fk_kpi_hours_pool_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("pool_id", "hour", name=op.f("pk_kpi_hours")),
+        sa.PrimaryKeyConstraint("pool_id", "hour", "stripe", name=op.f("pk_kpi_hours")),
+        postgresql_with={"fillfactor": "50"},
     )
     op.create_table(
         "parameters",
@@ -483,6 +488,9 @@ def upgrade() -> None:
         sa.Column("assigned_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("assigned_weight", sa.Numeric(precision=14, scale=3), server_default="0", nullable=False),
         sa.Column("routed_weight", sa.Numeric(precision=14, scale=3), server_default="0", nullable=False),
+        sa.Column("completed_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("rejected_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("returned_count", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["executor_id"], ["executors.id"], name=op.f("fk_executor_days_executor_id"), ondelete="CASCADE"
         ),

@@ -3,19 +3,21 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, text
+from sqlalchemy import ForeignKey, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import EMPTY_OBJECT, Base, Json
 
 
 class KpiHour(Base):
-    """A pool's figures of one hour, folded in as they happen. The histogram's bounds are `app.services.kpi`'s."""
+    """A stripe of a pool's figures of one hour; the hour's are the sum over its stripes. See `app.services.kpi`."""
 
     __tablename__ = "kpi_hours"
+    __table_args__ = {"postgresql_with": {"fillfactor": "50"}}
 
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)
+    stripe: Mapped[int] = mapped_column(SmallInteger(), primary_key=True)
     received: Mapped[int] = mapped_column(server_default="0")
     assigned: Mapped[int] = mapped_column(server_default="0")
     parked: Mapped[int] = mapped_column(server_default="0")
@@ -23,7 +25,10 @@ class KpiHour(Base):
     rejected: Mapped[int] = mapped_column(server_default="0")
     returned: Mapped[int] = mapped_column(server_default="0")
     cancelled: Mapped[int] = mapped_column(server_default="0")
+    reassigned: Mapped[int] = mapped_column(server_default="0")
     delivered: Mapped[int] = mapped_column(server_default="0")
+    waited: Mapped[int] = mapped_column(server_default="0")
+    waited_seconds: Mapped[float] = mapped_column(server_default="0")
     latency_sum: Mapped[float] = mapped_column(server_default="0")
     latency_buckets: Mapped[list[int]] = mapped_column(server_default=text("'{}'::bigint[]"))
 

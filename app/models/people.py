@@ -101,3 +101,6 @@ class ExecutorDay(Base):
     assigned_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     assigned_weight: Mapped[Decimal] = mapped_column(server_default="0")
     routed_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    completed_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    rejected_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    returned_count: Mapped[int] = mapped_column(Integer(), server_default="0")

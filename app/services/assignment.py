@@ -8,7 +8,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.classes import keep_classes, keep_roster
+from app.services.kpi import BatchFigures
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
 
@@ -80,6 +81,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     taken = await connection.fetchrow(statements.TAKE_POOL, picture.pool_id)
     if taken is None:
         return Batch(Found.BUSY)
+    started = time.monotonic()
     failpoint("locked")
     rows = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, limit)
     if not rows:
@@ -93,7 +95,8 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     failpoint("decided")
     class_ids = await keep_classes(connection, picture, state, outcome)
     roster_id = await keep_roster(connection, picture)
-    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver)
+    figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
+    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver, figures)
     await _commit(connection, picture, state, write)
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
     return Batch(
@@ -136,6 +139,7 @@ class _Write:
     roster_id: int
     frame: Frame
     deliver: bool
+    figures: BatchFigures
 
 
 @dataclass(slots=True)
@@ -180,6 +184,8 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         write.roster_id,
         [write.class_ids[waiting.class_digest] for waiting in waits],
         [json.dumps({**waiting.explanation, "weight": waiting.weight}) for waiting in waits],
+        picture.zone.key,
+        *astuple(write.figures),
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved

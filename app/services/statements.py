@@ -31,7 +31,13 @@ WITH input AS MATERIALIZED (
     FROM allowed WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
     ORDER BY pool_id, external_id, id
     ON CONFLICT DO NOTHING
-    RETURNING id, created_at
+    RETURNING id, pool_id, created_at
+), counted AS (
+    INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, received)
+    SELECT pool_id, date_trunc('hour', now(), pool.timezone), pg_backend_pid() % 16, created.count
+    FROM (SELECT pool_id, count(*) FROM created GROUP BY pool_id) created JOIN pools pool ON pool.id = pool_id
+    ORDER BY pool_id
+    ON CONFLICT (pool_id, hour, stripe) DO UPDATE SET received = hour.received + excluded.received
 )
 SELECT input.ord, input.id, created.created_at,
        allowed.id IS NOT NULL AS parent_known,
@@ -73,7 +79,7 @@ SELECT epoch, config_epoch, clock_timestamp() AS now FROM pool_states WHERE pool
 # The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
-       task.created_at, task.parent_id, task.executor_id AS previous_executor, task.route,
+       task.created_at, task.waiting_since, task.parent_id, task.executor_id AS previous_executor, task.route,
        parent.executor_id AS parent_executor
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id
@@ -197,6 +203,20 @@ WITH fence AS (
     ON CONFLICT (class_id, roster_id, hour) DO UPDATE
     SET placed_count = hour.placed_count + excluded.placed_count,
         placed_weight = hour.placed_weight + excluded.placed_weight
+), counted AS (
+    INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, assigned, parked, waited, waited_seconds, latency_sum,
+                                   latency_buckets)
+    SELECT $1, date_trunc('hour', $10, $30::text), pg_backend_pid() % 16, cardinality($3), $31::bigint, $32::bigint,
+           $33::float8, $34::float8, $35::bigint[]
+    FROM fence
+    ON CONFLICT (pool_id, hour, stripe) DO UPDATE
+    SET assigned = hour.assigned + excluded.assigned, parked = hour.parked + excluded.parked,
+        waited = hour.waited + excluded.waited, waited_seconds = hour.waited_seconds + excluded.waited_seconds,
+        latency_sum = hour.latency_sum + excluded.latency_sum,
+        latency_buckets = (
+            SELECT coalesce(array_agg(coalesce(had, 0) + coalesce(came, 0) ORDER BY bucket), '{}')
+            FROM unnest(hour.latency_buckets, excluded.latency_buckets) WITH ORDINALITY AS merged(had, came, bucket)
+        )
 ), framed AS (
     INSERT INTO trail_frames (pool_id, number, start, content)
     SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence

@@ -1,0 +1,144 @@
+"""Key figures, folded into `kpi_hours` and `executor_days` by the transaction that makes them true.
+
+Nothing is ever counted from history. A pool's hour has several rows, one for each stripe: a backend adds to its own, so
+that intake, workers and deliveries do not wait for each other; readers add the stripes up. Hours begin where the pool's
+clock shows a full hour, so that business days are whole hours in every zone. These rows are locked last of all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import HotConnection
+from app.engine.allocate import Outcome
+from app.engine.types import ExecutorId, PoolId
+
+LATENCY_BOUNDS = tuple(round(0.001 * 2 ** (step / 2), 6) for step in range(53))
+"""Upper bounds of the latency histogram in seconds: 1 ms to 18 hours, each the square root of 2 above the last.
+
+A histogram has one bucket more than bounds, for what is above them all. Histograms of any hours and pools are merged by
+adding. Never change these: stored histograms would mean something else.
+"""
+
+# Adds what happened to a pool's hour, and to an executor's day where $9 names one. Locks no pool: see above.
+COUNT_EVENTS = """
+WITH place AS (
+    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, ($2 AT TIME ZONE timezone)::date AS day
+    FROM pools WHERE id = $1
+), hourly AS (
+    INSERT INTO kpi_hours AS hour
+           (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned, delivered)
+    SELECT $1, place.hour, pg_backend_pid() % 16, $3, $4, $5, $6, $7, $8 FROM place
+    ON CONFLICT (pool_id, hour, stripe) DO UPDATE
+    SET completed = hour.completed + excluded.completed, rejected = hour.rejected + excluded.rejected,
+        returned = hour.returned + excluded.returned, cancelled = hour.cancelled + excluded.cancelled,
+        reassigned = hour.reassigned + excluded.reassigned, delivered = hour.delivered + excluded.delivered
+)
+INSERT INTO executor_days AS day
+       (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
+SELECT $9::bigint, place.day, $1, $3, $4, $5 FROM place WHERE $9 IS NOT NULL
+ON CONFLICT (executor_id, business_day) DO UPDATE
+SET completed_count = day.completed_count + excluded.completed_count,
+    rejected_count = day.rejected_count + excluded.rejected_count,
+    returned_count = day.returned_count + excluded.returned_count
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What one transaction did, in tasks (`delivered`: in messages)."""
+
+    completed: int = 0
+    rejected: int = 0
+    returned: int = 0
+    cancelled: int = 0
+    reassigned: int = 0
+    delivered: int = 0
+
+
+async def count_events(
+    within: "AsyncSession | HotConnection",
+    happened: Happened,
+    *,
+    pool_id: PoolId,
+    at: datetime,
+    executor_id: ExecutorId | None = None,
+) -> None:
+    """Fold what happened into the pool's figures, and into an executor's where one is named.
+
+    Part of the caller's transaction, its last statement: counted exactly when what happened is committed.
+    """
+    arguments = (
+        pool_id,
+        at,
+        happened.completed,
+        happened.rejected,
+        happened.returned,
+        happened.cancelled,
+        happened.reassigned,
+        happened.delivered,
+        executor_id,
+    )
+    if isinstance(within, AsyncSession):
+        await (await within.connection()).exec_driver_sql(COUNT_EVENTS, arguments)
+    else:
+        await within.execute(COUNT_EVENTS, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """A decided batch in figures. `parked` and `waited` count each task once, however often it is looked at.
+
+    `latency_*` measure first assignments, from the task's commit to this decision.
+    """
+
+    parked: int
+    waited: int
+    waited_seconds: float
+    latency_sum: float
+    latency_buckets: list[int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Any], outcome: Outcome, now: datetime) -> Self:
+        """The figures of what was decided about these tasks (`statements.NEXT_TASKS`)."""
+        by_id = {row["id"]: row for row in rows}
+        placed = [by_id[decision.task_id] for decision in outcome.decisions]
+        first = [row for row in placed if row["previous_executor"] is None]
+        latencies = np.array([(now - row["created_at"]).total_seconds() for row in first])
+        waits = [(now - row["waiting_since"]).total_seconds() for row in first if row["waiting_since"]]
+        return cls(
+            parked=sum(by_id[waiting.task_id]["waiting_since"] is None for waiting in outcome.waiting),
+            waited=len(waits),
+            waited_seconds=max(0.0, sum(waits)),
+            latency_sum=float(latencies.clip(0.0).sum()),
+            latency_buckets=latency_histogram(latencies),
+        )
+
+
+def latency_histogram(seconds: np.ndarray[Any, Any]) -> list[int]:
+    """How many lie in each bucket; empty for nothing."""
+    if not len(seconds):
+        return []
+    buckets = np.bincount(np.searchsorted(LATENCY_BOUNDS, seconds), minlength=len(LATENCY_BOUNDS) + 1)
+    counts: list[int] = buckets.tolist()
+    return counts
+
+
+def latency_percentile(buckets: Sequence[int], share: float) -> float | None:
+    """The latency in seconds that this share of tasks stays within, interpolated inside its bucket; None for none."""
+    total = sum(buckets)
+    if not total:
+        return None
+    wanted, below = share * total, 0
+    for index, count in enumerate(buckets):
+        if count and below + count >= wanted:
+            if index == len(LATENCY_BOUNDS):
+                break
+            low = LATENCY_BOUNDS[index - 1] if index else 0.0
+            return low + (LATENCY_BOUNDS[index] - low) * max(0.0, wanted - below) / count
+        below += count
+    return LATENCY_BOUNDS[-1]

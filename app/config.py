@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.outbound import parse_networks
 from app.security import KeyRing, make_secret
 
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
@@ -67,6 +68,10 @@ class Settings(BaseSettings):
         None, description="Base address of the external system; none: nothing is delivered."
     )
 
+    outbound_allow: str = Field(
+        "", description="Inside addresses that webhooks may reach: networks by commas; none where empty."
+    )
+
     auth_required: bool = Field(False, description="Refuse requests without credentials on loopback too.")
     secret_key: SecretStr | None = Field(
         None, description="Signs tokens; required on any address but loopback."
@@ -106,6 +111,12 @@ class Settings(BaseSettings):
         current = self.secret_key.get_secret_value() if self.secret_key else make_secret()
         before = self.secret_key_previous.get_secret_value() if self.secret_key_previous else ""
         return KeyRing([current, *(key.strip() for key in before.split(",") if key.strip())])
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
 
     @property
     def dsn(self) -> str:

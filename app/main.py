@@ -6,7 +6,18 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from app.api import distribution, executors, explanations, health, metrics, parameters, pools, rules, tasks
+from app.api import (
+    distribution,
+    executors,
+    explanations,
+    health,
+    lifecycle,
+    metrics,
+    parameters,
+    pools,
+    rules,
+    tasks,
+)
 from app.api.deps import Parts
 from app.api.guard import decided, routes_of
 from app.api.middleware import add_middleware
@@ -21,9 +32,10 @@ from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
+from app.services.lifecycle import Lifecycle
 from app.services.ticks import Ticks, WaitingRoom
 
-ROUTERS = (tasks, explanations, executors, health, metrics, pools, parameters, rules, distribution)
+ROUTERS = (tasks, lifecycle, explanations, executors, health, metrics, pools, parameters, rules, distribution)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -54,7 +66,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     ticks = Ticks(settings.dsn)
     waiting_room = WaitingRoom(ticks, database.hot)
     directory = PoolDirectory(database.hot, settings.default_pool)
+    lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)
     intake.start()
+    lifecycle.start()
     ticks.start()
     waiting_room.start()
     try:
@@ -72,9 +86,11 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             examination,
             previewer,
             callers,
+            lifecycle,
         )
     finally:
         await intake.stop()
+        await lifecycle.stop()
         await waiting_room.stop()
         await ticks.stop()
         await doorbell.close()

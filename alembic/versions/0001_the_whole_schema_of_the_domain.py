@@ -375,7 +375,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("route IN ('rework', 'reassign')", name=op.f("ck_tasks_route_known")),
+        sa.CheckConstraint("route IN ('rework', 'reassign', 'manual')", name=op.f("ck_tasks_route_known")),
         sa.CheckConstraint(
             "status IN ('pending', 'assigned', 'in_progress', 'completed', 'rejected', 'cancelled', 'returned')",
             name=op.f("ck_tasks_status_known"),
@@ -403,6 +403,19 @@ def upgrade() -> None:
         "ix_tasks_parked",
         "tasks",
         ["pool_id", "wake_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_tasks_parked_of_class",
+        "tasks",
+        [
+            "pool_id",
+            "wait_class_id",
+            sa.literal_column("priority DESC"),
+            sa.literal_column("deadline ASC NULLS LAST"),
+            "id",
+        ],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
     )
@@ -610,6 +623,11 @@ def downgrade() -> None:
         postgresql_where=sa.text("status = 'pending' AND wait_reason IS NULL"),
     )
     op.drop_index("ix_tasks_pool_id_id", table_name="tasks")
+    op.drop_index(
+        "ix_tasks_parked_of_class",
+        table_name="tasks",
+        postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
+    )
     op.drop_index(
         "ix_tasks_parked",
         table_name="tasks",

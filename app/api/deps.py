@@ -20,6 +20,7 @@ from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
+from app.services.lifecycle import Lifecycle
 from app.services.ticks import Ticks, WaitingRoom
 
 
@@ -37,6 +38,7 @@ class Parts:
     examination: Examination
     previewer: Previewer
     callers: Callers
+    lifecycle: Lifecycle
 
 
 async def _parts(request: Request) -> Parts:

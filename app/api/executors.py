@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.tasks import task_out
+from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
-from app.errors import Invalid
 from app.schemas.common import Identifier
 from app.schemas.executors import (
     ExecutorBatchIn,
@@ -28,7 +28,6 @@ from app.services.tasks import TaskFilter
 router = APIRouter(prefix="/v1/executors", tags=["executors"])
 
 ExecutorIdPath = Annotated[Identifier, Path(description="The executor's id.")]
-IfMatch = Annotated[str | None, Header(description='The version this change is based on, such as "3".')]
 
 
 @router.get("", responses=problems(404, 422))
@@ -155,16 +154,6 @@ async def list_tasks_of_executor(
         limit=limit,
     )
     return TaskPage(items=[task_out(view) for view in views], next_cursor=id_to_cursor(next_before))
-
-
-def version_of(if_match: str | None) -> int | None:
-    """The version in an If-Match header. Raises Invalid."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().strip('"')
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Invalid('If-Match: not a version; send the number of the ETag, such as "3".')
-    return int(text)
 
 
 def executor_out(view: ExecutorView) -> ExecutorOut:

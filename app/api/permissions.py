@@ -32,6 +32,15 @@ ROUTES: dict[str, Decision] = {
     "get_task": "tasks.read",
     "get_history": "tasks.read",
     "get_explanation": "tasks.read",
+    # the life of a task
+    "start_task": "tasks.move",
+    "complete_task": "tasks.move",
+    "reject_task": "tasks.move",
+    "return_task": "tasks.move",
+    "resume_task": "tasks.move",
+    "cancel_task": "tasks.manage",
+    "reassign_task": "tasks.manage",
+    "change_task": "tasks.manage",
     # executors
     "list_executors": "executors.list",
     "get_executor": "executors.read",

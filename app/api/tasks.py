@@ -26,6 +26,7 @@ from app.schemas.tasks import (
 from app.services import tasks as task_service
 from app.services.directory import KnownPool, PoolDirectory
 from app.services.intake import NewTask, Outcome
+from app.services.lifecycle import allowed_moves
 from app.services.tasks import TaskFilter, TaskView
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
@@ -139,9 +140,11 @@ async def list_tasks(
 
 
 @router.get("/{task_id}", responses=problems(404, 422))
-async def get_task(task_id: TaskIdPath, session: SessionDep) -> TaskOut:
+async def get_task(task_id: TaskIdPath, session: SessionDep, response: Response) -> TaskOut:
     """One task with its assignment."""
-    return task_out(await task_service.get_task(session, task_id=TaskId(task_id)))
+    view = await task_service.get_task(session, task_id=TaskId(task_id))
+    response.headers["ETag"] = f'"{view.task.version}"'
+    return task_out(view)
 
 
 @router.get("/{task_id}/history", responses=problems(404, 422))
@@ -196,10 +199,13 @@ def _just_written(task: NewTask, task_id: TaskId, created_at: datetime, unknown:
         waiting_since=None,
         created_at=created_at,
         updated_at=created_at,
+        allowed_moves=_MOVES_OF_NEW,
         duplicate=False,
         unknown_parameters=unknown,
     )
 
+
+_MOVES_OF_NEW = allowed_moves("pending")
 
 Checked = tuple[NewTask, list[str]] | tuple[None, Invalid]
 
@@ -246,6 +252,7 @@ def task_out(view: TaskView) -> TaskOut:
         {
             **{name: getattr(task, name) for name in _TASK_FIELDS},
             "task_id": task.id,
+            "allowed_moves": allowed_moves(task.status),
             "assignment": assignment
             and {
                 **{name: getattr(assignment, name) for name in _ASSIGNMENT_FIELDS},

@@ -16,13 +16,14 @@ class Task(Base):
 
     Pending with a `wait_reason` means parked: looked at, nobody could take it; an event wakes it, or the clock at
     `wake_at` (a shift begins, a limit turns over). `executor_id` is the current executor, or the previous one while
-    the task is pending again: `route` then says whether it goes back to them (rework) or away from them (reassign).
+    the task is pending again: `route` then says whether it goes back to them (rework), away from them (reassign), or to
+    them because a person decided so (manual).
     """
 
     __tablename__ = "tasks"
     __table_args__ = (
         one_of("status", *TASK_STATUSES),
-        one_of("route", "rework", "reassign"),
+        one_of("route", "rework", "reassign", "manual"),
         CheckConstraint("weight > 0", name="weight_positive"),
         Index(
             "uq_tasks_pool_id_external_id",
@@ -44,6 +45,15 @@ class Task(Base):
             "ix_tasks_parked",
             "pool_id",
             "wake_at",
+            postgresql_where=text("status = 'pending' AND wait_reason IS NOT NULL"),
+        ),
+        Index(
+            "ix_tasks_parked_of_class",
+            "pool_id",
+            "wait_class_id",
+            text("priority DESC"),
+            text("deadline ASC NULLS LAST"),
+            "id",
             postgresql_where=text("status = 'pending' AND wait_reason IS NOT NULL"),
         ),
         Index(

@@ -1,12 +1,12 @@
 """Tasks as the API speaks of them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.engine.types import AssignmentKind, ParameterValue, WaitReason
-from app.schemas.common import Name, Number, Parameters, Reference, Whole
+from app.schemas.common import Name, Number, Parameters, Reference, Text, Whole
 
 TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
 
@@ -47,6 +47,45 @@ class TaskBatchIn(BaseModel):
     tasks: list[TaskIn] = Field(min_length=1)
 
 
+class TaskChange(BaseModel):
+    """What changes of a task; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 9}]})
+
+    parameters: Parameters | None = Field(
+        None, description="Merged over what is there; null removes a value."
+    )
+    weight: Annotated[Number, Field(ge=0.001, le=1_000_000)] | None = Field(
+        None, description="Only while nobody has the task."
+    )
+    priority: Annotated[Whole, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    deadline: AwareDatetime | None = Field(None, description="Null removes it.")
+
+
+class MoveIn(BaseModel):
+    """Why a task is moved."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "done by phone"}]})
+
+    reason: Text = Field("", description="Kept in the task's history.")
+
+
+class ReasonedMoveIn(MoveIn):
+    """A move that nobody makes without a reason."""
+
+    reason: Annotated[Text, Field(min_length=1)] = Field(description="Kept in the task's history.")
+
+
+class ReassignIn(ReasonedMoveIn):
+    """Away from whoever has it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "on holiday"}]})
+
+    executor_id: Reference | None = Field(
+        None, description="Who gets it, whatever rules and limits say; left out: whom the engine chooses."
+    )
+
+
 class AssignmentOut(BaseModel):
     """Who got the task, when and how."""
 
@@ -82,6 +121,9 @@ class TaskOut(BaseModel):
     created_at: datetime
     updated_at: datetime
     assignment: AssignmentOut | None = None
+    allowed_moves: list[str] = Field(
+        default_factory=list, description="What can be done with it now: POST /v1/tasks/{id}/<move>."
+    )
 
 
 class TaskCreated(TaskOut):

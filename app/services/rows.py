@@ -63,6 +63,8 @@ def task_of(row: Any) -> Task:
         excluded = frozenset({previous})
     elif row["route"] == "rework" and previous is not None:
         forced, kind = previous, AssignmentKind.REWORK
+    elif row["route"] == "manual" and previous is not None:
+        forced, kind = previous, AssignmentKind.MANUAL
     elif row["parent_executor"] is not None:
         forced, kind = ExecutorId(row["parent_executor"]), AssignmentKind.PARENT
     return Task(

@@ -1,6 +1,6 @@
 """Reading tasks: one, a page, a life."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import Caller, within_reach
 from app.engine.types import PoolId, TaskId
-from app.errors import NotFound
+from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Assignment, Executor, Task, TaskEvent
+from app.services.epoch import raise_epoch
+from app.services.parameters import read_catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,70 @@ async def _views(session: AsyncSession, query: Select[Any]) -> list[TaskView]:
     )
     last = {assignment.task_id: (assignment, name) for assignment, name in rows}
     return [TaskView(task, *last.get(task.id, (None, None))) for task in tasks]
+
+
+_CHANGEABLE = ("pending", "assigned", "in_progress", "returned")
+
+
+async def change_task(
+    session: AsyncSession,
+    *,
+    task_id: TaskId,
+    changes: Mapping[str, Any],
+    actor: str,
+    now: datetime,
+    version: int | None = None,
+) -> TaskView:
+    """Change what a task says; one that waits is looked at again. Its weight stays once somebody has it.
+
+    Raises NotFound, Invalid, Conflict for a task that has ended, StaleVersion where `version` is not current.
+    """
+    pool_id = PoolId((await get_task(session, task_id=task_id)).task.pool_id)
+    await raise_epoch(session, pool_id)
+    task = await session.get_one(Task, task_id, with_for_update=True, populate_existing=True)
+    if version is not None and version != task.version:
+        raise StaleVersion(f"If-Match: the task is at version {task.version} now; read it again.")
+    if task.status not in _CHANGEABLE:
+        raise Conflict(f"A task that is {task.status} changes no more.", task_status=task.status)
+    if "weight" in changes and task.status != "pending":
+        raise Conflict("weight: somebody has the task and it was counted; reassign it first.")
+    changed = await _checked_changes(session, task, changes)
+    for name, value in changed.items():
+        setattr(task, name, value)
+    task.version += 1
+    task.updated_at = now
+    if task.status == "pending":
+        task.wait_reason = task.wake_at = None
+    session.add(_change_event(task, changes, actor, now))
+    await session.commit()
+    return await get_task(session, task_id=task_id)
+
+
+async def _checked_changes(session: AsyncSession, task: Task, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values to set. Raises Invalid for parameters that the catalogue refuses."""
+    if "parameters" not in changes:
+        return dict(changes)
+    merged = {**task.parameters, **changes["parameters"]}
+    given = {key: value for key, value in merged.items() if value is not None}
+    checked = (await read_catalogue(session, pool_id=PoolId(task.pool_id))).check_values("task", given)
+    faults = [FieldError(f"parameters.{e.field}", e.reason, e.remedy) for e in checked.errors]
+    if faults:
+        raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+    return {**changes, "parameters": dict(checked.values)}
+
+
+def _change_event(task: Task, changes: Mapping[str, Any], actor: str, now: datetime) -> TaskEvent:
+    return TaskEvent(
+        task_id=task.id,
+        pool_id=task.pool_id,
+        event="changed",
+        from_status=task.status,
+        to_status=task.status,
+        executor_id=task.executor_id,
+        actor=actor,
+        reason=", ".join(sorted(changes)),
+        at=now,
+    )
 
 
 async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[HistoryItem]:

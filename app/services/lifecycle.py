@@ -1,0 +1,310 @@
+"""A task's life after its assignment: one table of moves, applied by the hundred or one by one.
+
+Concurrent moves share a transaction per pool: while one is being committed, the next ones gather, so that moves never
+queue up for the pool's lock and its workers find it free. A caller is answered after the commit that contains its move.
+What comes back to be placed again (resume, reassign) is placed by a worker, like everything else: with a trail, an
+explanation and the policy of the pool.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import asyncpg
+import structlog
+
+from app.database import HotConnection, HotPool
+from app.engine.types import ExecutorId, PoolId, TaskId
+from app.errors import DomainError, FieldError, ForbiddenMove, Invalid, NotFound, StaleVersion, Unavailable
+from app.failpoints import failpoint
+from app.queue import Doorbell
+from app.services import lifecycle_statements as statements
+from app.services.statements import TICK_CHANNEL
+
+log = structlog.get_logger()
+
+_TRIES = 5
+_MOST_AT_ONCE = 500
+
+
+class MoveName(StrEnum):
+    """What can be done with a task."""
+
+    START = "start"  # the executor begins
+    COMPLETE = "complete"  # done
+    REJECT = "reject"  # refused for good, undone
+    RETURN = "return"  # waits for the client; the executor's slot is free meanwhile
+    RESUME = "resume"  # the client answered: back to the same executor
+    CANCEL = "cancel"  # nobody needs it any more
+    REASSIGN = "reassign"  # taken back undone: to a named executor, or to whom the engine chooses
+
+
+class Effect(NamedTuple):
+    """What a move does: the status it leads to, how the task is placed again, what becomes of its assignment."""
+
+    to: str
+    route: str | None = None
+    releases: bool = False
+    undone: bool = False
+
+
+_OPEN = ("assigned", "in_progress")
+
+MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
+    MoveName.START: (("assigned",), Effect("in_progress")),
+    MoveName.COMPLETE: (_OPEN, Effect("completed", releases=True)),
+    MoveName.REJECT: (_OPEN, Effect("rejected", releases=True, undone=True)),
+    MoveName.RETURN: (_OPEN, Effect("returned", releases=True)),
+    MoveName.RESUME: (("returned",), Effect("pending", route="rework")),
+    MoveName.CANCEL: (("pending", *_OPEN, "returned"), Effect("cancelled", releases=True, undone=True)),
+    MoveName.REASSIGN: (
+        ("pending", *_OPEN, "returned"),
+        Effect("pending", route="reassign", releases=True, undone=True),
+    ),
+}
+"""From which statuses each move is allowed, and its effect."""
+
+
+def allowed_moves(status: str) -> list[str]:
+    """The moves that a task of this status can make."""
+    return [name.value for name, (statuses, _) in MOVES.items() if status in statuses]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A wish to move a task; `version` says which state of it was seen, `to` names an executor (reassign only)."""
+
+    task_id: TaskId
+    name: MoveName
+    actor: str
+    reason: str = ""
+    version: int | None = None
+    to: ExecutorId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move that is committed."""
+
+    task_id: TaskId
+    version: int
+
+
+Outcome = Moved | DomainError
+
+
+async def move_tasks(
+    pool: HotPool, *, pool_id: PoolId, moves: Sequence[Move], deliver: bool
+) -> list[Outcome]:
+    """Apply moves of different tasks of one pool in one transaction; each is done or refused on its own."""
+    async with pool.acquire() as connection, connection.transaction():
+        taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+        if taken is None:
+            return [_no_task(move) for move in moves]
+        applied = await apply_moves(
+            connection, pool_id=pool_id, moves=moves, epoch=taken["epoch"], now=taken["now"], deliver=deliver
+        )
+        failpoint("moves_before_commit")
+        return applied
+
+
+async def apply_moves(
+    connection: HotConnection,
+    *,
+    pool_id: PoolId,
+    moves: Sequence[Move],
+    epoch: int,
+    now: datetime,
+    deliver: bool,
+) -> list[Outcome]:
+    """The same inside the caller's transaction, which holds the pool at `epoch`."""
+    ids = [move.task_id for move in moves]
+    tasks = {row["id"]: row for row in await connection.fetch(statements.TASKS_TO_MOVE, ids, pool_id)}
+    named = {move.to for move in moves if move.to is not None}
+    people = {row["id"] for row in await connection.fetch(statements.ACTIVE_PEOPLE, list(named), pool_id)}
+    judged = [_judge(move, tasks.get(move.task_id), people) for move in moves]
+    steps = [step for step in judged if isinstance(step, _Step)]
+    versions = await _write(connection, pool_id, steps, epoch, now, deliver) if steps else {}
+    return [
+        Moved(step.move.task_id, versions[step.move.task_id]) if isinstance(step, _Step) else step
+        for step in judged
+    ]
+
+
+class _Step(NamedTuple):
+    """An allowed move with all that is written of it."""
+
+    move: Move
+    status: str
+    had: ExecutorId | None
+    effect: Effect
+    executor_id: ExecutorId | None
+    route: str | None
+
+
+def _no_task(move: Move) -> NotFound:
+    return NotFound(f"There is no task {move.task_id}.", task_id=move.task_id)
+
+
+def _judge(move: Move, task: Any, people: set[int]) -> _Step | DomainError:
+    if task is None:
+        return _no_task(move)
+    statuses, effect = MOVES[move.name]
+    status, had = task["status"], task["executor_id"]
+    if move.version is not None and move.version != task["version"]:
+        return StaleVersion(f"If-Match: the task is at version {task['version']} now; read it again.")
+    if status not in statuses:
+        return ForbiddenMove(status, move.name.value, allowed_moves(status))
+    if move.to is None:
+        return _unnamed(move, task, effect)
+    if move.to not in people:
+        return _wrong_executor(
+            f"nobody active with id {move.to} in this pool", "choose one of GET /v1/executors"
+        )
+    if move.to == had and status in _OPEN:
+        return _wrong_executor("they have the task already", "choose somebody else, or leave it out")
+    return _Step(move, status, had, effect, move.to, "manual")
+
+
+def _unnamed(move: Move, task: Any, effect: Effect) -> _Step | DomainError:
+    """A move that names nobody: whoever had the task stays written, to come back to or to stay away from."""
+    status, had, route = task["status"], task["executor_id"], effect.route
+    if move.name is MoveName.REASSIGN and status == "pending":
+        return _wrong_executor("the task waits: there is nobody to take it from", "name an executor")
+    return _Step(move, status, had, effect, had, route)
+
+
+def _wrong_executor(reason: str, remedy: str) -> Invalid:
+    return Invalid(f"executor_id: {reason}; {remedy}.", [FieldError("executor_id", reason, remedy)])
+
+
+async def _write(
+    connection: HotConnection,
+    pool_id: PoolId,
+    steps: Sequence[_Step],
+    epoch: int,
+    now: datetime,
+    deliver: bool,
+) -> dict[int, int]:
+    events = {step.move.name.value for step in steps}
+    tick = {"pool": pool_id, "event": events.pop() if len(events) == 1 else "moved", "count": len(steps)}
+    rows = await connection.fetch(
+        statements.MOVE_TASKS,
+        pool_id,
+        epoch,
+        [step.move.task_id for step in steps],
+        [step.move.name.value for step in steps],
+        [step.status for step in steps],
+        [step.effect.to for step in steps],
+        [step.executor_id for step in steps],
+        [step.route for step in steps],
+        [step.effect.releases for step in steps],
+        [step.effect.undone for step in steps],
+        [step.move.actor for step in steps],
+        [step.move.reason for step in steps],
+        [step.had for step in steps],
+        now,
+        deliver,
+        TICK_CHANNEL,
+        json.dumps(tick),
+    )
+    freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN}
+    if freed:
+        await wake_for(connection, pool_id=pool_id, executor_ids=sorted(filter(None, freed)))
+    return {row["id"]: row["version"] for row in rows}
+
+
+async def wake_for(
+    connection: HotConnection, *, pool_id: PoolId, executor_ids: Sequence[ExecutorId] | None
+) -> int:
+    """Wake what these people (None: all who are here) have room for; returns how many tasks."""
+    today = await connection.fetchval(statements.TODAY, pool_id)
+    return len(await connection.fetch(statements.WAKE_FOR, pool_id, executor_ids, today))
+
+
+class Lifecycle:
+    """Gathers concurrent moves, one transaction for each pool; one per API process."""
+
+    def __init__(self, pool: HotPool, doorbell: Doorbell, *, deliver: bool) -> None:
+        self._pool = pool
+        self._doorbell = doorbell
+        self._deliver = deliver
+        self._queue: asyncio.Queue[tuple[Move, asyncio.Future[Outcome]]] = asyncio.Queue()
+        self._mover: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to move."""
+        self._mover = asyncio.create_task(self._move_forever())
+
+    async def stop(self) -> None:
+        """Move what was asked for, then end."""
+        await self._queue.join()
+        if self._mover is not None:
+            self._mover.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._mover
+
+    async def move(self, move: Move) -> Moved:
+        """Commit one move. Raises NotFound, StaleVersion, ForbiddenMove, Invalid, Unavailable."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((move, future))
+        outcome = await future
+        if isinstance(outcome, DomainError):
+            raise outcome
+        return outcome
+
+    async def _move_forever(self) -> None:
+        while True:
+            gathered = [await self._queue.get()]
+            while len(gathered) < _MOST_AT_ONCE and not self._queue.empty():
+                gathered.append(self._queue.get_nowait())
+            while gathered:
+                gathered = await self._move_first_of_each(gathered)
+
+    async def _move_first_of_each(
+        self, gathered: list[tuple[Move, asyncio.Future[Outcome]]]
+    ) -> list[tuple[Move, asyncio.Future[Outcome]]]:
+        """Apply the first move of each task; returns the others, which must see what the first has done."""
+        first: dict[TaskId, tuple[Move, asyncio.Future[Outcome]]] = {}
+        later = [item for item in gathered if first.setdefault(item[0].task_id, item) is not item]
+        moves = [move for move, _ in first.values()]
+        try:
+            outcomes = await self._apply(moves)
+        except Exception as error:
+            log.warning(
+                "moves.failed", moves=len(moves), error=str(error) or type(error).__name__, exc_info=True
+            )
+            reason = f"The move could not be written ({type(error).__name__}). Repeat."
+            outcomes = {move.task_id: Unavailable(reason) for move in moves}
+        for move, future in first.values():
+            if not future.done():  # the client may have gone
+                future.set_result(outcomes[move.task_id])
+            self._queue.task_done()
+        return later
+
+    async def _apply(self, moves: Sequence[Move]) -> dict[TaskId, Outcome]:
+        outcomes: dict[TaskId, Outcome] = {move.task_id: _no_task(move) for move in moves}
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(statements.POOLS_OF_TASKS, [move.task_id for move in moves])
+        pools = {row["id"]: PoolId(row["pool_id"]) for row in rows}
+        for pool_id in sorted(set(pools.values())):
+            of_pool = [move for move in moves if pools.get(move.task_id) == pool_id]
+            done = await self._apply_in_pool(pool_id, of_pool)
+            outcomes.update(zip((move.task_id for move in of_pool), done, strict=True))
+        return outcomes
+
+    async def _apply_in_pool(self, pool_id: PoolId, moves: Sequence[Move]) -> list[Outcome]:
+        for _ in range(_TRIES):
+            try:
+                outcomes = await move_tasks(self._pool, pool_id=pool_id, moves=moves, deliver=self._deliver)
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                continue
+            if any(isinstance(outcome, Moved) for outcome in outcomes):
+                self._doorbell.ring(pool_id)
+            return outcomes
+        raise Unavailable("The same tasks are being moved by several requests at once. Repeat.")

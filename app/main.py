@@ -8,11 +8,13 @@ from fastapi import Depends, FastAPI
 
 from app.api import (
     distribution,
+    events,
     executors,
     explanations,
     health,
     lifecycle,
     metrics,
+    overview,
     parameters,
     pools,
     rules,
@@ -33,9 +35,24 @@ from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
+from app.services.live import LiveBoard
+from app.services.overview import Overview
 from app.services.ticks import Ticks, WaitingRoom
 
-ROUTERS = (tasks, lifecycle, explanations, executors, health, metrics, pools, parameters, rules, distribution)
+ROUTERS = (
+    tasks,
+    lifecycle,
+    explanations,
+    executors,
+    health,
+    metrics,
+    pools,
+    parameters,
+    rules,
+    distribution,
+    overview,
+    events,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -67,10 +84,13 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     waiting_room = WaitingRoom(ticks, database.hot)
     directory = PoolDirectory(database.hot, settings.default_pool)
     lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)
+    overview = Overview(database.hot)
+    live_board = LiveBoard(ticks, database.hot, overview)
     intake.start()
     lifecycle.start()
     ticks.start()
     waiting_room.start()
+    live_board.start()
     try:
         examination = Examination(database.hot, doorbell)
         previewer = Previewer(database.hot)
@@ -87,8 +107,11 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             previewer,
             callers,
             lifecycle,
+            overview,
+            live_board,
         )
     finally:
+        live_board.stop()
         await intake.stop()
         await lifecycle.stop()
         await waiting_room.stop()

@@ -392,6 +392,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status IN ('assigned', 'in_progress', 'returned')"),
     )
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at"], unique=False, postgresql_using="brin")
     op.create_index(
         "ix_tasks_parent_id",
         "tasks",
@@ -554,6 +555,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task_events")),
     )
+    op.create_index("ix_task_events_at", "task_events", ["at"], unique=False, postgresql_using="brin")
     op.create_index("ix_task_events_task_id_id", "task_events", ["task_id", "id"], unique=False)
     op.create_table(
         "users",
@@ -602,6 +604,7 @@ def downgrade() -> None:
     op.drop_table("class_hours")
     op.drop_table("users")
     op.drop_index("ix_task_events_task_id_id", table_name="task_events")
+    op.drop_index("ix_task_events_at", table_name="task_events", postgresql_using="brin")
     op.drop_table("task_events")
     op.drop_index("ix_executor_loads_pool_id_epoch", table_name="executor_loads")
     op.drop_table("executor_loads")
@@ -633,6 +636,7 @@ def downgrade() -> None:
         table_name="tasks",
         postgresql_where=sa.text("status = 'pending' AND wait_reason IS NOT NULL"),
     )
+    op.drop_index("ix_tasks_created_at", table_name="tasks", postgresql_using="brin")
     op.drop_index("ix_tasks_parent_id", table_name="tasks", postgresql_where=sa.text("parent_id IS NOT NULL"))
     op.drop_index(
         "ix_tasks_open_of_executor",

@@ -21,6 +21,8 @@ from app.services.explanations import Previewer
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
+from app.services.live import LiveBoard
+from app.services.overview import Overview
 from app.services.ticks import Ticks, WaitingRoom
 
 
@@ -39,6 +41,8 @@ class Parts:
     previewer: Previewer
     callers: Callers
     lifecycle: Lifecycle
+    overview: Overview
+    live_board: LiveBoard
 
 
 async def _parts(request: Request) -> Parts:
@@ -99,6 +103,14 @@ async def _callers(parts: PartsDep) -> Callers:
     return parts.callers
 
 
+async def _overview(parts: PartsDep) -> Overview:
+    return parts.overview
+
+
+async def _live_board(parts: PartsDep) -> LiveBoard:
+    return parts.live_board
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 
@@ -113,6 +125,8 @@ DirectoryDep = Annotated[PoolDirectory, Depends(_directory)]
 IntakeDep = Annotated[Intake, Depends(_intake)]
 WaitingRoomDep = Annotated[WaitingRoom, Depends(_waiting_room)]
 NowDep = Annotated[datetime, Depends(_now)]
+OverviewDep = Annotated[Overview, Depends(_overview)]
+LiveBoardDep = Annotated[LiveBoard, Depends(_live_board)]
 PreviewerDep = Annotated[Previewer, Depends(_previewer)]
 ExaminationDep = Annotated[Examination, Depends(_examination)]
 CallersDep = Annotated[Callers, Depends(_callers)]

@@ -70,6 +70,8 @@ ROUTES: dict[str, Decision] = {
     # distribution
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",
+    "get_overview": "distribution.read",
+    "watch_events": "events.read",
 }
 
 NARROWED: frozenset[str] = frozenset({"list_tasks"})

@@ -62,6 +62,8 @@ class Task(Base):
             "id",
             postgresql_where=text("status IN ('assigned', 'in_progress', 'returned')"),
         ),
+        # Tasks come in the order of time: a few pages of index say which pages of the table a period lies in.
+        Index("ix_tasks_created_at", "created_at", postgresql_using="brin"),
         Index("ix_tasks_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
     )
 
@@ -91,7 +93,10 @@ class TaskEvent(Base):
     """One step in a task's life after intake: who moved it from what to what, and why."""
 
     __tablename__ = "task_events"
-    __table_args__ = (Index("ix_task_events_task_id_id", "task_id", "id"),)
+    __table_args__ = (
+        Index("ix_task_events_task_id_id", "task_id", "id"),
+        Index("ix_task_events_at", "at", postgresql_using="brin"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(cache=100), primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))

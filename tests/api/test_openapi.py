@@ -29,6 +29,7 @@ ROUTES = [
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
 ]
+ENDLESS = {"/v1/events"}  # a stream is never answered whole; tests/api/test_events.py reads it
 WITH_INPUT = [
     (path, method) for path, method, operation in ROUTES if operation.keys() & {"parameters", "requestBody"}
 ]
@@ -68,7 +69,7 @@ def description(servers: RunServers) -> Iterator[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("path", "method"), [route[:2] for route in ROUTES])
+@pytest.mark.parametrize(("path", "method"), [route[:2] for route in ROUTES if route[0] not in ENDLESS])
 def test_right_input_is_answered_as_described(description: Any, path: str, method: str) -> None:
     answer_as_described(description[path][method.upper()], GenerationMode.POSITIVE)
 

@@ -1,0 +1,205 @@
+"""What happens in a pool as it happens, for whoever watches: assignments, changes of state, key figures.
+
+Ticks say that something moved; one query per pool and moment then reads the newest assignments for all watchers.
+A watcher costs a bounded queue: one that is too slow, or was away too long, is told that it missed something and
+reads the pool anew. Nothing waits for a watcher.
+"""
+
+import asyncio
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any, Literal
+
+from app.database import HotPool
+from app.engine.types import PoolId
+from app.errors import Unavailable
+from app.services.overview import Minute, Overview, Picture
+from app.services.ticks import Tick, Ticks
+
+MOST_WATCHERS = 500
+"""Streams that one process serves; each holds a connection."""
+MOST_ITEMS = 50
+"""Assignments in one message; a burst is summed up by its count."""
+HEARTBEAT_SECONDS = 10.0
+GATHER_SECONDS = 0.3
+"""Ticks that come within this time are one message: a screen cannot show more, a person cannot read more."""
+
+_SHARED_SECONDS = 0.2
+_SETTLE_SECONDS = (
+    1.2  # after the last news the figures, shared for a second, may be older than they: look once more
+)
+_NEWEST = """
+SELECT assignment.id, assignment.task_id, assignment.executor_id, executor.name AS executor_name,
+    assignment.kind, assignment.decided_at
+FROM assignments assignment JOIN executors executor ON executor.id = assignment.executor_id
+WHERE assignment.pool_id = $1 ORDER BY assignment.decided_at DESC, assignment.id DESC LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An assignment as it is announced."""
+
+    assignment_id: int
+    task_id: int
+    executor_id: int
+    executor_name: str
+    kind: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What moved since the last message: how often each event, and the newest assignments."""
+
+    until: datetime
+    counts: dict[str, int]
+    placed: Sequence[Placed]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The pool's key figures now."""
+
+    picture: Picture
+    minutes: Sequence[Minute]
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing happened for a while, or (`missed`) something may have been missed."""
+
+    kind: Literal["began", "beat", "missed"]
+    at: datetime
+
+
+Message = News | Figures | Quiet
+
+
+class LiveBoard:
+    """Streams of what happens, one per watcher."""
+
+    def __init__(self, ticks: Ticks, pool: HotPool, overview: Overview) -> None:
+        self._ticks = ticks
+        self._pool = pool
+        self._overview = overview
+        self._watchers = 0
+        self._closing = asyncio.Event()
+        self._newest: dict[PoolId, tuple[float, list[Placed]]] = {}
+
+    def start(self) -> None:
+        """Let streams end when the process is told to stop: the server waits for them before anything else ends."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            _call_first(number, lambda: loop.call_soon_threadsafe(self._closing.set))
+
+    def stop(self) -> None:
+        """End all streams."""
+        self._closing.set()
+
+    def watch(self, pool_id: PoolId, *, period: timedelta, since: datetime | None) -> AsyncIterator[Message]:
+        """What happens in a pool from `since` (at most the last MOST_ITEMS assignments) or from now on.
+
+        Raises Unavailable when too many watch already.
+        """
+        if self._watchers >= MOST_WATCHERS:
+            raise Unavailable(
+                f"{MOST_WATCHERS} watch already; read /v1/distribution/overview instead.", retry_after=10
+            )
+        return self._stream(pool_id, period, since)
+
+    async def _stream(
+        self, pool_id: PoolId, period: timedelta, since: datetime | None
+    ) -> AsyncIterator[Message]:
+        self._watchers += 1
+        try:
+            with self._ticks.subscribe() as ticks:
+                since = since or datetime.now(UTC)
+                yield Quiet("began", since)
+                yield await self._figures(pool_id, period)
+                news = await self._news(pool_id, since, {})
+                while not self._closing.is_set():
+                    if news.placed or news.counts:
+                        yield news
+                        yield await self._figures(pool_id, period)
+                        since = news.until
+                    counts = await self._gather(
+                        ticks, pool_id, _SETTLE_SECONDS if news.counts else HEARTBEAT_SECONDS
+                    )
+                    if counts is None:
+                        yield Quiet("missed", datetime.now(UTC))
+                    elif not counts:
+                        yield Quiet("beat", datetime.now(UTC))
+                        yield await self._figures(pool_id, period)
+                    news = await self._news(pool_id, since, counts or {})
+        finally:
+            self._watchers -= 1
+
+    async def _gather(
+        self, ticks: asyncio.Queue[Tick], pool_id: PoolId, patience: float
+    ) -> dict[str, int] | None:
+        """How often each event happened; nothing after a quiet while, None when ticks were missed."""
+        counts: Counter[str] = Counter()
+        deadline = time.monotonic() + patience
+        while (left := deadline - time.monotonic()) > 0 and not self._closing.is_set():
+            tick = await self._next(ticks, left)
+            if tick is None:
+                break
+            if tick.pool_id is None:
+                return None
+            if tick.pool_id == pool_id:
+                if not counts:
+                    deadline = min(deadline, time.monotonic() + GATHER_SECONDS)
+                counts[tick.event] += tick.count
+        return dict(counts)
+
+    async def _next(self, ticks: asyncio.Queue[Tick], patience: float) -> Tick | None:
+        """The next tick; None when the time is over or the process stops."""
+        coming = asyncio.ensure_future(ticks.get())
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait([coming, closing], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            return coming.result() if coming.done() else None
+        finally:
+            coming.cancel()
+            closing.cancel()
+
+    async def _news(self, pool_id: PoolId, since: datetime, counts: dict[str, int]) -> News:
+        newest = await self._newest_of(pool_id)
+        placed = [each for each in newest if each.decided_at > since]
+        until = max((each.decided_at for each in placed), default=since)
+        return News(until, counts, placed)
+
+    async def _newest_of(self, pool_id: PoolId) -> list[Placed]:
+        known = self._newest.get(pool_id)
+        if known is not None and time.monotonic() - known[0] < _SHARED_SECONDS:
+            return known[1]
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(_NEWEST, pool_id, MOST_ITEMS)
+        placed = [Placed(*row.values()) for row in rows]
+        self._newest[pool_id] = (time.monotonic(), placed)
+        return placed
+
+    async def _figures(self, pool_id: PoolId, period: timedelta) -> Figures:
+        return Figures(*await self._overview.look(pool_id, period=period, now=datetime.now(UTC)))
+
+
+def _call_first(number: signal.Signals, action: Any) -> None:
+    """Do this before what a signal does already."""
+    before = signal.getsignal(number)
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        action()
+        if callable(before):
+            before(received, frame)
+
+    if callable(before):  # a server that handles it; without one the default ends the process anyway
+        signal.signal(number, handle)

@@ -29,7 +29,7 @@ run: $(STAMP) ## start everything here: servers, API, workers, dashboard
 	@exec $(BIN)/executor-balancer run $(RUN_OPTIONS) $(ARGS)
 
 demo: $(STAMP) ## play real work through the running system, or one started for it
-	@exec $(BIN)/python demo.py $(ARGS)
+	@exec $(BIN)/python demo.py $(if $(PORT),--url http://127.0.0.1:$(PORT)) $(ARGS)
 
 doctor: $(STAMP) ## check this machine and the running system, with a remedy for what is wrong
 	@exec $(BIN)/executor-balancer doctor $(ARGS)

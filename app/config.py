@@ -1,5 +1,6 @@
 """Settings, read from the environment and `.env`; every one of them is documented here."""
 
+import os
 from functools import lru_cache
 from typing import Literal
 
@@ -13,9 +14,14 @@ DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_ba
 
 
 class Settings(BaseSettings):
-    """Names in the environment are these in capitals, for instance `DATABASE_URL`."""
+    """Names in the environment are these in capitals, for instance `DATABASE_URL`.
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    `ENV_FILE` names another file than `.env`; empty, none is read.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=os.environ.get("ENV_FILE", ".env"), extra="ignore", frozen=True
+    )
 
     database_url: str = Field(DEFAULT_DATABASE_URL, description="PostgreSQL 15 or later; the only truth.")
     redis_url: str | None = Field(

@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
     Settings.model_config["env_file"] = None
+    os.environ["ENV_FILE"] = ""  # for the processes that tests start
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Coroutine, Iterator
@@ -23,8 +22,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from app.embedded import Durability, EmbeddedServers
-from app.embedded.data import reaches, server_user
+from app.embedded import Durability, EmbeddedServers, temporary_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "executor-balancer-test-"
@@ -131,19 +129,10 @@ async def _execute(url: str, statement: str) -> None:
 
 def _run_directory() -> Path:
     """Make the run's directory, and clear away those of runs that were killed."""
-    directory = open_directory(PREFIX)
+    directory = temporary_directory(PREFIX)
     for left in directory.parent.glob(f"{PREFIX}*"):
         if _is_abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    return directory
-
-
-def open_directory(prefix: str) -> Path:
-    """Make a fresh directory that the server user can enter: pytest's own are closed to others."""
-    places = map(Path, (tempfile.gettempdir(), "/var/tmp", "/tmp"))  # noqa: S108 - mkdtemp is safe there
-    base = next(place for place in places if reaches(server_user(place), place))
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-    directory.chmod(0o711)
     return directory
 
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app import cli
+from app.embedded import temporary_directory
 from app.embedded.data import free_port
-from tests.servers import open_directory
 
 runner = CliRunner()
 
@@ -21,7 +21,7 @@ def test_without_a_command_it_says_what_there_is():
 
 def test_a_missing_wheel_is_told_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    directory = open_directory("executor-balancer-cli-")
+    directory = temporary_directory("executor-balancer-cli-")
     try:
         said = runner.invoke(cli.app, ["run", "--data", str(directory / "data"), "--port", str(free_port())])
     finally:

@@ -23,9 +23,10 @@ from app.embedded import (
     data,
     default_data_directory,
     redis_server,
+    temporary_directory,
 )
 from app.embedded.data import process_arguments, reaches, server_user
-from tests.servers import ROOT, open_directory
+from tests.servers import ROOT
 
 HOLDER = """
 import json, sys, time
@@ -44,7 +45,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory that does not exist yet, where the server user can go."""
-    directory = open_directory("executor-balancer-embedded-")
+    directory = temporary_directory("executor-balancer-embedded-")
     yield directory / "data"
     shutil.rmtree(directory)
 
@@ -52,7 +53,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def first_run() -> Iterator[Path]:
     """Data of servers that have run once: creating it takes most of a first start."""
-    directory = open_directory("executor-balancer-embedded-")
+    directory = temporary_directory("executor-balancer-embedded-")
     with EmbeddedServers(directory / "data", Durability.FAST):
         pass
     yield directory / "data"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded import temporary_directory
 from app.embedded.data import free_port, process_arguments
-from tests.servers import ROOT, open_directory
+from tests.servers import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standalone")]
 
@@ -74,7 +75,7 @@ def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    directory = open_directory("executor-balancer-standalone-")
+    directory = temporary_directory("executor-balancer-standalone-")
     yield directory
     subprocess.run(["rm", "-rf", directory], check=True)
 

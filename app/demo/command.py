@@ -3,25 +3,31 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from app.config import Settings
 from app.demo.domains import DOMAINS, generate
 from app.demo.log_scenario import scenario_of
 from app.demo.player import DemoError, Pace, Played, Player, Progress as Played_so_far
-from app.demo.report import WORDS, show, summary
+from app.demo.report import WORDS, number, show, summary
 from app.demo.scenario import Scenario
+from app.demo.stage import DIRECT, a_stage
 from app.eventlog import EventLogError, parse_mapping, read_event_log
 
-PROFILE_URL = "http://127.0.0.1:8000"
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+STOPPED = 130  # as a shell says of a command that Ctrl-C ended
 
 
+@app.command()
 def demo(
     source: Annotated[
         Path | None,
@@ -42,20 +48,28 @@ def demo(
         float | None, typer.Option(min=0.1, help="Tasks a second; as fast as it goes where left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same work.")] = 1,
-    url: Annotated[str, typer.Option(envvar="EXECUTOR_BALANCER_URL", help="Where the API is.")] = PROFILE_URL,
+    url: Annotated[
+        str,
+        typer.Option(
+            envvar="EXECUTOR_BALANCER_URL",
+            help="Where the API is; left out: on this machine, and where nobody answers a temporary one is started.",
+        ),
+    ] = "",
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
-    """Play work through the running system and report how fast and how fairly it was distributed."""
+    """Play work through the running system, or a temporary one, and report how fast and how fairly it was distributed."""
     language = language or ("en" if os.environ.get("LANG", "").startswith("en") else "ru")
     try:
         if language not in WORDS:
             raise DemoError(f"--lang {language}: use ru or en")
-        scenarios = _scenarios(source, mapping, domain, tasks, executors, seed)
-        played = asyncio.run(_play_all(scenarios, Pace(batch, rate), url, language))
+        scenarios = _scenarios(source, mapping, domain, tasks, executors, seed, language)
+        played = _play_somewhere(scenarios, Pace(batch, rate), url, language)
     except (DemoError, EventLogError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(STOPPED) from None
     if as_json:
         typer.echo(json.dumps([summary(each) for each in played], ensure_ascii=False, indent=2))
         return
@@ -65,19 +79,45 @@ def demo(
 
 
 def _scenarios(
-    source: Path | None, mapping: str, domain: str, tasks: int, executors: int, seed: int
+    source: Path | None, mapping: str, domain: str, tasks: int, executors: int, seed: int, language: str
 ) -> list[Scenario]:
     run = f"{time.time_ns() // 1_000_000:x}"  # each run has pools of its own
     if source is not None:
         log = read_event_log(source, parse_mapping(mapping))
-        return [scenario_of(log, source, f"demo-log-{run}")]
+        return [scenario_of(log, source, f"demo-log-{run}", language)]
     if domain and domain not in DOMAINS:
         raise DemoError(f"--domain {domain}: use one of {', '.join(DOMAINS)}")
     chosen = [DOMAINS[domain]] if domain else list(DOMAINS.values())
     return [
-        generate(each, code=f"demo-{each.code}-{run}", people=executors, tasks=tasks, seed=seed)
+        generate(
+            each,
+            code=f"demo-{each.code}-{run}",
+            people=executors,
+            tasks=tasks,
+            seed=seed,
+            language=language,
+        )
         for each in chosen
     ]
+
+
+def _play_somewhere(scenarios: list[Scenario], pace: Pace, url: str, language: str) -> list[Played]:
+    console = Console(stderr=True)
+
+    def announce(usual: str) -> None:
+        console.print(WORDS[language]["own_system"].format(usual=usual), highlight=False)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what we started is stopped in order then too
+    with a_stage(url or None, _usual_address(), announce) as address:
+        return asyncio.run(_play_all(scenarios, pace, address, language))
+
+
+def _usual_address() -> str:
+    try:
+        return f"http://127.0.0.1:{Settings().port}"
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise DemoError(f"{str(fault['loc'][0]).upper()}: {fault['msg']}") from error
 
 
 async def _play_all(scenarios: list[Scenario], pace: Pace, url: str, language: str) -> list[Played]:
@@ -87,7 +127,7 @@ async def _play_all(scenarios: list[Scenario], pace: Pace, url: str, language: s
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, mounts=DIRECT) as client:
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
             return [await _play(Player(client), scenario, pace, bars, language) for scenario in scenarios]
 
@@ -100,7 +140,8 @@ async def _play(player: Player, scenario: Scenario, pace: Pace, bars: Progress, 
     def report(now: Played_so_far) -> None:
         done = now.assigned + now.waiting
         speed = done / max(0.001, time.perf_counter() - started)
-        figures = f"{words['sending']} {now.sent:,} · {words['placed']} {now.assigned:,} · {speed:,.0f}/s"
+        sent, placed, pace = (number(each, language) for each in (now.sent, now.assigned, speed))
+        figures = f"{words['sent']} {sent} · {words['placed']} {placed} · {pace}/{words['second']}"
         bars.update(bar, completed=done, figures=figures)
 
     return await player.play(scenario, pace, report)
@@ -108,4 +149,4 @@ async def _play(player: Player, scenario: Scenario, pace: Pace, bars: Progress, 
 
 def main() -> None:
     """`python demo.py`."""
-    typer.run(demo)
+    app()

@@ -88,6 +88,10 @@ CHANNELS = {"web": "Сайт", "phone": "Телефон", "office": "Офис", 
 LANGUAGES = {"ru": "Русский", "en": "Английский", "kk": "Казахский"}
 TEAMS = {"alpha": "Альфа", "beta": "Бета", "gamma": "Гамма"}
 
+RULE_NAMES = {
+    "ru": {"skill": "навык", "region": "регион", "authority": "полномочия по сумме", "language": "язык клиента", "vip": "клиенты VIP", "product": "знает продукт"},
+    "en": {"skill": "skill", "region": "region", "authority": "authority for the amount", "language": "client's language", "vip": "VIP clients", "product": "knows the product"},
+}  # fmt: skip
 RULES: Values = {
     "conditions": [
         {"name": "skill", "operator": "contains", "field": "executor.parameters.skills", "value": {"field": "task.parameters.category"}},
@@ -95,7 +99,7 @@ RULES: Values = {
         {"name": "authority", "operator": "lte", "field": "task.parameters.amount", "value": {"field": "executor.parameters.max_amount"}},
         {"name": "language", "operator": "contains", "field": "executor.parameters.languages", "value": {"field": "task.parameters.language"}},
         {
-            "name": "vip clients",
+            "name": "vip",
             "operator": "or",
             "conditions": [
                 {"operator": "ne", "field": "task.parameters.segment", "value": "vip"},
@@ -104,7 +108,7 @@ RULES: Values = {
         },
     ],
     "weights": [
-        {"condition": {"operator": "contains", "field": "executor.parameters.products", "value": {"field": "task.parameters.product"}}, "weight": 1.5}
+        {"condition": {"name": "product", "operator": "contains", "field": "executor.parameters.products", "value": {"field": "task.parameters.product"}}, "weight": 1.5}
     ],
     "task_weights": [
         {"condition": {"operator": "eq", "field": "task.parameters.segment", "value": "vip"}, "weight": 3},
@@ -113,26 +117,47 @@ RULES: Values = {
 }  # fmt: skip
 
 
-def generate(domain: Domain, *, code: str, people: int, tasks: int, seed: int) -> Scenario:
+def generate(
+    domain: Domain, *, code: str, people: int, tasks: int, seed: int, language: str = "ru"
+) -> Scenario:
     """A scenario of a domain: this many people and tasks."""
     dice = random.Random(f"{seed}-{domain.code}")  # noqa: S311 - made up work, not secrets
     return Scenario(
         code=code,
-        name=f"{domain.name_ru} / {domain.name_en}",
+        name=domain.name_ru if language == "ru" else domain.name_en,
         parameters=[*_executor_parameters(domain), *_task_parameters(domain)],
-        executors=[_person(domain, dice, number) for number in range(1, people + 1)],
-        rules=RULES,
+        executors=[
+            _person(domain, dice, number, name) for number, name in enumerate(_names(dice, people), 1)
+        ],
+        rules=_named(RULES, RULE_NAMES[language]),
         tasks=[_task(domain, dice, number) for number in range(1, tasks + 1)],
     )
 
 
-def _person(domain: Domain, dice: random.Random, number: int) -> Values:
+def _named(rules: Any, names: Mapping[str, str]) -> Any:
+    """The rules with their names in one language."""
+    if isinstance(rules, list):
+        return [_named(each, names) for each in rules]
+    if not isinstance(rules, dict):
+        return rules
+    return {key: names[value] if key == "name" else _named(value, names) for key, value in rules.items()}
+
+
+def _names(dice: random.Random, count: int) -> list[str]:
+    """Names of people, no two alike."""
+    names = [f"{first} {last}" for first in _FIRST for last in _LAST]
+    dice.shuffle(names)
+    rounds = range(1, 2 + count // len(names))
+    return [name if turn == 1 else f"{name} {turn}" for turn in rounds for name in names][:count]
+
+
+def _person(domain: Domain, dice: random.Random, number: int, name: str) -> Values:
     grade = dice.choices([1, 2, 3, 4, 5], [2, 4, 4, 2, 1])[0]
     generalist = number % 7 == 1  # somebody who can take anything, so that every class has somebody
     low, high = domain.amounts
     return {
         "external_id": f"P-{number}",
-        "name": f"{dice.choice(_FIRST)} {dice.choice(_LAST)}",
+        "name": name,
         "qualification": dice.choice([0.5, 1, 1, 1, 1.5, 2]),
         "parameters": {
             "skills": _some(dice, domain.categories, 2, generalist),

@@ -18,6 +18,9 @@ _TRIES = 20
 _BATCHES_AT_ONCE = 4
 _SINGLES_AT_ONCE = 32
 _LOOK_SECONDS = 0.3
+_LOOK_SHARE = (
+    4  # a look solves the fair shares: pause this many times as long as it took, for it costs what it watches
+)
 _PATIENCE_SECONDS = 60.0
 
 
@@ -45,9 +48,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a scenario: figures of the pool and the seconds from each task's commit to its decision."""
+    """What came of a scenario: figures of the pool and the seconds from each task's commit to its decision.
+
+    `paced`: the tasks came at a rate, not all at once.
+    """
 
     scenario: Scenario
+    paced: bool
     pool_id: int
     seconds: float
     stats: dict[str, Any]
@@ -74,7 +81,7 @@ class Player:
         finally:
             sending.cancel()
         seconds = time.perf_counter() - started
-        return await self._collect(scenario, pool_id, seconds)
+        return await self._collect(scenario, pace, pool_id, seconds)
 
     async def _prepare(self, scenario: Scenario) -> int:
         pool = await self._ask("POST", "/v1/pools", {"code": scenario.code, "name": scenario.name})
@@ -120,6 +127,7 @@ class Player:
     ) -> None:
         moved, last = time.perf_counter(), Progress(-1, 0, 0, 0)
         while True:
+            began = time.perf_counter()
             stats = await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}")
             now = Progress(sent.count, stats["assigned_tasks"], stats["waiting_tasks"], total)
             report(now)
@@ -133,9 +141,9 @@ class Player:
                 raise DemoError(
                     "nothing moves any more: is a worker running? Start one with: python app/worker.py"
                 )
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(max(_LOOK_SECONDS, _LOOK_SHARE * (time.perf_counter() - began)))
 
-    async def _collect(self, scenario: Scenario, pool_id: int, seconds: float) -> Played:
+    async def _collect(self, scenario: Scenario, pace: Pace, pool_id: int, seconds: float) -> Played:
         tasks = await self._all_tasks(pool_id)
         waiting: dict[str, int] = {}
         for task in tasks:
@@ -145,6 +153,7 @@ class Player:
         placed = [task for task in tasks if task["assignment"]]
         return Played(
             scenario=scenario,
+            paced=pace.rate is not None,
             pool_id=pool_id,
             seconds=seconds,
             stats=await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}"),

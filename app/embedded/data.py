@@ -21,6 +21,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -92,6 +93,18 @@ def reaches(user: RunAs | None, path: Path) -> bool:
             "run as an ordinary user, or set DATABASE_URL and REDIS_URL"
         ) from error
     return entered.returncode == 0
+
+
+def temporary_directory(prefix: str) -> Path:
+    """Make a fresh directory that the server user can enter: the usual one for temporary files may be closed."""
+    places = map(Path, (tempfile.gettempdir(), "/var/tmp", "/tmp"))  # noqa: S108 - mkdtemp is safe there
+    user = server_user(Path("/"))
+    base = next((place for place in places if place.is_dir() and reaches(user, place)), None)
+    if base is None:
+        raise EmbeddedError("no directory for temporary files that the servers' user can enter: set TMPDIR")
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+    directory.chmod(0o711 if user else 0o700)
+    return directory
 
 
 class DataDirectory:

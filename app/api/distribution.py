@@ -1,6 +1,5 @@
 """How fair it is."""
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Query
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.engine.types import PoolId
-from app.schemas.common import Identifier
+from app.schemas.common import Day, Identifier
 from app.schemas.distribution import DistributionStats, FairnessOut, FairShareOut, ShareOut
 from app.services.distribution import get_distribution
 
@@ -55,7 +54,7 @@ async def get_fairness(
     directory: DirectoryDep,
     now: NowDep,
     pool_id: Annotated[Identifier | None, Query(description="The default pool where left out.")] = None,
-    day: Annotated[date | None, Query(description="A business day; today where left out.")] = None,
+    day: Annotated[Day | None, Query(description="A business day; today where left out.")] = None,
 ) -> FairnessOut:
     """What everybody received beside what would have been fair; solved from figures kept as they happened."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))

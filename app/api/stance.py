@@ -6,7 +6,6 @@ peer is loopback, the server listens on loopback only, nothing was forwarded, Ho
 the API's own.
 """
 
-import os
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -88,11 +87,20 @@ def listening_addresses() -> list[tuple[str, int]]:
     found = []
     for number in [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()]:
         try:
-            with socket.socket(fileno=os.dup(number)) as probe:
-                if probe.family in {socket.AF_INET, socket.AF_INET6} and probe.getsockopt(
-                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-                ):
-                    found.append(probe.getsockname()[:2])
+            # On the descriptor itself, not a copy: of a file that is no socket a copy would stay open for good.
+            probe = socket.socket(fileno=number)
         except OSError:  # no socket, or closed meanwhile
             continue
+        try:
+            if _listens(probe):
+                found.append(probe.getsockname()[:2])
+        except OSError:
+            continue
+        finally:
+            probe.detach()
     return found
+
+
+def _listens(probe: socket.socket) -> bool:
+    internet = probe.family in {socket.AF_INET, socket.AF_INET6}
+    return internet and bool(probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

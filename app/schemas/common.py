@@ -1,9 +1,19 @@
 """What several resources share."""
 
 import math
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AllowInfNan, Field, Strict, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
@@ -13,6 +23,21 @@ Reference = Annotated[int, Strict(), Field(ge=1, lt=2**63)]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]
+
+
+def _written_out(value: Any) -> Any:
+    """A number is neither day nor instant: Pydantic would take it for seconds since 1970. Raises ValueError."""
+    if isinstance(value, str) and value[4:5] == "-" == value[7:8]:
+        return value
+    raise ValueError(
+        "not written out; send a day such as 2026-01-31, an instant such as 2026-01-31T09:00:00Z"
+    )
+
+
+Day = Annotated[date, BeforeValidator(_written_out, json_schema_input_type=date)]
+"""A calendar day, YYYY-MM-DD."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out, json_schema_input_type=AwareDatetime)]
+"""An ISO 8601 instant with its offset."""
 
 _LONGEST_TEXT = 10_000
 _LARGEST_INTEGER = 2**53  # beyond it neither JavaScript nor the engine's float64 counts exactly

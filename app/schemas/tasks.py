@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.engine.types import AssignmentKind, ParameterValue, WaitReason
-from app.schemas.common import Name, Number, Parameters, Reference, Text, Whole
+from app.schemas.common import Instant, Name, Number, Parameters, Reference, Text, Whole
 
 TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
 
@@ -30,9 +30,7 @@ class TaskIn(BaseModel):
     )
     weight: Number = Field(1.0, ge=0.001, le=1_000_000, description="Work units; exact to 0.001.")
     priority: Whole = Field(0, ge=-1_000_000, le=1_000_000, description="Higher is placed first.")
-    deadline: AwareDatetime | None = Field(
-        None, description="Among equal priorities, the earlier is placed first."
-    )
+    deadline: Instant | None = Field(None, description="Among equal priorities, the earlier is placed first.")
     parent_id: Reference | None = Field(
         None, description="A task whose executor shall take this one too, if they can."
     )
@@ -59,7 +57,7 @@ class TaskChange(BaseModel):
         None, description="Only while nobody has the task."
     )
     priority: Annotated[Whole, Field(ge=-1_000_000, le=1_000_000)] | None = None
-    deadline: AwareDatetime | None = Field(None, description="Null removes it.")
+    deadline: Instant | None = Field(None, description="Null removes it.")
 
 
 class MoveIn(BaseModel):

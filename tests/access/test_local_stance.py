@@ -1,5 +1,7 @@
 """Without credentials: the local administrator from this machine, to this machine, directly; nobody otherwise."""
 
+import os
+import select
 import socket
 
 import httpx
@@ -91,6 +93,15 @@ async def test_a_socket_open_to_others_ends_it_even_when_reached_from_here(local
         refused = await answer(local, base=f"http://127.0.0.1:{port}")
     assert refused.status_code == 401
     assert "other machines" in refused.json()["detail"]
+
+
+def test_looking_for_sockets_leaves_no_descriptor_open() -> None:
+    # A copy of the pipe by which a server is told to stop once kept it running for good.
+    reader, writer = os.pipe()
+    stance.listening_addresses()
+    os.close(writer)
+    assert select.select([reader], [], [], 10)[0]
+    os.close(reader)
 
 
 async def test_auth_required_ends_it(local: Settings) -> None:

@@ -144,3 +144,19 @@ async def test_defect_is_a_problem_that_tells_nothing_of_the_inside(
     assert answer.status_code == 500
     assert problem_in(answer)["code"] == "internal"
     assert "inside" not in answer.text
+
+
+@pytest.mark.parametrize("day", ["3.7e-226", "0", "86400", "20260131"])
+async def test_a_number_is_no_day(client: httpx.AsyncClient, day: str) -> None:
+    answer = await client.get("/v1/distribution/fairness", params={"day": day})
+    assert answer.status_code == 422
+    assert "2026-01-31" in str(problem_in(answer)["errors"])
+
+
+@pytest.mark.parametrize("deadline", [86400, 1.5, "86400", "2026-01-31T09:00:00"])
+async def test_a_number_is_no_instant_and_a_local_time_neither(
+    client: httpx.AsyncClient, deadline: object
+) -> None:
+    answer = await client.post("/v1/tasks", json={"deadline": deadline})
+    assert answer.status_code == 422
+    assert "deadline" in str(problem_in(answer)["errors"])

@@ -71,7 +71,8 @@ class PostgresServer:
 
     def __init__(self, data: DataDirectory, durability: Durability = Durability.SAFE) -> None:
         self._data = data
-        self._settings = SETTINGS | (FAST_SETTINGS if durability is Durability.FAST else {})
+        self.settings = SETTINGS | (FAST_SETTINGS if durability is Durability.FAST else {})
+        """The server's settings; changed ones count from the next start."""
         self._cluster = data.path / "postgres"
         self._programs = _programs(data, self._cluster)
         self._process: KeptProcess | None = None
@@ -114,7 +115,7 @@ class PostgresServer:
         raise EmbeddedError(f"PostgreSQL did not start:\n{self._data.log_tail(self.name)}")
 
     def _launch(self) -> KeptProcess:
-        settings = [f"--{name}={value}" for name, value in {**self._settings, "port": self._port}.items()]
+        settings = [f"--{name}={value}" for name, value in {**self.settings, "port": self._port}.items()]
         with self._data.open_log(self.name) as log:
             return KeptProcess(
                 [str(self._programs / "postgres"), "-D", str(self._cluster), *settings],

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     worker_batch: int = Field(
         1000, ge=1, le=10_000, description="Most tasks a worker decides in one transaction."
     )
+    worker_batch_seconds: float = Field(
+        0.25, gt=0, description="Longest a batch should hold its pool: batches grow and shrink to keep to it."
+    )
     worker_sweep_seconds: float = Field(1.0, gt=0, description="How often to look for work nobody rang for.")
     worker_sweep_seconds_no_redis: float = Field(0.2, gt=0, description="The same where there is no Redis.")
     worker_claim_seconds: float = Field(

@@ -35,8 +35,36 @@ from app.services.picture import PoolPicture
 log = structlog.get_logger()
 
 _BUSY_SECONDS = 0.02
+_FIRST_BATCH = 128
 _LAG_COUNTED = 100_000
 _METRICS_PORTS = 20
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many tasks the next batch of a pool takes: as many as are decided and committed within `seconds`.
+
+    Idle, a batch is whatever came; under load it grows as long as it stays short. A failure shrinks it: a batch too
+    long for the transaction's time limit would otherwise fail the same way for ever.
+    """
+
+    most: int
+    seconds: float
+    size: int = _FIRST_BATCH
+
+    def __post_init__(self) -> None:
+        self.size = min(self.size, self.most)
+
+    def succeeded(self, seconds: float, *, full: bool) -> None:
+        """Note how long a batch took, and whether there was more to take."""
+        if seconds > self.seconds:
+            self.size = max(1, self.size // 2)
+        elif full and seconds < self.seconds / 2:
+            self.size = min(self.most, self.size * 2)
+
+    def failed(self) -> None:
+        """Note that a batch was rolled back."""
+        self.size = max(1, self.size // 4)
 
 
 @dataclass(slots=True)
@@ -44,6 +72,7 @@ class _Served:
     """A pool that this worker serves: its picture, the rings to answer, and the task that does the work."""
 
     picture: PoolPicture
+    pace: Pace
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     rings: list[Ring] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
@@ -118,7 +147,8 @@ class Worker:
     def _serve(self, pool_id: PoolId, ring: Ring | None = None) -> None:
         served = self._served.get(pool_id)
         if served is None:
-            served = self._served[pool_id] = _Served(PoolPicture(pool_id))
+            pace = Pace(self._settings.worker_batch, self._settings.worker_batch_seconds)
+            served = self._served[pool_id] = _Served(PoolPicture(pool_id), pace)
         if ring is not None:
             served.rings.append(ring)
         served.rung.set()
@@ -135,7 +165,7 @@ class Worker:
         """Place batches until nothing is left to look at, then answer the rings that were heard before that look."""
         while not self._stopping.is_set():
             rings, served.rings = served.rings, []
-            batch = await self._try_batch(served.picture)
+            batch = await self._try_batch(served.picture, served.pace)
             if batch is not None and batch.found is Found.NOTHING:
                 await self._doorbell.acknowledge(rings)
                 return
@@ -153,26 +183,28 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def _try_batch(self, picture: PoolPicture) -> Batch | None:
+    async def _try_batch(self, picture: PoolPicture, pace: Pace) -> Batch | None:
         """One look at the pool; None after a failure, when nothing was written and the look must be repeated."""
         try:
             with metrics.batch_seconds.time():
                 batch = await place_batch(
                     self._database.hot,
                     picture,
-                    limit=self._settings.worker_batch,
+                    limit=pace.size,
                     deliver=self._settings.ais_url is not None,
                 )
         except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             metrics.worker_failures_total.labels(type(error).__name__).inc()
             return None
         except Exception as error:
+            pace.failed()
             metrics.worker_failures_total.labels(type(error).__name__).inc()
             log.warning(
                 "batch.failed", pool=picture.pool_id, error=str(error) or type(error).__name__, exc_info=True
             )
             return None
         if batch.found is Found.WORK:
+            pace.succeeded(batch.locked_seconds, full=batch.full)
             _count(picture, batch)
         return batch
 

@@ -22,11 +22,11 @@ class BareClient:
         self, method: str, path: str, body: bytes = b"", headers: str = ""
     ) -> tuple[int, bytes]:
         """Send one request and return status and body."""
-        self._writer.write(
-            f"{method} {path} HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n{headers}"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
+        lines = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
+        self._writer.write(lines.encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
         lower = head.lower()

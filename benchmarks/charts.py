@@ -17,11 +17,16 @@ text{font:12px system-ui,sans-serif;fill:#3a4048}.t{font-size:15px;font-weight:6
 
 def svg(chart: Chart) -> str:
     """The chart as an SVG document."""
-    top = _nice_top(max((float(y) for line in chart.series for _, y in line.points if _is_number(y)), default=1.0))
+    top = _nice_top(
+        max((float(y) for line in chart.series for _, y in line.points if _is_number(y)), default=1.0)
+    )
     marks = _bars(chart, top) if chart.kind == "bar" else _lines(chart, top)
-    parts = [
+    opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(chart.title)}"><style>{STYLE.strip()}</style>',
+        f'aria-label="{escape(chart.title)}"><style>{STYLE.strip()}</style>'
+    )
+    parts = [
+        opening,
         f'<text class="t" x="{LEFT}" y="22">{escape(chart.title)}</text>',
         *_legend(chart),
         *_grid(top),

@@ -29,7 +29,9 @@ def write(docs: Path = DOCS) -> Path:
         for number, chart in enumerate(result.charts, 1):
             (images / _image(result, number)).write_text(svg(chart))
     page = docs / "benchmarks.md"
-    page.write_text("\n".join([HEAD, *_promises(results), *(line for one in results for line in _section(one))]))
+    page.write_text(
+        "\n".join([HEAD, *_promises(results), *(line for one in results for line in _section(one))])
+    )
     return page
 
 
@@ -73,7 +75,9 @@ def _section(result: Result) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield "| " + " | ".join(table.columns) + " |"
-    numeric = [all(isinstance(row[place], int | float) for row in table.rows) for place in range(len(table.columns))]
+    numeric = [
+        all(isinstance(row[place], int | float) for row in table.rows) for place in range(len(table.columns))
+    ]
     yield "|" + "|".join(" ---: " if number else " --- " for number in numeric) + "|"
     for row in table.rows:
         yield "| " + " | ".join(_shown(cell) for cell in row) + " |"

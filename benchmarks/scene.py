@@ -30,7 +30,8 @@ async def build(dsn: str, *, executors: int, rules: int, pools: int = 1, seed: i
         ids = [first]
         for number in range(2, pools + 1):
             pool_id = await connection.fetchval(
-                "INSERT INTO pools (code, name, timezone) VALUES ($1, $1, 'UTC') RETURNING id", f"pool-{number}"
+                "INSERT INTO pools (code, name, timezone) VALUES ($1, $1, 'UTC') RETURNING id",
+                f"pool-{number}",
             )
             await connection.execute("INSERT INTO pool_states (pool_id) VALUES ($1)", pool_id)
             ids.append(pool_id)
@@ -41,9 +42,7 @@ async def build(dsn: str, *, executors: int, rules: int, pools: int = 1, seed: i
         await connection.close()
 
 
-async def _fill(
-    connection: Any, pool_id: int, executors: int, rules: int, rng: random.Random
-) -> None:
+async def _fill(connection: Any, pool_id: int, executors: int, rules: int, rng: random.Random) -> None:
     await connection.executemany(
         "INSERT INTO parameters (pool_id, owner, key, type, options) VALUES ($1, $2, $3, $4, $5::jsonb)",
         [(pool_id, owner, key, kind, json.dumps(options)) for owner, key, kind, options in _PARAMETERS],

@@ -52,9 +52,7 @@ class System:
         self._run("init_db.py")
         return self.database_url
 
-    async def start(
-        self, *, workers: int = 1, profile: Sequence[str] = (), **settings: str
-    ) -> None:
+    async def start(self, *, workers: int = 1, profile: Sequence[str] = (), **settings: str) -> None:
         """Start an API and so many workers on the current database; those named in `profile` under pyinstrument."""
         self.api_port = free_port()
         uvicorn = ["uvicorn", "app.main:app", "--port", str(self.api_port), "--no-access-log"]
@@ -132,7 +130,9 @@ class System:
             except OSError:
                 pass
             if self._running["api"].poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the API did not start:\n{(self.directory / 'api.log').read_text()[-2000:]}")
+                raise RuntimeError(
+                    f"the API did not start:\n{(self.directory / 'api.log').read_text()[-2000:]}"
+                )
             time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs here
 
     def _run(self, *command: str) -> None:
@@ -142,11 +142,10 @@ class System:
 
 
 @contextmanager
-def running_servers(
-    durability: Durability = Durability.SAFE, **postgres_settings: str
-) -> Iterator[System]:
+def running_servers(durability: Durability = Durability.SAFE, **postgres_settings: str) -> Iterator[System]:
     """Servers that end with the block, and everything that was started on them."""
-    place = next(p for p in map(Path, (tempfile.gettempdir(), "/var/tmp")) if reaches(server_user(p), p))  # noqa: S108
+    candidates = map(Path, (tempfile.gettempdir(), "/var/tmp"))  # noqa: S108 - mkdtemp is safe there
+    place = next(one for one in candidates if reaches(server_user(one), one))
     directory = Path(tempfile.mkdtemp(prefix="executor-balancer-bench-", dir=place))
     directory.chmod(0o711)
     with ExitStack() as stack:

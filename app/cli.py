@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from app.commands.replay import replay
 from app.config import Settings
 from app.embedded import EmbeddedError
 from app.logs import configure_logging
@@ -94,6 +95,9 @@ def worker() -> None:
     from app.worker import main as run_worker
 
     run_worker()
+
+
+app.command()(replay)
 
 
 def _cannot_start(reason: str) -> typer.Exit:

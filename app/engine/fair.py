@@ -13,7 +13,7 @@ parts are solved alone. A bound per person is just another c_i, so limits need n
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from ortools.graph.python import max_flow
@@ -202,7 +202,13 @@ class Span:
     work: Sequence[tuple[frozenset[int], float]]
 
 
-def fair_share_of_spans(spans: Sequence[Span], fixed: Mapping[int, float]) -> dict[int, float]:
+Memo: TypeAlias = dict[tuple[object, ...], FloatArray]
+"""Solved spans by what they were solved of: asked again with more work at the end, a day costs only its last span."""
+
+
+def fair_share_of_spans(
+    spans: Sequence[Span], fixed: Mapping[int, float], memo: Memo | None = None
+) -> dict[int, float]:
     """Fair share per executor id over the spans of one business day, in their order, in task units.
 
     Each span is solved alone, so that nobody has to catch up for hours when they were not there. A daily limit
@@ -215,11 +221,28 @@ def fair_share_of_spans(spans: Sequence[Span], fixed: Mapping[int, float]) -> di
     routed: dict[int, float] = defaultdict(float)
     totals = _work_while_present(spans)
     for span in spans:
-        work = sum(weight for _, weight in span.work)
-        for member, share in zip(span.members, _routed_share(span, routed, fixed, totals, work), strict=True):
+        bounds = _bounds(span, routed, fixed, totals)
+        key = (tuple(span.members), tuple(span.work), *(bound.tobytes() for bound in bounds))
+        shares = None if memo is None else memo.get(key)
+        if shares is None:
+            shares = _routed_share(span, *bounds)
+            if memo is not None:
+                memo[key] = shares
+        for member, share in zip(span.members, shares.tolist(), strict=True):
             routed[member.id] += share
             fair[member.id] += share
     return dict(fair)
+
+
+def even_share_of_spans(spans: Sequence[Span]) -> dict[int, float]:
+    """An equal share per unit of qualification of all work while somebody was there, whoever may do it."""
+    even: dict[int, float] = defaultdict(float)
+    for span in spans:
+        work = sum(weight for _, weight in span.work)
+        total = sum(member.qualification for member in span.members)
+        for member in span.members:
+            even[member.id] += work * member.qualification / total
+    return dict(even)
 
 
 def _work_while_present(spans: Sequence[Span]) -> dict[int, float]:
@@ -231,19 +254,11 @@ def _work_while_present(spans: Sequence[Span]) -> dict[int, float]:
     return totals
 
 
-def _routed_share(
-    span: Span,
-    routed: Mapping[int, float],
-    fixed: Mapping[int, float],
-    totals: Mapping[int, float],
-    work: float,
-) -> FloatArray:
-    position = {member.id: index for index, member in enumerate(span.members)}
-    if not position:
-        return np.zeros(0)
-    eligible = np.zeros((len(span.work), len(position)), dtype=np.bool_)
-    for row, (allowed, _) in enumerate(span.work):
-        eligible[row, [position[each] for each in allowed if each in position]] = True
+def _bounds(
+    span: Span, routed: Mapping[int, float], fixed: Mapping[int, float], totals: Mapping[int, float]
+) -> tuple[FloatArray, FloatArray]:
+    """Per member of the span: load without choice in it, and what is left of the daily limit."""
+    work = sum(weight for _, weight in span.work)
     loads = [
         fixed.get(each.id, 0.0) * work / totals[each.id] if totals[each.id] else 0.0 for each in span.members
     ]
@@ -251,12 +266,22 @@ def _routed_share(
         np.inf if each.limit is None else max(0.0, each.limit - routed.get(each.id, 0.0))
         for each in span.members
     ]
+    return np.array(loads), np.array(limits)
+
+
+def _routed_share(span: Span, loads: FloatArray, limits: FloatArray) -> FloatArray:
+    position = {member.id: index for index, member in enumerate(span.members)}
+    if not position:
+        return np.zeros(0)
+    eligible = np.zeros((len(span.work), len(position)), dtype=np.bool_)
+    for row, (allowed, _) in enumerate(span.work):
+        eligible[row, [position[each] for each in allowed if each in position]] = True
     return fair_share(
         eligible,
         np.array([weight for _, weight in span.work], dtype=np.float64),
         np.array([each.qualification for each in span.members], dtype=np.float64),
-        np.array(loads),
-        np.array(limits),
+        loads,
+        limits,
     ).routed
 
 

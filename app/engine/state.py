@@ -157,6 +157,12 @@ class PoolState:
             self.sequence = max(self.sequence, load.last_assigned)
             self.trail.touch(position)
 
+    def set_level(self, executor_id: ExecutorId, level: float) -> None:
+        """Replace one level, in task units. Raises KeyError for an unknown executor."""
+        position = self.position[executor_id]
+        self.level[position] = to_milli(level)
+        self.trail.touch(position)
+
     def set_rules(self, rules: Rules, version: str = "") -> None:
         """Bind another rule set to the same people; what was known of classes is forgotten."""
         self.rules = rules

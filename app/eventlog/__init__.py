@@ -1,0 +1,161 @@
+"""Event logs: one work item for each finished piece of work, from CSV or XES, plain or gzipped, whoever wrote it.
+
+table   CSV and its columns
+xes     XES
+times   instants in the forms that logs write
+model   what comes out
+"""
+
+import gzip
+import io
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, RawEvent, WorkItem
+from app.eventlog.table import read_table
+from app.eventlog.times import Reader, reader_for
+from app.eventlog.xes import read_xes
+
+__all__ = ["ROLES", "EventLog", "EventLogError", "WorkItem", "parse_mapping", "read_event_log"]
+
+_UTC = ZoneInfo("UTC")
+_DONE = frozenset({"complete", "completed", "end", ""})
+_BEGUN = frozenset({"start", "started", "begin"})
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """`case=COL,activity=COL,...` as a mapping. Raises EventLogError for a role that there is not."""
+    mapping = {}
+    for part in filter(None, text.split(",")):
+        role, separator, column = part.partition("=")
+        if not separator or role.strip() not in ROLES:
+            raise EventLogError(f"--map {part!r}: write ROLE=COLUMN with a role of {', '.join(ROLES)}")
+        mapping[role.strip()] = column.strip()
+    return mapping
+
+
+def read_event_log(path: Path, mapping: Mapping[str, str] | None = None, zone: ZoneInfo = _UTC) -> EventLog:
+    """Read a log from a file; times without an offset are `zone`'s. Raises EventLogError where it cannot be read."""
+    raw = _bytes(path)
+    read = read_xes if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else read_table
+    events = list(read(path, raw, mapping or {}))
+    return _Sorter(path, zone).log_of(events)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise EventLogError(f"{path}: larger than {MOST_BYTES >> 20} MB; cut the log into periods")
+        raw = path.read_bytes()
+        return _inflated(path, raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise EventLogError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _inflated(path: Path, raw: bytes) -> bytes:
+    """What was gzipped, and no more than a log may have: a few bytes can unfold to gigabytes."""
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise EventLogError(f"{path}: unpacks to more than {MOST_BYTES >> 20} MB; cut the log into periods")
+    return text
+
+
+class _Sorter:
+    """From events to work items: what is finished, by whom, when; and what is no work item, and why."""
+
+    def __init__(self, path: Path, zone: ZoneInfo) -> None:
+        self._path = path
+        self._zone = zone
+        self._dropped: Counter[str] = Counter()
+        self._notes: list[str] = []
+        self._begun: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
+
+    def log_of(self, events: list[RawEvent]) -> EventLog:
+        timed = any(event.values.get("time") for event in events)
+        read = self._reader(events, "time")
+        read_start = self._reader(events, "start")
+        phases = Counter(_phase(event) for event in events)
+        finished = "complete" if phases["complete"] else "start" if phases["start"] else "other"
+        items = []
+        if finished == "complete":
+            events = [event for event in events if not self._is_begin(event, read)]
+        for number, event in enumerate(events):
+            item = self._item(event, finished, read if timed else None, read_start)
+            if item is not None:
+                items.append((item.at or datetime.min.replace(tzinfo=UTC), number, item))
+        if not items:
+            raise EventLogError(
+                f"{self._path}: no row has both an activity and a resource ({self._said() or 'no rows'});"
+                " name the columns with --map activity=COLUMN,resource=COLUMN"
+            )
+        if not timed:
+            self._notes.append("no times: work is taken in the order of the file")
+        items.sort(key=lambda entry: entry[:2])
+        return EventLog([item for *_, item in items], self._dropped, self._notes)
+
+    def _said(self) -> str:
+        return ", ".join(f"{count} with {reason}" for reason, count in self._dropped.items())
+
+    def _reader(self, events: Iterable[RawEvent], role: str) -> Reader:
+        read, note = reader_for([event.values.get(role, "") for event in events], self._zone)
+        if note and note not in self._notes:
+            self._notes.append(note)
+        return read
+
+    def _item(
+        self, event: RawEvent, finished: str, read: Reader | None, read_start: Reader
+    ) -> WorkItem | None:
+        values = event.values
+        for role in ("activity", "resource"):
+            if not values.get(role):
+                self._dropped[f"no {role}"] += 1
+                return None
+        at = read(values.get("time", "")) if read else None
+        if read and at is None:
+            self._dropped["no readable time"] += 1
+            return None
+        piece = (values.get("case", ""), values["activity"], values["resource"])
+        if _phase(event) != finished:
+            self._dropped[f"lifecycle {values['lifecycle'][:40]}"] += 1
+            return None
+        weight = self._weight(values.get("weight", ""))
+        if weight is None:
+            return None
+        started = read_start(values["start"]) if values.get("start") else self._begin_of(piece)
+        if started is not None and at is not None and started > at:
+            started = None
+        return WorkItem(*piece[1:], values.get("case") or None, at, event.attributes, started, weight)
+
+    def _is_begin(self, event: RawEvent, read: Reader | None) -> bool:
+        """Remember when a piece of work was begun, which tells how long it took; the end is the item."""
+        values = event.values
+        at = read(values.get("time", "")) if read and _phase(event) == "start" else None
+        if at is not None:
+            self._begun[values.get("case", ""), values["activity"], values["resource"]].append(at)
+        return at is not None
+
+    def _begin_of(self, piece: tuple[str, ...]) -> datetime | None:
+        begun = self._begun.get(piece)
+        return begun.pop(0) if begun else None
+
+    def _weight(self, text: str) -> float | None:
+        if not text:
+            return 1.0
+        try:
+            weight = float(text.replace(",", "."))
+        except ValueError:
+            weight = 0.0
+        if not 0.001 <= weight <= 1e6:
+            self._dropped["no usable weight"] += 1
+            return None
+        return weight
+
+
+def _phase(event: RawEvent) -> str:
+    said = event.values.get("lifecycle", "").lower()
+    return "complete" if said in _DONE else "start" if said in _BEGUN else "other"

@@ -1,0 +1,55 @@
+"""What an event log says, whatever its form."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+ROLES = ("case", "activity", "resource", "time", "start", "lifecycle", "weight")
+MOST_BYTES = 1 << 29
+"""Text of a log, uncompressed."""
+MOST_ITEMS = 2_000_000
+
+
+class EventLogError(ValueError):
+    """The file is no event log that we can read; the message says why and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One finished piece of work; `case`, `at` (when it was finished) and `started` may be unknown."""
+
+    activity: str
+    resource: str
+    case: str | None
+    at: datetime | None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    started: datetime | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """The work items in the order of time (of the file where times are missing).
+
+    `dropped` counts what was left out and why, `notes` say how what is ambiguous was read.
+    """
+
+    items: list[WorkItem]
+    dropped: Counter[str]
+    notes: list[str] = field(default_factory=list)
+
+    def doers(self) -> dict[str, set[str]]:
+        """Who has ever done each activity."""
+        doers: dict[str, set[str]] = {}
+        for item in self.items:
+            doers.setdefault(item.activity, set()).add(item.resource)
+        return doers
+
+
+@dataclass(slots=True)
+class RawEvent:
+    """One event as the file has it: texts by role, and all else."""
+
+    values: dict[str, str]
+    attributes: dict[str, str]

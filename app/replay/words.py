@@ -1,0 +1,151 @@
+"""Every text of a replay's report, ru and en."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+Language: TypeAlias = Literal["ru", "en"]
+
+_EN = {
+    "title": "Replay: {name}",
+    "actual": "what happened",
+    "fair": "fair",
+    "round_robin": "round robin",
+    "longest_idle": "longest idle",
+    "best_match": "best match",
+    "proposed": "proposed",
+    "period": "{items} work items, {people} people, {activities} activities, {first} to {last}",
+    "no_period": "{items} work items, {people} people, {activities} activities",
+    "dropped": "Left out: {listed}.",
+    "nothing_dropped": "Nothing was left out.",
+    "verdict": "Fairness gap {before} → {after}: of every 100 units of work {moved_before} were with"
+    " the wrong people, {moved_after} would be.",
+    "gap": "Fairness gap",
+    "gap_help": "The sum of |received − fair share| over all fair shares: 0 % is perfect. The fair share is what the"
+    " rules, limits and presence allow at best, solved exactly.",
+    "placed": "Placed",
+    "unplaced": "Not placed",
+    "moved": "To somebody else",
+    "worst": "Farthest from fair",
+    "mae": "MAE",
+    "mae_optimum": "MAE of the optimum",
+    "wait": "Mean wait",
+    "wait_p90": "Wait p90",
+    "broken": "Against rules or presence",
+    "people_title": "Who received how much",
+    "person": "Person",
+    "received": "Received",
+    "would": "Would receive",
+    "share": "Fair share",
+    "deviation": "Deviation",
+    "days_title": "The gap so far, day by day",
+    "hours_title": "Work by hour of the day",
+    "arrived": "arrived",
+    "presence_day": "present on the days on which they did something",
+    "presence_always": "present throughout",
+    "assumptions": "How it was read",
+    "rules_none": "no rules given: whoever has ever done an activity may do it",
+    "rules_given": "rules: {name}",
+    "zone": "business days in {zone}",
+    "more": "… and {count} more people; --json has all",
+    "no_one_eligible": "nobody passes the rules",
+    "nobody_on_shift": "nobody at work",
+    "all_at_limit": "all at their limit",
+    "all_busy": "all busy",
+    "never_assigned": "never assigned",
+    "ineligible": "against the rules",
+    "absent": "to people who were away",
+    "units": "work received, in task weight",
+}
+
+_RU = {
+    "title": "Проигрывание: {name}",
+    "actual": "как было",
+    "fair": "справедливо",
+    "round_robin": "по кругу",
+    "longest_idle": "кто дольше ждал",
+    "best_match": "кто лучше подходит",
+    "proposed": "предлагается",
+    "period": "работ: {items}, людей: {people}, действий: {activities}, с {first} по {last}",
+    "no_period": "работ: {items}, людей: {people}, действий: {activities}",
+    "dropped": "Не учтено: {listed}.",
+    "nothing_dropped": "Учтено всё.",
+    "verdict": "Отклонение от справедливого {before} → {after}: из каждых 100 единиц работы не у тех людей было"
+    " {moved_before}, станет {moved_after}.",
+    "gap": "Отклонение от справедливого",
+    "gap_help": "Сумма |получено − справедливая доля| к сумме справедливых долей: 0 % значит идеально. Справедливая"
+    " доля: лучшее, что допускают правила, лимиты и присутствие; вычислена точно.",
+    "placed": "Распределено",
+    "unplaced": "Не распределено",
+    "moved": "Другому человеку",
+    "worst": "Дальше всех от справедливого",
+    "mae": "MAE",
+    "mae_optimum": "MAE оптимума",
+    "wait": "Среднее ожидание",
+    "wait_p90": "Ожидание p90",
+    "broken": "Вопреки правилам или присутствию",
+    "people_title": "Кто сколько получил",
+    "person": "Исполнитель",
+    "received": "Получено",
+    "would": "Получил бы",
+    "share": "Справедливая доля",
+    "deviation": "Отклонение",
+    "days_title": "Отклонение нарастающим итогом по дням",
+    "hours_title": "Работа по часам суток",
+    "arrived": "поступило",
+    "presence_day": "на месте в те дни, когда что-то делали",
+    "presence_always": "на месте всё время",
+    "assumptions": "Как прочитано",
+    "rules_none": "правил нет: действие может выполнять тот, кто хоть раз его выполнял",
+    "rules_given": "правила: {name}",
+    "zone": "рабочие дни по часовому поясу {zone}",
+    "more": "… и ещё {count}; все есть в --json",
+    "no_one_eligible": "никто не подходит по правилам",
+    "nobody_on_shift": "никого нет на месте",
+    "all_at_limit": "у всех исчерпан лимит",
+    "all_busy": "все заняты",
+    "never_assigned": "не назначено",
+    "ineligible": "вопреки правилам",
+    "absent": "отсутствующим",
+    "units": "получено работы, в единицах веса",
+}
+
+TEXTS: Mapping[Language, Mapping[str, str]] = {"en": _EN, "ru": _RU}
+
+
+class Voice:
+    """Texts and numbers in one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+        self._texts = TEXTS[language]
+
+    def say(self, key: str, **values: object) -> str:
+        """The text with this key; an unknown key is said as it is."""
+        return self._texts.get(key, key).format(**values)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """With thousands apart by a thin space, and the language's comma."""
+        text = f"{value:,.{digits}f}".replace(",", "\u202f")
+        return text.replace(".", ",") if self.language == "ru" else text
+
+    def percent(self, share: float | None, digits: int = 1) -> str:
+        """A share of one as per cent."""
+        return "–" if share is None else f"{self.number(100 * share, digits)}\u202f%"
+
+    def counts(self, counted: Mapping[str, int]) -> str:
+        """`name: count` for each, or a dash."""
+        return ", ".join(f"{self.say(name)}: {self.number(count)}" for name, count in counted.items()) or "–"
+
+    def seconds(self, value: float | None) -> str:
+        """A stretch of time in the unit that suits it."""
+        if value is None:
+            return "–"
+        ru = self.language == "ru"
+        for size, unit in (
+            (86400, "д" if ru else "d"),
+            (3600, "ч" if ru else "h"),
+            (60, "мин" if ru else "min"),
+        ):
+            if value >= size:
+                return f"{self.number(value / size, 1)} {unit}"
+        return f"{self.number(value, 1)} {'с' if ru else 's'}"

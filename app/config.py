@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     worker_sweep_seconds: float = Field(1.0, gt=0, description="How often to look for work nobody rang for.")
     worker_sweep_seconds_no_redis: float = Field(0.2, gt=0, description="The same where there is no Redis.")
+    fairness_seconds: float = Field(
+        5.0, ge=0, description="How often a worker measures the fairness of pools that moved; 0: never."
+    )
     worker_claim_seconds: float = Field(
         5.0, gt=0, description="Idle time after which a dead worker's message moves."
     )

@@ -16,6 +16,11 @@ mae_fairness = Gauge(
     "Mean absolute deviation of utilisation from its mean, today, over the pool's executors.",
     ["pool"],
 )
+fairness_gap = Gauge(
+    "fairness_gap", "Sum of |received - fair share| over all fair shares, today: 0 is perfect.", ["pool"]
+)
+fairness_alerts = Gauge("fairness_alerts", "Alarms of fairness that stand.", ["pool", "kind"])
+fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
 queue_lag = Gauge("queue_lag", "Tasks that wait for a worker to look at them.", ["pool"])
 executor_utilization = Gauge(
     "executor_utilization",

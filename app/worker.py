@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, not the project
@@ -21,6 +22,7 @@ if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, n
 import asyncpg
 import structlog
 from prometheus_client import start_http_server
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import metrics
 from app.config import Settings, get_settings
@@ -30,6 +32,7 @@ from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
+from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
 
 log = structlog.get_logger()
@@ -99,7 +102,9 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`."""
         log.info("worker.started", consumer=self._consumer, redis=self._settings.redis_url is not None)
-        loops = [asyncio.create_task(loop()) for loop in (self._listen, self._claim, self._sweep)]
+        loops = [
+            asyncio.create_task(loop()) for loop in (self._listen, self._claim, self._sweep, self._watch)
+        ]
         await self._stopping.wait()
         for loop in loops:
             loop.cancel()
@@ -117,6 +122,22 @@ class Worker:
         while not self._stopping.is_set():
             self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
             await asyncio.sleep(self._settings.worker_claim_seconds / 2)
+
+    async def _watch(self) -> None:
+        """Measure how fair the pools are, raise alarms, settle what is owed."""
+        watch = FairnessWatch(self._database)
+        while self._settings.fairness_seconds and not self._stopping.is_set():
+            try:
+                await watch.look(datetime.now(UTC))
+            except (
+                OSError,
+                TimeoutError,
+                SQLAlchemyError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+            ) as error:
+                log.warning("fairness.failed", error=str(error) or type(error).__name__)
+            await asyncio.sleep(self._settings.fairness_seconds)
 
     async def _sweep(self) -> None:
         """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""

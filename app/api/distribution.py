@@ -6,10 +6,23 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
+from app.engine.alarm import AlarmKind
 from app.engine.types import PoolId
 from app.schemas.common import Day, Identifier
-from app.schemas.distribution import DistributionStats, FairnessOut, FairShareOut, ShareOut
+from app.schemas.distribution import (
+    AlertOut,
+    DayFairnessOut,
+    DistributionStats,
+    FairnessOut,
+    FairShareOut,
+    HourFairnessOut,
+    ShareOut,
+)
+from app.schemas.explanations import Words
+from app.services.alert_words import alarm_text
+from app.services.alerts import Alert, list_alerts
 from app.services.distribution import get_distribution
+from app.services.fairness_report import HourFairness, Period, PersonFairness, get_fairness_report
 
 router = APIRouter(prefix="/v1/distribution", tags=["distribution"])
 
@@ -45,6 +58,7 @@ async def get_stats(
         mae_optimum=day.mae_optimum,
         fairness_gap=day.fairness_gap,
         avg_latency=day.avg_latency,
+        alerts=[_alert(alert) for alert in await list_alerts(session, pool_id=pool.id)],
     )
 
 
@@ -54,25 +68,57 @@ async def get_fairness(
     directory: DirectoryDep,
     now: NowDep,
     pool_id: Annotated[Identifier | None, Query(description="The default pool where left out.")] = None,
-    day: Annotated[Day | None, Query(description="A business day; today where left out.")] = None,
+    day: Annotated[Day | None, Query(description="The last business day; today where left out.")] = None,
+    period: Annotated[Period, Query(description="That day alone, or its week or month so far.")] = "day",
 ) -> FairnessOut:
     """What everybody received beside what would have been fair; solved from figures kept as they happened."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
-    figures = await get_distribution(session, pool_id=pool.id, now=now, day=day)
+    report = await get_fairness_report(session, pool_id=pool.id, now=now, day=day, period=period)
     return FairnessOut(
-        pool_id=figures.pool_id,
-        business_day=figures.day,
-        fairness_gap=figures.fairness_gap,
-        mae=figures.mae,
-        mae_optimum=figures.mae_optimum,
-        executors=[
-            FairShareOut(
-                executor_id=share.executor_id,
-                name=share.name,
-                received=share.received,
-                fair_share=round(share.fair, 6),
-                deviation=round(share.deviation, 6),
-            )
-            for share in figures.shares
+        pool_id=report.pool_id,
+        business_day=report.last,
+        first_day=report.first,
+        fairness_gap=report.fairness_gap,
+        mae=report.mae,
+        mae_optimum=report.mae_optimum,
+        executors=[_share(person) for person in report.people],
+        days=[
+            DayFairnessOut(business_day=each.day, received=each.received, fairness_gap=each.fairness_gap)
+            for each in report.days
         ],
+        hours=[_hour(each) for each in report.hours],
+    )
+
+
+def _share(person: PersonFairness) -> FairShareOut:
+    return FairShareOut(
+        executor_id=person.executor_id,
+        name=person.name,
+        received=person.received,
+        fair_share=round(person.fair, 6),
+        deviation=round(person.deviation, 6),
+    )
+
+
+def _hour(each: HourFairness) -> HourFairnessOut:
+    return HourFairnessOut(
+        hour=each.hour,
+        received=each.received,
+        fairness_gap=each.fairness_gap,
+        mae=each.mae,
+        mae_optimum=each.mae_optimum,
+        executors=[_share(person) for person in each.people],
+    )
+
+
+def _alert(alert: Alert) -> AlertOut:
+    return AlertOut(
+        kind=alert.kind,
+        cause="demand" if alert.kind is AlarmKind.DEMAND else "allocation",
+        executor_id=alert.executor_id,
+        name=alert.name,
+        value=alert.value,
+        bound=alert.bound,
+        raised_at=alert.raised_at,
+        text=Words(ru=alarm_text(alert, "ru"), en=alarm_text(alert, "en")),
     )

@@ -11,6 +11,7 @@ from app.models import Pool
 from app.schemas.common import Identifier
 from app.schemas.pools import PoolChange, PoolIn, PoolList, PoolOut
 from app.services import pools as pool_service
+from app.services.options import BrokenSettings, fairness_options
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 
@@ -53,5 +54,10 @@ async def change_pool(
 
 def pool_out(pool: Pool) -> PoolOut:
     """The API's form of a pool."""
-    fields = {name: getattr(pool, name) for name in PoolOut.model_fields if name != "pool_id"}
-    return PoolOut.model_validate({**fields, "pool_id": pool.id})
+    own = ("pool_id", "fairness")
+    fields = {name: getattr(pool, name) for name in PoolOut.model_fields if name not in own}
+    try:
+        fairness = fairness_options(pool.settings)
+    except BrokenSettings:
+        fairness = None
+    return PoolOut.model_validate({**fields, "pool_id": pool.id, "fairness": fairness})

@@ -9,7 +9,7 @@ level, 1.7 % from zero, 0.7 % settled; on a log of 141 short days 42 %, 42 % and
 Between two settlements whoever comes joins in level with those present (`PoolState.join_levels`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from app.engine.state import PoolState
 from app.engine.types import ExecutorId
@@ -18,20 +18,22 @@ MOST_CARRIED = 5.0
 """Mean task weights that anybody may owe or be owed: who could not take their share is not flooded with it later."""
 
 
-def settled_levels(
-    state: PoolState, remainders: Mapping[ExecutorId, float], task_weight: float
+def levels_to_settle(
+    people: Iterable[tuple[ExecutorId, float]], remainders: Mapping[ExecutorId, float], task_weight: float
 ) -> dict[ExecutorId, float]:
     """Everybody's level, in task units, never negative: the remainder, and what lifts all alike per qualification.
 
-    `remainders` are received minus fair share (absent: 0), `task_weight` that of a usual task.
+    `people` are ids with their qualifications, `remainders` received minus fair share (absent: 0), `task_weight` that
+    of a usual task.
     """
     most = MOST_CARRIED * task_weight
-    owed = {one.id: min(most, max(-most, remainders.get(one.id, 0.0))) for one in state.executors}
-    lift = max((-owed[one.id] / one.qualification for one in state.executors), default=0.0)
-    return {one.id: round(owed[one.id] + max(0.0, lift) * one.qualification, 3) for one in state.executors}
+    owed = {i: (min(most, max(-most, remainders.get(i, 0.0))), q) for i, q in people}
+    lift = max((-remainder / q for remainder, q in owed.values()), default=0.0)
+    return {i: round(remainder + max(0.0, lift) * q, 3) for i, (remainder, q) in owed.items()}
 
 
 def settle(state: PoolState, remainders: Mapping[ExecutorId, float], task_weight: float) -> None:
     """Set everybody's level so; all else they carry stays."""
-    for executor_id, level in settled_levels(state, remainders, task_weight).items():
+    people = [(one.id, one.qualification) for one in state.executors]
+    for executor_id, level in levels_to_settle(people, remainders, task_weight).items():
         state.set_level(executor_id, level)

@@ -13,6 +13,7 @@ from app.models.access import ApiKey, AuditEntry, User
 from app.models.base import Base
 from app.models.delivery import OutboxMessage
 from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
+from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import KpiDay, KpiHour
 from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
 from app.models.pools import Parameter, Pool, PoolState, RuleSet
@@ -30,6 +31,8 @@ __all__ = [
     "ExecutorAbsence",
     "ExecutorDay",
     "ExecutorLoad",
+    "FairnessAlert",
+    "FairnessHour",
     "IdempotencyKey",
     "KpiDay",
     "KpiHour",
@@ -37,6 +40,7 @@ __all__ = [
     "Parameter",
     "Pool",
     "PoolState",
+    "Replay",
     "Roster",
     "RuleSet",
     "Task",

@@ -40,6 +40,7 @@ class PoolState(Base):
     Every transaction that changes what a decision depends on raises `epoch` first; a worker that decided on an
     older picture finds its epoch gone and changes nothing. `config_epoch` is the epoch at which rules, parameters or
     pool settings last changed: below it a worker reloads all, above it the rows stamped later are enough.
+    `settled_for` names the day and the people for whom levels were last settled (see `app.engine.settle`).
     """
 
     __tablename__ = "pool_states"
@@ -48,6 +49,8 @@ class PoolState(Base):
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
     epoch: Mapped[int] = mapped_column(server_default="1")
     config_epoch: Mapped[int] = mapped_column(server_default="1")
+    settled_for: Mapped[str | None]
+    settled_at: Mapped[datetime | None]
 
 
 class Parameter(Base):

@@ -1,8 +1,12 @@
 """How fair the distribution is, as the API speaks of it."""
 
-from datetime import date
+from datetime import date, datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
+
+from app.engine.alarm import AlarmKind
+from app.schemas.explanations import Words
 
 
 class ShareOut(BaseModel):
@@ -15,6 +19,21 @@ class ShareOut(BaseModel):
     utilization: float = Field(
         description="assigned_today over daily_limit; without a limit, over qualification times the pool's mean."
     )
+
+
+class AlertOut(BaseModel):
+    """A bound of fairness that was passed and still is."""
+
+    kind: AlarmKind
+    cause: Literal["allocation", "demand"] = Field(
+        description="allocation: it could have been otherwise; demand: nobody else, or hardly anything, is eligible."
+    )
+    executor_id: int | None = Field(description="Whom it is about; null for the pool.")
+    name: str
+    value: float = Field(description="The gap, or how far off as a share of what it should be; signed.")
+    bound: float
+    raised_at: datetime
+    text: Words
 
 
 class DistributionStats(BaseModel):
@@ -40,6 +59,9 @@ class DistributionStats(BaseModel):
     avg_latency: float | None = Field(
         description="Mean seconds from a task's arrival to its assignment, today."
     )
+    alerts: list[AlertOut] = Field(
+        description="Bounds of fairness that are passed now; see PATCH /v1/pools/{id}."
+    )
 
 
 class FairShareOut(BaseModel):
@@ -52,12 +74,34 @@ class FairShareOut(BaseModel):
     deviation: float = Field(description="received - fair_share: positive is too much.")
 
 
+class DayFairnessOut(BaseModel):
+    """One business day of the period."""
+
+    business_day: date
+    received: float
+    fairness_gap: float | None
+
+
+class HourFairnessOut(BaseModel):
+    """One hour: what it brought, and how the business day stood at its end."""
+
+    hour: datetime
+    received: float
+    fairness_gap: float | None = Field(description="Of the business day up to the end of this hour.")
+    mae: float
+    mae_optimum: float | None
+    executors: list[FairShareOut] = Field(description="What this hour brought to each.")
+
+
 class FairnessOut(BaseModel):
-    """A pool's business day beside its fair optimum."""
+    """A period beside its fair optimum: a business day, or a week or month so far."""
 
     pool_id: int
-    business_day: date
+    business_day: date = Field(description="The last day of the period.")
+    first_day: date
     fairness_gap: float | None
     mae: float
     mae_optimum: float | None
     executors: list[FairShareOut]
+    days: list[DayFairnessOut]
+    hours: list[HourFairnessOut]

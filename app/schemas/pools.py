@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.engine.types import Policy
 from app.schemas.common import Flag, Name, Number
+from app.services.options import FairnessOptions
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
@@ -52,6 +53,9 @@ class PoolChange(BaseModel):
     policy: Policy | None = None
     fairness_window: Literal["day", "week", "month"] | None = None
     theta: Annotated[Number, Field(ge=0, le=100)] | None = None
+    fairness: FairnessOptions | None = Field(
+        None, description="Bounds of alarms, settling, forecast; what is left out of it stays."
+    )
     active: Flag | None = None
 
 
@@ -66,6 +70,9 @@ class PoolOut(BaseModel):
     fairness_window: Literal["day", "week", "month"]
     theta: float
     settings: dict[str, Any]
+    fairness: FairnessOptions | None = Field(
+        description="Null: what is stored makes no sense, and nothing is decided until it is mended."
+    )
     active: bool
     created_at: datetime
     updated_at: datetime

@@ -1,6 +1,9 @@
 """What everybody should have received on a business day, solved from the class counts that were kept as it went."""
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,23 +11,68 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.fair import Member, Span, fair_share_of_spans
+from app.engine.alarm import Standing
+from app.engine.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
 from app.engine.types import ExecutorId, PoolId
 from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
+
+_MEMO: Memo = {}
+"""Spans solved before by this process: a day is asked for again and again, and only its last span changes."""
+_MOST_REMEMBERED = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class DayStandings:
+    """A business day of a pool: everybody who was there or received something, and the weight of a usual task."""
+
+    standings: Mapping[ExecutorId, Standing]
+    task_weight: float
+
+    @property
+    def remainders(self) -> dict[ExecutorId, float]:
+        """Received beyond the fair share."""
+        return {each.executor_id: each.deviation for each in self.standings.values()}
 
 
 async def get_fair_shares(
     session: AsyncSession, *, pool_id: PoolId, day: date, zone: ZoneInfo
 ) -> dict[ExecutorId, float]:
     """Fair share per executor on a business day, in task weight; those missing here should have received nothing."""
+    day_standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+    return {each.executor_id: each.fair for each in day_standings.standings.values()}
+
+
+async def get_standings(session: AsyncSession, *, pool_id: PoolId, day: date, zone: ZoneInfo) -> DayStandings:
+    """Received, fair and equal share of everybody on a business day."""
     spans = await _spans(session, pool_id, day, zone)
-    rows = await session.execute(
-        select(ExecutorDay.executor_id, ExecutorDay.assigned_weight - ExecutorDay.routed_weight).where(
-            ExecutorDay.pool_id == pool_id, ExecutorDay.business_day == day
+    rows = (
+        await session.execute(
+            select(
+                ExecutorDay.executor_id,
+                ExecutorDay.assigned_weight,
+                ExecutorDay.routed_weight,
+                ExecutorDay.assigned_count,
+            ).where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day == day)
         )
+    ).all()
+    received = {row.executor_id: float(row.assigned_weight) for row in rows}
+    fixed = {
+        row.executor_id: float(row.assigned_weight - row.routed_weight)
+        for row in rows
+        if row.assigned_weight != row.routed_weight
+    }
+    if len(_MEMO) > _MOST_REMEMBERED:
+        _MEMO.clear()
+    fair = await asyncio.to_thread(fair_share_of_spans, spans, fixed, _MEMO)  # decisions go on meanwhile
+    even = even_share_of_spans(spans)
+    count = sum(row.assigned_count for row in rows)
+    return DayStandings(
+        {
+            ExecutorId(i): Standing(ExecutorId(i), received.get(i, 0.0), fair.get(i, 0.0), even.get(i, 0.0))
+            for i in sorted(received.keys() | fair.keys())
+        },
+        sum(received.values()) / count if count else 1.0,
     )
-    fixed = {executor_id: float(weight) for executor_id, weight in rows if weight}
-    return {ExecutorId(each): share for each, share in fair_share_of_spans(spans, fixed).items()}
 
 
 async def _spans(session: AsyncSession, pool_id: PoolId, day: date, zone: ZoneInfo) -> list[Span]:
@@ -35,19 +83,27 @@ async def _spans(session: AsyncSession, pool_id: PoolId, day: date, zone: ZoneIn
         .where(
             ClassHour.pool_id == pool_id,
             ClassHour.hour >= began,
-            ClassHour.hour < began + timedelta(days=1),
+            ClassHour.hour < datetime.combine(day + timedelta(days=1), time.min, zone),
+            ClassHour.placed_weight > 0,
         )
-        .order_by(ClassHour.hour, ClassHour.roster_id)
+        .order_by(ClassHour.hour, ClassHour.roster_id, ClassHour.class_id)
     )
     work: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for roster_id, class_id, weight in rows:
         work[roster_id][class_id] += float(weight)
     members = await _members(session, list(work))
     eligible = await _eligible(session, sorted({each for by_class in work.values() for each in by_class}))
-    return [
-        Span(members[roster_id], [(eligible[class_id], weight) for class_id, weight in by_class.items()])
-        for roster_id, by_class in work.items()
-    ]
+    return [Span(members[roster_id], _by_set(by_class, eligible)) for roster_id, by_class in work.items()]
+
+
+def _by_set(
+    by_class: Mapping[int, float], eligible: Mapping[int, frozenset[int]]
+) -> list[tuple[frozenset[int], float]]:
+    """Classes that the same people may take are one to the solver."""
+    work: dict[frozenset[int], float] = defaultdict(float)
+    for class_id, weight in by_class.items():
+        work[eligible[class_id]] += weight
+    return list(work.items())
 
 
 async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, list[Member]]:

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import Caller, no_pool, within_reach
 from app.engine.types import PoolId
-from app.errors import AlreadyExists
+from app.errors import AlreadyExists, Invalid
 from app.models import Pool, PoolState
 from app.services.epoch import raise_epoch
+from app.services.options import BrokenSettings, fairness_options
 
 WAKE_PARKED = text(
     "UPDATE tasks SET wait_reason = NULL, wake_at = NULL"
@@ -54,8 +55,22 @@ async def change_pool(session: AsyncSession, *, pool_id: PoolId, changes: Mappin
     await raise_epoch(session, pool_id, configuration=True)
     pool = await get_pool(session, pool_id=pool_id)
     for name, value in changes.items():
-        setattr(pool, name, value)
+        if name == "fairness":
+            pool.settings = _with_fairness(pool.settings, value)
+        else:
+            setattr(pool, name, value)
     await session.execute(WAKE_PARKED, {"pool_id": pool_id})
     await session.commit()
     await session.refresh(pool)
     return pool
+
+
+def _with_fairness(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with these options changed. Raises Invalid where the whole would make no sense."""
+    before = settings.get("fairness")
+    merged = {**settings, "fairness": {**(before if isinstance(before, dict) else {}), **changes}}
+    try:
+        fairness_options(merged)
+    except BrokenSettings as error:
+        raise Invalid(f"fairness: {error}") from error
+    return merged

@@ -10,6 +10,7 @@ from app.engine.calendar import WorkingHours, next_of
 from app.engine.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
 from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set
+from app.services.options import fairness_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,13 @@ def task_of(row: Any) -> Task:
 
 
 def settings_of(pool: Any, day_weight: float | None) -> PoolSettings:
-    """How the pool distributes; `day_weight` is what a day brought lately per unit of qualification."""
+    """How the pool distributes; `day_weight` is what a day brought lately per unit of qualification.
+
+    Raises ValueError where the stored settings make no sense.
+    """
+    fairness_options(
+        pool["settings"]
+    )  # what makes no sense stops the pool instead of switching something off
     return PoolSettings(
         policy=Policy(pool["policy"]),
         theta=pool["theta"],

@@ -1,0 +1,227 @@
+"""The fairness watch: measures each pool that moved, keeps its hour, raises alarms, and settles levels.
+
+Any number of workers run it; for one pool at a time one of them looks (an advisory lock), the others pass on.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import structlog
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import metrics
+from app.database import Database
+from app.engine.alarm import find_alarms
+from app.engine.calendar import business_day, window_start
+from app.engine.fair import fairness_gap, mean_absolute_deviation, utilisations
+from app.engine.settle import levels_to_settle
+from app.engine.types import ExecutorId, Policy, PoolId
+from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState
+from app.services.alerts import keep_alarms
+from app.services.epoch import raise_epoch
+from app.services.fairness import DayStandings, get_standings
+from app.services.options import BrokenSettings, FairnessOptions, fairness_options
+from app.services.statements import TICK_CHANNEL
+
+log = structlog.get_logger()
+
+_HORIZON_DAYS = {"day": 7, "week": 14, "month": 62}
+"""How far back what is owed is remembered, by fairness window."""
+_TAKE_WATCH = text("SELECT pg_try_advisory_xact_lock(731348, :pool_id)")
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+
+# Levels are `level_offset + window_weight`: the offset takes what the weight of the window does not say. Rows of an
+# earlier window begin the present one, as the first batch would do with them. Locks loads by executor id.
+_SETTLE = text("""
+UPDATE executor_loads load
+SET level_offset = given.level::numeric(14, 3)
+        - CASE WHEN load.window_start = :window THEN load.window_weight ELSE 0 END,
+    window_weight = CASE WHEN load.window_start = :window THEN load.window_weight ELSE 0 END,
+    window_start = :window,
+    epoch = :epoch
+FROM unnest(CAST(:ids AS bigint[]), CAST(:levels AS float8[])) AS given(executor_id, level)
+WHERE load.executor_id = given.executor_id
+""")
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this process knows of a pool between two looks."""
+
+    epoch: int = 0
+    day: date = date.min
+    past: dict[date, dict[ExecutorId, float]] = field(default_factory=dict)
+
+
+class FairnessWatch:
+    """Looks at all pools when `look` is called."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[PoolId, _Known] = {}
+
+    async def look(self, now: datetime) -> None:
+        """Look at every pool that moved since the last look, or whose business day turned."""
+        async with self._database.session() as session:
+            rows = (
+                await session.execute(select(Pool.id, Pool.timezone, PoolState.epoch).join(PoolState))
+            ).all()
+        for pool_id, zone, epoch in rows:
+            known = self._known.setdefault(PoolId(pool_id), _Known())
+            day = business_day(now, ZoneInfo(zone))
+            if (known.epoch, known.day) == (epoch, day):
+                continue
+            try:
+                async with self._database.session() as session:
+                    looked = await self._look_at(session, PoolId(pool_id), known, now)
+            except BrokenSettings as error:
+                log.critical("fairness.broken_settings", pool=pool_id, error=str(error))
+                looked = True
+            if looked:
+                known.epoch, known.day = epoch, day
+
+    async def _look_at(self, session: AsyncSession, pool_id: PoolId, known: _Known, now: datetime) -> bool:
+        """One pool; False where somebody else looks at it now."""
+        if not await session.scalar(_TAKE_WATCH, {"pool_id": pool_id}):
+            return False
+        pool = await session.get_one(Pool, pool_id)
+        options, zone = fairness_options(pool.settings), ZoneInfo(pool.timezone)
+        day = business_day(now, zone)
+        standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+        await self._keep_hour(session, pool_id, standings, now)
+        alarms = find_alarms(list(standings.standings.values()), options.bounds(), standings.task_weight)
+        if new := await keep_alarms(session, pool_id=pool_id, alarms=alarms, now=now):
+            said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
+            await session.execute(_NOTIFY, {"channel": TICK_CHANNEL, "payload": said})
+        await session.commit()
+        await self._settle(session, pool, options, known, now)
+        return True
+
+    async def _keep_hour(
+        self, session: AsyncSession, pool_id: PoolId, day: DayStandings, now: datetime
+    ) -> None:
+        """The day as it stands, under the present hour; tells Prometheus too."""
+        people = {
+            row.id: row
+            for row in await session.execute(
+                select(Executor.id, Executor.qualification, Executor.daily_limit).where(
+                    Executor.pool_id == pool_id, Executor.active
+                )
+            )
+        }
+        ids = sorted(people)
+        q = np.array([float(people[i].qualification) for i in ids])
+        limits = np.array(
+            [np.inf if people[i].daily_limit is None else float(people[i].daily_limit) for i in ids]
+        )
+        one = [day.standings.get(ExecutorId(i)) for i in ids]
+        received = np.array([each.received if each else 0.0 for each in one])
+        fair = np.array([each.fair if each else 0.0 for each in one])
+        uses = utilisations(received, q, limits)
+        values = {
+            "fairness_gap": fairness_gap(received, fair) if fair.any() else None,
+            "mae": mean_absolute_deviation(uses),
+            "mae_optimum": mean_absolute_deviation(utilisations(fair, q, limits)) if fair.any() else None,
+            "shares": {
+                str(each.executor_id): [round(each.received, 3), round(each.fair, 3)]
+                for each in day.standings.values()
+            },
+        }
+        _tell(pool_id, values["fairness_gap"], values["mae"], uses)
+        if day.standings:
+            hour = now.replace(minute=0, second=0, microsecond=0)
+            row = insert(FairnessHour).values(pool_id=pool_id, hour=hour, **values)
+            await session.execute(row.on_conflict_do_update(index_elements=["pool_id", "hour"], set_=values))
+
+    async def _settle(
+        self, session: AsyncSession, pool: Pool, options: FairnessOptions, known: _Known, now: datetime
+    ) -> None:
+        """Square accounts where the day or the people present are others than last time, and not too often."""
+        pool_id, day = PoolId(pool.id), business_day(now, ZoneInfo(pool.timezone))
+        if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
+            return
+        state = await session.get_one(PoolState, pool_id)
+        wanted = await _presence(session, pool_id, day)
+        rested = state.settled_at is None or now >= state.settled_at + timedelta(
+            seconds=options.settle_seconds
+        )
+        new_day = not (state.settled_for or "").startswith(day.isoformat())
+        if wanted == state.settled_for or not (rested or new_day):
+            await session.rollback()
+            return
+        epoch = await raise_epoch(session, pool_id)
+        remainders, task_weight = await self._remainders(session, pool, known, day)
+        rows = await session.execute(
+            select(Executor.id, Executor.qualification)
+            .where(Executor.pool_id == pool_id)
+            .order_by(Executor.id)
+        )
+        people = [(ExecutorId(i), float(q)) for i, q in rows]
+        levels = levels_to_settle(people, remainders, task_weight)
+        await session.execute(
+            _SETTLE,
+            {
+                "window": window_start(day, pool.fairness_window),
+                "epoch": epoch,
+                "ids": list(levels),
+                "levels": list(levels.values()),
+            },
+        )
+        await session.execute(
+            update(PoolState).where(PoolState.pool_id == pool_id).values(settled_for=wanted, settled_at=now)
+        )
+        await session.commit()
+        log.info("fairness.settled", pool=pool_id, people=len(people), day=day.isoformat())
+
+    async def _remainders(
+        self, session: AsyncSession, pool: Pool, known: _Known, today: date
+    ) -> tuple[dict[ExecutorId, float], float]:
+        """What everybody received beyond their fair share lately, and the weight of a usual task."""
+        pool_id, zone = PoolId(pool.id), ZoneInfo(pool.timezone)
+        first = today - timedelta(days=_HORIZON_DAYS[pool.fairness_window] - 1)
+        worked = await session.scalars(
+            select(ExecutorDay.business_day)
+            .where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day.between(first, today))
+            .distinct()
+        )
+        known.past = {day: owed for day, owed in known.past.items() if first <= day < today}
+        owed: dict[ExecutorId, float] = {}
+        task_weight = 1.0
+        for day in sorted(worked):
+            if day not in known.past or day == today:
+                standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+                task_weight = standings.task_weight
+                known.past[day] = standings.remainders
+            for executor_id, remainder in known.past[day].items():
+                owed[executor_id] = owed.get(executor_id, 0.0) + remainder
+        known.past.pop(today, None)
+        return owed, task_weight
+
+
+async def _presence(session: AsyncSession, pool_id: PoolId, day: date) -> str:
+    """Names the day and who is present."""
+    rows = await session.scalars(
+        select(ExecutorLoad.executor_id)
+        .where(ExecutorLoad.pool_id == pool_id, ExecutorLoad.present)
+        .order_by(ExecutorLoad.executor_id)
+    )
+    people = ",".join(map(str, rows))
+    return f"{day.isoformat()} {sha256(people.encode()).hexdigest()[:16]}"
+
+
+def _tell(
+    pool_id: PoolId, gap: object, mae: object, uses: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+) -> None:
+    pool = str(pool_id)
+    metrics.mae_fairness.labels(pool).set(float(str(mae)))
+    if gap is not None:
+        metrics.fairness_gap.labels(pool).set(float(str(gap)))
+    if len(uses):
+        for statistic, value in (("min", uses.min()), ("mean", uses.mean()), ("max", uses.max())):
+            metrics.executor_utilization.labels(pool, statistic).set(float(value))

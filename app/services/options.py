@@ -1,0 +1,64 @@
+"""What of a pool's settings the fairness of its work depends on: read strictly, so that a broken value is an error.
+
+A missing or broken limit that silently counted as "no limit" would switch off what it stands for. So whoever reads
+settings that make no sense stops: nothing is decided, and the log says where the fault is.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+
+from app.engine.alarm import Bounds
+
+Share = Annotated[float, Field(strict=True, gt=0, le=10, allow_inf_nan=False)]
+
+
+class BrokenSettings(ValueError):
+    """The settings stored with a pool make no sense; the message names the place and the remedy."""
+
+
+class FairnessOptions(BaseModel):
+    """How a pool's fairness is watched and settled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gap_bound: Share | None = Field(
+        0.1, description="Alarm when the gap of the day passes this share; null: never."
+    )
+    deviation_bound: Share | None = Field(
+        0.25,
+        description="Alarm when somebody is off their fair share by more than this part of it; null: never.",
+    )
+    demand_bound: Share | None = Field(
+        0.8,
+        description="Alarm when somebody's fair share is off an equal one by more than this part of it: nobody else, or"
+        " hardly anything, is eligible; null: never.",
+    )
+    judged_from: Annotated[float, Field(strict=True, ge=1, le=10_000, allow_inf_nan=False)] = Field(
+        10.0, description="Usual tasks a person, on average, before anything is judged."
+    )
+    settle_seconds: Annotated[int, Field(strict=True, ge=0, le=86_400)] = Field(
+        60,
+        description="Least seconds between two settlements: after people came or went, and with each day, levels start"
+        " again from what is still owed. 0: never; whoever comes joins in level.",
+    )
+    forecast: StrictBool = Field(
+        False,
+        description="Target day totals by a forecast of the rest of the day from the same weekdays before.",
+    )
+
+    def bounds(self) -> Bounds:
+        """As the engine judges by them."""
+        return Bounds(self.gap_bound, self.deviation_bound, self.demand_bound, self.judged_from)
+
+
+def fairness_options(settings: Mapping[str, Any]) -> FairnessOptions:
+    """The options stored in a pool's settings; what was never set has its default. Raises BrokenSettings."""
+    stored = settings.get("fairness", {})
+    try:
+        return FairnessOptions.model_validate(stored)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["settings", "fairness", *map(str, first["loc"])])
+        raise BrokenSettings(f"{place}: {first['msg']}; mend it with PATCH /v1/pools/{{id}}") from error

@@ -1,4 +1,4 @@
-"""The fairness watch on a real database: alarms that tell whose fault it is, hours that are kept, levels that are settled."""
+"""The fairness watch on a real database: alarms that tell whose fault it is, hours, settled levels."""
 
 import asyncio
 import json
@@ -90,7 +90,8 @@ async def give_everything_to(database: Database, who: ExecutorId) -> None:
             "UPDATE executor_days SET assigned_count = 0, assigned_weight = 0, routed_weight = 0"
         )
         await connection.execute(
-            "UPDATE executor_days SET assigned_count = $2, assigned_weight = $3, routed_weight = $3 WHERE executor_id = $1",
+            "UPDATE executor_days SET assigned_count = $2, assigned_weight = $3, routed_weight = $3"
+            " WHERE executor_id = $1",
             who,
             total["n"],
             total["w"],

@@ -42,7 +42,7 @@ class PreparedLog:
     def rules(self, document: Mapping[str, Any] | None) -> Rules:
         """The rule set, or who has ever done what. Raises RuleSetInvalid."""
         if document is not None:
-            return compile_rules(parse_rule_set(document, self.catalogue), self.catalogue)
+            return compile_rules(parse_rule_set(document, self.catalogue))
         ids = {one.name: one.id for one in self.people}
         return MatrixRules(
             {activity: {ids[who] for who in doers} for activity, doers in self.log.doers().items()}

@@ -3,24 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from app.engine.types import ParameterValue, Scalar
-
-Owner = Literal["task", "executor"]
-
-
-class ParameterType(StrEnum):
-    """What kind of values a parameter takes."""
-
-    STRING = "string"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    DATETIME = "datetime"
-    ENUM = "enum"
-    LIST = "list"
+from app.rule_engine.language import BUILT_IN, Field, Owner
+from app.rule_engine.values import Atom, Kind, ParameterType, kinds_of, parse_instant, read_atom
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +26,21 @@ class Parameter:
     maximum: float | None = None
     open_options: bool = False
     deprecated: bool = False
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that its values, or the members of its lists, can have."""
+        return kinds_of(self.type, self.options)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no other value than its options is taken."""
+        return bool(self.options) and not self.open_options
+
+    def has_option(self, value: Scalar | Atom) -> bool:
+        """Whether a value, raw or read, is one of the options; true is not 1."""
+        atom = value if isinstance(value, tuple) else read_atom(value)
+        return any(read_atom(option) == atom for option in self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,30 @@ class Catalogue:
         """The parameter with this key; None where there is none."""
         return self._by_key.get((owner, key))
 
+    def field(self, path: str) -> Field | None:
+        """The field that a path names; None where there is none."""
+        if path in BUILT_IN:
+            owner, _, name = path.partition(".")
+            type_ = BUILT_IN[path]
+            return Field.make(_owner(owner), name, False, type_, kinds_of(type_))
+        owner, _, rest = path.partition(".")
+        first, _, key = rest.partition(".")
+        if owner not in ("task", "executor") or first != "parameters":
+            return None
+        parameter = self.get(_owner(owner), key)
+        if parameter is None:
+            return None
+        return Field.make(parameter.owner, key, True, parameter.type, parameter.kinds)
+
+    def paths(self, owner: Owner | None = None) -> list[str]:
+        """Every path that a condition may name, or those of one owner."""
+        known = [f"{each.owner}.parameters.{each.key}" for each in self.parameters] + list(BUILT_IN)
+        return [path for path in known if owner is None or path.startswith(owner + ".")]
+
+    def parameter_of(self, field: Field) -> Parameter | None:
+        """The parameter behind a field; None for the built-in ones."""
+        return self.get(field.owner, field.name) if field.parameter else None
+
     def check_values(self, owner: Owner, values: Mapping[str, Any], *, partial: bool = False) -> Checked:
         """Check values against the catalogue; with `partial`, what is required may be left out.
 
@@ -96,6 +122,10 @@ class Catalogue:
                 checked.errors.append(WrongValue(parameter.key, "required, but missing", "send a value"))
 
 
+def _owner(text: str) -> Owner:
+    return "task" if text == "task" else "executor"
+
+
 def _wrong(parameter: Parameter, value: Any) -> WrongValue | None:
     expected = _EXPECTED[parameter.type]
     if not _fits(parameter, value):
@@ -103,7 +133,7 @@ def _wrong(parameter: Parameter, value: Any) -> WrongValue | None:
     if parameter.options and not parameter.open_options:
         members = value if isinstance(value, list) else [value]
         for member in members:
-            if member not in parameter.options:
+            if not parameter.has_option(member):
                 listed = ", ".join(map(str, parameter.options[:20]))
                 return WrongValue(parameter.key, f"{member!r} is not an option", f"use one of: {listed}")
     if parameter.minimum is not None and isinstance(value, int | float) and value < parameter.minimum:
@@ -143,12 +173,3 @@ def _fits(parameter: Parameter, value: Any) -> bool:
             )
         case ParameterType.ENUM:
             return isinstance(value, str | int | float | bool)
-
-
-def parse_instant(text: str) -> datetime | None:
-    """An ISO 8601 instant with an offset; None for anything else."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo is not None else None

@@ -1,49 +1,105 @@
-"""The language: conditions as values, and what they mean for one task and one executor."""
+"""The language: conditions as values, and what they mean for the values of one task and one executor.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+A comparison with an absent value, or one that is not of its type, is what `on_missing` says; `is_null` asks for just
+that. `and`, `or` and `not` are those of logic: nothing is undefined, and their order changes nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
 
 from app.engine.types import Executor, Task
-from app.rule_engine.catalogue import parse_instant
+from app.rule_engine.values import TRUE, Atom, Kind, ParameterType, Value, reader_of
+
+Owner = Literal["task", "executor"]
 
 OPERATORS = (
     "eq", "ne", "gt", "gte", "lt", "lte", "between", "in", "not_in", "contains", "contains_any", "contains_all",
     "is_null", "starts_with",
 )  # fmt: skip
 
-TASK_FIELDS = ("priority", "weight", "deadline", "external_id", "created_at")
-EXECUTOR_FIELDS = ("daily_limit", "max_open", "qualification", "name", "external_id")
+BUILT_IN: Mapping[str, ParameterType] = {
+    "task.priority": ParameterType.NUMBER,
+    "task.weight": ParameterType.NUMBER,
+    "task.deadline": ParameterType.DATETIME,
+    "task.external_id": ParameterType.STRING,
+    "task.created_at": ParameterType.DATETIME,
+    "executor.daily_limit": ParameterType.NUMBER,
+    "executor.max_open": ParameterType.NUMBER,
+    "executor.qualification": ParameterType.NUMBER,
+    "executor.name": ParameterType.STRING,
+    "executor.external_id": ParameterType.STRING,
+}
+"""Fields that every task and executor has, beside their parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A dotted path: `owner` is task or executor, `name` a field of it or a parameter's key."""
+    """What a condition reads: `name` is a field of the owner, or the key of a parameter.
 
-    owner: Literal["task", "executor"]
+    `kinds` are those that its values, or the members of its lists, can have.
+    """
+
+    owner: Owner
     name: str
     parameter: bool
+    type: ParameterType
+    kinds: frozenset[Kind]
+    read: Callable[[Any], Value] = field(compare=False, repr=False)
+    path: str = ""
+
+    @classmethod
+    def make(
+        cls, owner: Owner, name: str, parameter: bool, type_: ParameterType, kinds: frozenset[Kind]
+    ) -> "Field":
+        """A field with the reader of its type and the path by which documents call it."""
+        path = f"{owner}.parameters.{name}" if parameter else f"{owner}.{name}"
+        return cls(owner, name, parameter, type_, kinds, reader_of(type_, kinds), path)
+
+    def of(self, thing: Task | Executor) -> Value:
+        """The value of a task or executor; an empty external_id or name is absent."""
+        if self.parameter:
+            return self.read(thing.parameters.get(self.name))
+        return self.read(getattr(thing, self.name) or None if self.is_text else getattr(thing, self.name))
 
     @property
-    def path(self) -> str:
-        """The path as it is written in a document."""
-        return f"{self.owner}.parameters.{self.name}" if self.parameter else f"{self.owner}.{self.name}"
+    def is_list(self) -> bool:
+        """Whether its values are lists."""
+        return self.type == ParameterType.LIST
 
-    def of(self, task: Task, executor: Executor) -> Any:
-        """The value for this pair; None where absent."""
-        thing = task if self.owner == "task" else executor
-        return thing.parameters.get(self.name) if self.parameter else getattr(thing, self.name)
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are strings and nothing else."""
+        return not self.is_list and self.kinds == {Kind.STRING}
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its values are all numbers, or all instants."""
+        return not self.is_list and self.kinds in ({Kind.NUMBER}, {Kind.INSTANT})
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One operator on a field and a value, which is a literal or another field."""
+    """One operator on a field and a value, which is another field or a literal as `values` describes them."""
 
     operator: str
     field: Field
-    value: Any
+    value: Field | Value
     on_missing: bool = False
     label: str = ""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields it reads."""
+        return (self.field, self.value) if isinstance(self.value, Field) else (self.field,)
+
+    @property
+    def literals(self) -> tuple[Atom, ...]:
+        """The single values that it names."""
+        if isinstance(self.value, Field) or self.value is None or self.operator == "is_null":
+            return ()
+        several = self.operator in ("between", "in", "not_in", "contains_any", "contains_all")
+        return cast("tuple[Atom, ...]", self.value if several else (self.value,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,66 +131,95 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A task, an executor, and what must become of them; what is None is not asked."""
+
+    task: Task
+    executor: Executor
+    eligible: bool | None = None
+    preference: float | None = None
+    task_weight: float | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """A checked document."""
 
     conditions: tuple[Condition, ...] = ()
     weights: tuple[Weight, ...] = ()
     task_weights: tuple[Weight, ...] = ()
+    tests: tuple[Example, ...] = ()
+
+    def every_condition(self) -> Iterator[Condition]:
+        """The topmost conditions, those of the weights included."""
+        yield from self.conditions
+        for weight in (*self.weights, *self.task_weights):
+            yield weight.condition
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """Every comparison, however deep."""
+        for condition in self.every_condition():
+            yield from comparisons_in(condition)
 
 
-def holds(condition: Condition, task: Task, executor: Executor) -> bool:
-    """Whether a condition holds for this pair."""
+def comparisons_in(condition: Condition) -> Iterator[Comparison]:
+    """Every comparison of a condition, however deep."""
+    match condition:
+        case Group(_, conditions):
+            for each in conditions:
+                yield from comparisons_in(each)
+        case Negation(negated):
+            yield from comparisons_in(negated)
+        case Comparison():
+            yield condition
+
+
+def owners_in(condition: Condition) -> set[Owner]:
+    """Whose fields a condition reads."""
+    return {each.owner for comparison in comparisons_in(condition) for each in comparison.fields}
+
+
+def holds(condition: Condition, values: Mapping[str, Value]) -> bool:
+    """Whether a condition holds for these values by path."""
     match condition:
         case Group("and", conditions):
-            return all(holds(each, task, executor) for each in conditions)
+            return all(holds(each, values) for each in conditions)
         case Group(_, conditions):
-            return any(holds(each, task, executor) for each in conditions)
+            return any(holds(each, values) for each in conditions)
         case Negation(negated):
-            return not holds(negated, task, executor)
+            return not holds(negated, values)
         case Comparison():
-            return _compare(condition, task, executor)
+            right = condition.value
+            return compare(
+                condition.operator,
+                values[condition.field.path],
+                values[right.path] if isinstance(right, Field) else right,
+                condition.on_missing,
+            )
 
 
-def _compare(condition: Comparison, task: Task, executor: Executor) -> bool:
-    left = condition.field.of(task, executor)
-    right = condition.value.of(task, executor) if isinstance(condition.value, Field) else condition.value
-    if condition.operator == "is_null":
-        return (left is None) == (right is not False)
+def compare(operator: str, left: Value, right: Value, on_missing: bool) -> bool:
+    """What one operator says of two values of the types that it was checked for."""
+    if operator == "is_null":
+        return (left is None) == (right == TRUE)
     if left is None or right is None:
-        return condition.on_missing
-    try:
-        return bool(_OPERATIONS[condition.operator](_comparable(left), _comparable(right)))
-    except TypeError:
-        return condition.on_missing
-
-
-def _comparable(value: Any) -> Any:
-    if isinstance(value, str) and len(value) >= 10 and value[4:5] == "-":
-        return parse_instant(value) or value
-    return value
-
-
-def _same(left: Any, right: Any) -> bool:
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
-
-
-def _among(value: Any, values: Sequence[Any]) -> bool:
-    return any(_same(value, each) for each in values)
+        return on_missing
+    return bool(_OPERATIONS[operator](left, right))
 
 
 _OPERATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "eq": _same,
-    "ne": lambda left, right: not _same(left, right),
+    "eq": lambda left, right: left == right,
+    "ne": lambda left, right: left != right,
     "gt": lambda left, right: left > right,
     "gte": lambda left, right: left >= right,
     "lt": lambda left, right: left < right,
     "lte": lambda left, right: left <= right,
     "between": lambda left, right: right[0] <= left <= right[1],
-    "in": _among,
-    "not_in": lambda left, right: not _among(left, right),
-    "contains": lambda left, right: right in left if isinstance(left, str) else _among(right, left),
-    "contains_any": lambda left, right: any(_among(each, left) for each in right),
-    "contains_all": lambda left, right: all(_among(each, left) for each in right),
+    "in": lambda left, right: left in right,
+    "not_in": lambda left, right: left not in right,
+    "contains": lambda left, right: right in left,  # a member of a list, a part of a string
+    "contains_any": lambda left, right: not set(left).isdisjoint(right),
+    "contains_all": lambda left, right: set(left).issuperset(right),
     "starts_with": lambda left, right: left.startswith(right),
 }

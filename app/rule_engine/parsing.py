@@ -1,184 +1,192 @@
 """From a document to a rule set: everything is checked here, so that nothing can fail on a task."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from app.rule_engine.catalogue import Catalogue
+from app.rule_engine.checks import LONGEST_STRING, Checker
+from app.rule_engine.examples import read_examples
+from app.rule_engine.faults import Faults, RuleSetInvalid
 from app.rule_engine.language import (
-    EXECUTOR_FIELDS,
     OPERATORS,
-    TASK_FIELDS,
     Comparison,
     Condition,
-    Field,
     Group,
     Negation,
     RuleSet,
     Weight,
+    owners_in,
 )
 
-MAX_DEPTH = 20
-MAX_CONDITIONS = 1000
-_LISTS = ("between", "in", "not_in", "contains_any", "contains_all")
+MOST_DEPTH: Final = 20
+MOST_CONDITIONS: Final = 1000
+HEAVIEST: Final = 1000.0
+LIGHTEST: Final = 0.001
+FURTHEST_PRODUCT: Final = 1e9
+"""What all preferences together may multiply by, or divide by."""
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a document: where, what, why, and what to do."""
-
-    path: str
-    value: str
-    reason: str
-    remedy: str
-
-
-class RuleSetInvalid(ValueError):
-    """The document is not a rule set; `issues` say why."""
-
-    def __init__(self, issues: list[Fault]) -> None:
-        super().__init__("; ".join(f"{issue.path}: {issue.reason}" for issue in issues))
-        self.issues = issues
+DOCUMENT_KEYS = ("conditions", "weights", "task_weights", "tests", "comment")
+_GROUP_KEYS = ("operator", "conditions", "name", "comment")
+_NOT_KEYS = ("operator", "condition", "name", "comment")
+_COMPARISON_KEYS = ("operator", "field", "value", "on_missing", "name", "comment")
+_WEIGHT_KEYS = ("condition", "weight", "name", "comment")
+_NOTHING = Group("and", ())
 
 
 def parse_rule_set(document: Any, catalogue: Catalogue) -> RuleSet:
     """Read and check a document. Raises RuleSetInvalid with everything that is wrong."""
-    parser = _Parser(catalogue)
-    rule_set = parser.rule_set(document)
-    if parser.issues:
-        raise RuleSetInvalid(parser.issues)
+    faults = Faults()
+    rule_set = _Parser(catalogue, faults).rule_set(document)
+    if faults.found:
+        raise RuleSetInvalid(faults.found)
     return rule_set
 
 
 class _Parser:
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, faults: Faults) -> None:
         self._catalogue = catalogue
+        self._faults = faults
+        self._checker = Checker(catalogue, faults)
         self._count = 0
-        self.issues: list[Fault] = []
 
     def rule_set(self, document: Any) -> RuleSet:
         if not isinstance(document, Mapping):
-            self._fault("$", document, "not an object", 'send {"conditions": [...], "weights": [...]}')
+            self._faults.add("$", document, "not an object", 'send {"conditions": [...], "weights": [...]}')
             return RuleSet()
-        for key in document.keys() - {"conditions", "weights", "task_weights", "tests"}:
-            self._fault(
-                f"$.{key}", document[key], "unknown key", "use conditions, weights, task_weights or tests"
-            )
+        self._known_keys(document, DOCUMENT_KEYS, "$")
+        self._text(document, "comment", "$")
+        conditions = tuple(
+            self._condition(each, f"$.conditions[{index}]", 1)
+            for index, each in enumerate(self._list(document, "conditions"))
+        )
         return RuleSet(
-            tuple(
-                self._condition(each, f"$.conditions[{index}]", 0)
-                for index, each in enumerate(self._list(document, "conditions"))
-            ),
+            conditions,
             self._weights(document, "weights"),
             self._weights(document, "task_weights"),
+            read_examples(self._list(document, "tests"), self._catalogue, self._faults),
         )
 
-    def _list(self, document: Mapping[str, Any], key: str) -> list[Any]:
+    def _list(self, document: Mapping[str, Any], key: str) -> Sequence[Any]:
         value = document.get(key, [])
-        if isinstance(value, list):
-            return value
-        self._fault(f"$.{key}", value, "not a list", f'send "{key}": [...]')
-        return []
+        if not isinstance(value, list):
+            self._faults.add(f"$.{key}", value, "not a list", f'send "{key}": [...]')
+            return []
+        return value[: MOST_CONDITIONS + 1]
 
     def _weights(self, document: Mapping[str, Any], key: str) -> tuple[Weight, ...]:
         weights = []
         for index, each in enumerate(self._list(document, key)):
             path = f"$.{key}[{index}]"
             if not isinstance(each, Mapping) or "condition" not in each:
-                self._fault(path, each, "not a weight", 'send {"condition": {...}, "weight": 2.0}')
+                self._faults.add(path, each, "not a weight", 'send {"condition": {...}, "weight": 2.0}')
                 continue
-            weight = each.get("weight")
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1000:
-                self._fault(
-                    f"{path}.weight", weight, "not a number over 0 and up to 1000", "send such a number"
+            self._known_keys(each, _WEIGHT_KEYS, path)
+            condition = self._condition(each["condition"], f"{path}.condition", 1)
+            if key == "task_weights" and "executor" in owners_in(condition):
+                self._faults.add(
+                    f"{path}.condition",
+                    each["condition"],
+                    "the weight of a task is known before its executor",
+                    "read fields of the task only; to prefer executors use weights",
                 )
-                weight = 1.0
-            weights.append(Weight(self._condition(each["condition"], f"{path}.condition", 0), float(weight)))
+            weights.append(Weight(condition, self._weight(each.get("weight"), f"{path}.weight")))
+        self._bound_product(weights, key)
         return tuple(weights)
+
+    def _weight(self, weight: Any, path: str) -> float:
+        number = not isinstance(weight, bool) and isinstance(weight, int | float)
+        if not number or not LIGHTEST <= weight <= HEAVIEST:
+            self._faults.add(
+                path, weight, f"not a number from {LIGHTEST} to {HEAVIEST:g}", "send such a number"
+            )
+            return 1.0
+        return float(weight)
+
+    def _bound_product(self, weights: Sequence[Weight], key: str) -> None:
+        """Preferences multiply: keep what they can reach far from where floats end."""
+        highest = lowest = 1.0
+        for index, each in enumerate(weights):
+            highest, lowest = highest * max(each.weight, 1.0), lowest * min(each.weight, 1.0)
+            if highest > FURTHEST_PRODUCT or lowest < 1 / FURTHEST_PRODUCT:
+                reason = f"all {key} up to here together could multiply by {highest:g} or by {lowest:g}"
+                self._faults.add(
+                    f"$.{key}[{index}].weight", each.weight, reason, "choose weights nearer to 1"
+                )
+                return
 
     def _condition(self, value: Any, path: str, depth: int) -> Condition:
         self._count += 1
-        nothing = Group("and", ())
-        if depth > MAX_DEPTH or self._count > MAX_CONDITIONS:
-            self._fault(
-                path,
-                "...",
-                "nested or numbered beyond bounds",
-                f"at most {MAX_DEPTH} deep, {MAX_CONDITIONS} in all",
-            )
-            return nothing
+        if self._faults.full:
+            return _NOTHING
+        if self._count > MOST_CONDITIONS:
+            if self._count == MOST_CONDITIONS + 1:
+                self._faults.add(path, "...", f"more than {MOST_CONDITIONS} conditions", "use fewer")
+            return _NOTHING
+        if depth > MOST_DEPTH:
+            self._faults.add(path, "...", f"nested more than {MOST_DEPTH} deep", "flatten the conditions")
+            return _NOTHING
         if not isinstance(value, Mapping):
-            self._fault(path, value, "not an object", 'send {"operator": ..., "field": ..., "value": ...}')
-            return nothing
-        operator, label = value.get("operator"), str(value.get("name", ""))
-        if operator in ("and", "or"):
-            inner = value.get("conditions")
-            if not isinstance(inner, list) or not inner:
-                self._fault(
-                    f"{path}.conditions", inner, "not a list of conditions", "send at least one condition"
+            remedy = 'send {"operator": ..., "field": ..., "value": ...}'
+            self._faults.add(path, value, "not an object", remedy)
+            return _NOTHING
+        label = self._text(value, "name", path)
+        self._text(value, "comment", path)
+        match value.get("operator"):
+            case "and" | "or" as operator:
+                self._known_keys(value, _GROUP_KEYS, path)
+                return Group(operator, self._inner(value.get("conditions"), path, depth), label)
+            case "not":
+                self._known_keys(value, _NOT_KEYS, path)
+                inner = self._condition(value.get("condition"), f"{path}.condition", depth + 1)
+                return Negation(inner, label)
+            case operator if isinstance(operator, str) and operator in OPERATORS:
+                self._known_keys(value, _COMPARISON_KEYS, path)
+                return self._comparison(value, operator, label, path)
+            case operator:
+                self._faults.unknown(
+                    f"{path}.operator", operator, "operator", [*OPERATORS, "and", "or", "not"]
                 )
-                return nothing
-            conditions = [
-                self._condition(each, f"{path}.conditions[{i}]", depth + 1) for i, each in enumerate(inner)
-            ]
-            return Group(operator, tuple(conditions), label)
-        if operator == "not":
-            return Negation(self._condition(value.get("condition"), f"{path}.condition", depth + 1), label)
-        if operator not in OPERATORS:
-            self._fault(
-                f"{path}.operator",
-                operator,
-                "unknown operator",
-                _meant(operator, [*OPERATORS, "and", "or", "not"]),
-            )
-            return nothing
-        field = self._field(value.get("field"), f"{path}.field")
-        given = value.get("value")
-        if isinstance(given, Mapping):
-            given = self._field(given.get("field"), f"{path}.value.field")
-        elif operator in _LISTS and not isinstance(given, list):
-            self._fault(f"{path}.value", given, f"{operator} takes a list", 'send "value": [...]')
-        if operator == "between" and isinstance(given, list) and len(given) != 2:
-            self._fault(f"{path}.value", given, "between takes two values", 'send "value": [low, high]')
-        missing = value.get("on_missing", "fail")
-        if missing not in ("fail", "pass"):
-            self._fault(f"{path}.on_missing", missing, "neither fail nor pass", 'send "fail" or "pass"')
-        if field is None:
-            return nothing
-        return Comparison(
-            operator, field, tuple(given) if isinstance(given, list) else given, missing == "pass", label
+                return _NOTHING
+
+    def _inner(self, inner: Any, path: str, depth: int) -> tuple[Condition, ...]:
+        if not isinstance(inner, list) or not inner:
+            reason = "not a list of conditions" if inner != [] else "empty: it would say nothing"
+            self._faults.add(f"{path}.conditions", inner, reason, "send at least one condition")
+            return ()
+        return tuple(
+            self._condition(each, f"{path}.conditions[{index}]", depth + 1)
+            for index, each in enumerate(inner[: MOST_CONDITIONS + 1])
         )
 
-    def _field(self, path: Any, where: str) -> Field | None:
-        field = _field_of(path) if isinstance(path, str) else None
-        if field is not None and (not field.parameter or self._catalogue.get(field.owner, field.name)):
-            return field
-        known = [f"{each.owner}.parameters.{each.key}" for each in self._catalogue.parameters]
-        known += [f"task.{name}" for name in TASK_FIELDS] + [f"executor.{name}" for name in EXECUTOR_FIELDS]
-        self._fault(where, path, "unknown field", _meant(path, known))
-        return None
+    def _comparison(self, value: Mapping[str, Any], operator: str, label: str, path: str) -> Condition:
+        missing = value.get("on_missing", "fail")
+        if missing not in ("fail", "pass"):
+            self._faults.add(f"{path}.on_missing", missing, "neither fail nor pass", 'send "fail" or "pass"')
+        if operator == "is_null" and "on_missing" in value:
+            reason = "is_null asks for what is missing: on_missing has no meaning"
+            self._faults.add(f"{path}.on_missing", missing, reason, "leave it out")
+        field = self._checker.field(value.get("field"), f"{path}.field")
+        if field is None:
+            return _NOTHING
+        if "value" not in value and operator != "is_null":
+            self._faults.add(f"{path}.value", None, "missing", "send a literal or a reference to a field")
+            return _NOTHING
+        given = value.get("value")
+        operand = self._checker.operand(
+            operator, field, dict(given) if isinstance(given, Mapping) else given, path
+        )
+        return Comparison(operator, field, operand, missing == "pass", label)
 
-    def _fault(self, path: str, value: Any, reason: str, remedy: str) -> None:
-        if len(self.issues) < 100:
-            self.issues.append(Fault(path, repr(value)[:200], reason, remedy))
+    def _text(self, value: Mapping[str, Any], key: str, path: str) -> str:
+        text = value.get(key, "")
+        if not isinstance(text, str) or len(text) > LONGEST_STRING or "\x00" in text:
+            self._faults.add(
+                f"{path}.{key}", text, f"not a text of up to {LONGEST_STRING}", "send such a text"
+            )
+            return ""
+        return text
 
-
-def _field_of(path: str) -> Field | None:
-    """The field that a path names, whether or not the catalogue knows the parameter."""
-    owner, _, name = path.partition(".")
-    first, _, key = name.partition(".")
-    match owner:
-        case "task" | "executor" if first == "parameters" and key:
-            return Field(owner, key, parameter=True)
-        case "task" if name in TASK_FIELDS:
-            return Field("task", name, parameter=False)
-        case "executor" if name in EXECUTOR_FIELDS:
-            return Field("executor", name, parameter=False)
-        case _:
-            return None
-
-
-def _meant(given: Any, known: list[str]) -> str:
-    close = get_close_matches(str(given)[:200], known, 3)
-    return f"did you mean {' or '.join(close)}?" if close else f"use one of: {', '.join(known[:20])}"
+    def _known_keys(self, value: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+        for key in value:
+            if key not in known:
+                self._faults.unknown(f"{path}.{key[:100]}", value[key], f"key {key[:100]!r}", known)

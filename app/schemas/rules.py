@@ -19,7 +19,7 @@ EXAMPLE: Any = {
         ],
         "weights": [
             {
-                "condition": {"operator": "eq", "field": "executor.parameters.grade", "value": "senior"},
+                "condition": {"operator": "gte", "field": "executor.parameters.grade", "value": 4},
                 "weight": 2.0,
             }
         ],

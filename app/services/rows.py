@@ -104,7 +104,7 @@ def catalogue_of(rows: Sequence[Any]) -> Catalogue:
 
 def rules_of(document: Any, catalogue: Catalogue) -> Rules:
     """The active rule set, compiled; without one everybody is eligible."""
-    return compile_rules(parse_rule_set(document or {}, catalogue), catalogue)
+    return compile_rules(parse_rule_set(document or {}, catalogue))
 
 
 def parameter_of(row: Any) -> Parameter:

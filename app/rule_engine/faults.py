@@ -1,0 +1,72 @@
+"""What is wrong with a document, told so that somebody can mend it."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from reprlib import Repr
+from typing import Any, Final
+
+MOST_FAULTS: Final = 100
+_MOST_GUESSES: Final = 20
+"""Faults that are told what was meant: a guess costs a look at every name that there is."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+# Letters that cannot be told from Latin ones on a screen: the usual reason why a right name is unknown.
+_LOOKS_LIKE = str.maketrans(
+    "АВЕКМНОРСТУХавекмнорстухіјѕԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXabekmhopctyxijsdqwABEZHIKMNOPTYXo"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Where it is (JSON path), what was found there, why that is wrong, and what to do."""
+
+    path: str
+    value: str
+    reason: str
+    remedy: str
+
+
+class RuleSetInvalid(ValueError):
+    """The document is not a rule set; `issues` say why."""
+
+    def __init__(self, issues: list[Fault]) -> None:
+        super().__init__("; ".join(f"{issue.path}: {issue.reason}" for issue in issues))
+        self.issues = issues
+
+
+class Faults:
+    """The faults of one document, up to a bound: whoever sent more of them has enough to do."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether the search may end."""
+        return len(self.found) >= MOST_FAULTS
+
+    def add(self, path: str, value: Any, reason: str, remedy: str) -> None:
+        """Note one."""
+        if not self.full:
+            self.found.append(Fault(path, _SHORT.repr(value), reason, remedy))
+
+    def unknown(self, path: str, value: Any, what: str, known: Iterable[str]) -> None:
+        """Note a name that nobody knows, with what may have been meant."""
+        if not self.full:
+            guess = meant(value, list(known)) if len(self.found) < _MOST_GUESSES else "see the documentation"
+            self.add(path, value, f"unknown {what}", guess)
+
+
+def meant(given: Any, known: list[str]) -> str:
+    """What to write instead of an unknown name."""
+    text = given[:200] if isinstance(given, str) else ""
+    plain = unicodedata.normalize("NFKC", text).translate(_LOOKS_LIKE)
+    if plain != text and plain in known:
+        return f"did you mean {plain}? Some letters here only look like Latin ones"
+    close = get_close_matches(plain, known, 3)
+    return f"did you mean {' or '.join(close)}?" if close else f"use one of: {', '.join(known[:20])}"

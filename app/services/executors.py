@@ -63,7 +63,7 @@ async def _write(
     day = business_day(now, ZoneInfo(pool.timezone))
     catalogue = await read_catalogue(session, pool_id=pool_id)
     known = await _by_external_id(session, pool_id, people) if update_known else {}
-    written = []
+    written, fresh = [], []  # who comes twice in one batch is written twice and new once
     for index, values in enumerate(people):
         where = f"executors[{index}]." if update_known else ""
         checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, where)
@@ -71,17 +71,17 @@ async def _write(
         if executor is None:
             executor = Executor(pool_id=pool_id)
             session.add(executor)
+            fresh.append(executor)
             if checked["external_id"] is not None:
                 known[checked["external_id"]] = executor
         _set(executor, checked, epoch, now)
         written.append((executor, unknown))
     await _flush(session)
-    fresh = [executor for executor, _ in written if executor.version == 1]
     session.add_all(
         ExecutorLoad(
             executor_id=executor.id, pool_id=pool_id, epoch=epoch, window_start=day, business_day=day
         )
-        for executor in {executor.id: executor for executor in fresh}.values()
+        for executor in fresh
     )
     await session.execute(WAKE_PARKED, {"pool_id": pool_id})
     await session.commit()

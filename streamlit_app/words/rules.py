@@ -1,3 +1,0 @@
-"""Texts of the page."""
-
-WORDS: dict[str, tuple[str, str]] = {}

@@ -12,6 +12,7 @@ from app.api import (
     executors,
     explanations,
     health,
+    kpi,
     lifecycle,
     metrics,
     overview,
@@ -52,6 +53,7 @@ ROUTERS = (
     distribution,
     overview,
     events,
+    kpi,
 )
 
 

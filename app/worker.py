@@ -33,6 +33,7 @@ from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
 from app.services.fairness_watch import FairnessWatch
+from app.services.days import close_days
 from app.services.picture import PoolPicture
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 _BUSY_SECONDS = 0.02
 _FIRST_BATCH = 128
 _LAG_COUNTED = 100_000
+_CLOSE_SECONDS = 60.0
 _METRICS_PORTS = 20
 
 
@@ -103,7 +105,8 @@ class Worker:
         """Work until `stop`."""
         log.info("worker.started", consumer=self._consumer, redis=self._settings.redis_url is not None)
         loops = [
-            asyncio.create_task(loop()) for loop in (self._listen, self._claim, self._sweep, self._watch)
+            asyncio.create_task(loop())
+            for loop in (self._listen, self._claim, self._sweep, self._watch, self._close_days)
         ]
         await self._stopping.wait()
         for loop in loops:
@@ -147,6 +150,16 @@ class Worker:
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("sweep.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(self._sweep_seconds)
+
+    async def _close_days(self) -> None:
+        """Keep the figures of days that are over: one worker does, whichever comes first."""
+        while not self._stopping.is_set():
+            try:
+                async with self._database.session() as session:
+                    await close_days(session, now=datetime.now(UTC))
+            except (OSError, TimeoutError, SQLAlchemyError, asyncpg.InterfaceError) as error:
+                log.warning("days.not_closed", error=str(error) or type(error).__name__)
+            await self._pause(_CLOSE_SECONDS)
 
     @property
     def _sweep_seconds(self) -> float:

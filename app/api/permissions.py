@@ -72,6 +72,8 @@ ROUTES: dict[str, Decision] = {
     "get_fairness": "distribution.read",
     "get_overview": "distribution.read",
     "watch_events": "events.read",
+    "get_kpi": "distribution.read",
+    "export_kpi": "exports.read",
 }
 
 NARROWED: frozenset[str] = frozenset({"list_tasks"})

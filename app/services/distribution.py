@@ -7,7 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
@@ -67,7 +67,7 @@ async def get_distribution(
     began = datetime.combine(day, time.min, zone)
     ended = began + timedelta(days=1)
     fair_shares = await get_fair_shares(session, pool_id=pool_id, day=day, zone=zone)
-    shares = await _shares(session, pool_id, day, fair_shares)
+    shares = await get_shares(session, pool_id=pool_id, day=day, fair=fair_shares)
     assigned, latency = await _assigned(session, pool_id, began, ended)
     fair = np.array([share.fair for share in shares])
     return Distribution(
@@ -90,9 +90,10 @@ async def get_distribution(
     )
 
 
-async def _shares(
-    session: AsyncSession, pool_id: PoolId, day: date, fair: Mapping[ExecutorId, float]
+async def get_shares(
+    session: AsyncSession, *, pool_id: PoolId, day: date, fair: Mapping[ExecutorId, float]
 ) -> list[Share]:
+    """What everybody who is active, or received anything that day, received beside what was fair, by id."""
     rows = (
         await session.execute(
             select(
@@ -105,7 +106,7 @@ async def _shares(
             .outerjoin(
                 ExecutorDay, (ExecutorDay.executor_id == Executor.id) & (ExecutorDay.business_day == day)
             )
-            .where(Executor.pool_id == pool_id, Executor.active)
+            .where(Executor.pool_id == pool_id, or_(Executor.active, ExecutorDay.executor_id.is_not(None)))
             .order_by(Executor.id)
         )
     ).all()

@@ -1,0 +1,332 @@
+"""Reading the key figures: hours and days, people and kinds of work, from what was folded as it happened."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.engine.calendar import business_day
+from app.engine.types import ExecutorId, PoolId
+from app.errors import NotFound
+from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
+from app.services.days import DayShares, get_day_shares
+from app.services.kpi import latency_percentile
+
+MOST_CATEGORIES = 50
+"""Kinds of work shown by name; what is beyond them is summed up as the last one."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened in a span of time. Times in seconds; None where there is nothing to measure."""
+
+    received: int = 0
+    assigned: int = 0
+    parked: int = 0
+    waited: int = 0
+    waited_seconds: float = 0.0
+    completed: int = 0
+    rejected: int = 0
+    returned: int = 0
+    cancelled: int = 0
+    reassigned: int = 0
+    delivered: int = 0
+    latency_sum: float = 0.0
+    latency_buckets: list[int] = field(default_factory=list)
+
+    def add(self, other: Any) -> None:
+        """Add another span, or a stripe of one."""
+        for each in _SUMMED:
+            setattr(self, each, getattr(self, each) + getattr(other, each))
+        had, came = self.latency_buckets, other.latency_buckets
+        self.latency_buckets = (
+            [a + b for a, b in zip(had, came, strict=True)] if had and came else had or came
+        )
+
+    @property
+    def latency_mean(self) -> float | None:
+        """Mean seconds from a task's commit to its first assignment."""
+        return self.latency_sum / sum(self.latency_buckets) if self.latency_buckets else None
+
+    def latency(self, share: float) -> float | None:
+        """The latency that this share of first assignments stayed within."""
+        return latency_percentile(self.latency_buckets, share)
+
+    @property
+    def wait_mean(self) -> float | None:
+        """Mean seconds that parked tasks waited for somebody."""
+        return self.waited_seconds / self.waited if self.waited else None
+
+
+_SUMMED = tuple(each.name for each in fields(Counts) if each.name != "latency_buckets")
+
+
+@dataclass(frozen=True, slots=True)
+class HourFigures:
+    """One hour of the pool's clock; `start` carries the pool's zone."""
+
+    start: datetime
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class DayFigures:
+    """One business day; fairness is None where nothing was received."""
+
+    day: date
+    counts: Counts
+    weight: float
+    mae: float | None
+    mae_optimum: float | None
+    fairness_gap: float | None
+
+
+@dataclass(slots=True)
+class PersonFigures:
+    """An executor over the period, in task weight and tasks; `capacity` is the daily limits of the days with work."""
+
+    executor_id: ExecutorId
+    name: str
+    daily_limit: float | None
+    qualification: float
+    days: int = 0
+    assigned: int = 0
+    received: float = 0.0
+    fair: float = 0.0
+    completed: int = 0
+    rejected: int = 0
+    returned: int = 0
+    expected: float = 0.0
+
+    @property
+    def deviation(self) -> float:
+        """Received beyond the fair share; negative: too little."""
+        return self.received - self.fair
+
+    @property
+    def utilization(self) -> float | None:
+        """Received over the daily limits of the period's days, or over what was expected of somebody without one."""
+        return self.received / self.expected if self.expected else None
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryFigures:
+    """Routed work of one kind: tasks that agree in the fields that the rules read."""
+
+    name: str
+    tasks: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A pool's key figures over business days, the last of which may be running."""
+
+    pool_id: PoolId
+    pool_name: str
+    zone: ZoneInfo
+    first: date
+    last: date
+    hours: Sequence[HourFigures]
+    days: Sequence[DayFigures]
+    people: Sequence[PersonFigures]
+    categories: Sequence[CategoryFigures]
+
+    @property
+    def total(self) -> Counts:
+        """The whole period."""
+        return _sum(day.counts for day in self.days)
+
+
+async def get_hours(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[HourFigures]:
+    """The hours of the last business days in which anything happened, oldest first. Raises NotFound."""
+    pool = await _pool(session, pool_id)
+    zone = ZoneInfo(pool.timezone)
+    return await _hours(session, pool_id, zone, _first_day(now, zone, days))
+
+
+async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[DayFigures]:
+    """The last business days in which anything happened, oldest first. Raises NotFound."""
+    zone = ZoneInfo((await _pool(session, pool_id)).timezone)
+    first = _first_day(now, zone, days)
+    hours = await _hours(session, pool_id, zone, first)
+    return _days(hours, await _fairness(session, pool_id, zone, first, business_day(now, zone)))
+
+
+async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> Figures:
+    """All key figures of the last business days, today included. Raises NotFound."""
+    pool = await _pool(session, pool_id)
+    zone = ZoneInfo(pool.timezone)
+    first, last = _first_day(now, zone, days), business_day(now, zone)
+    hours = await _hours(session, pool_id, zone, first)
+    fairness = await _fairness(session, pool_id, zone, first, last)
+    return Figures(
+        pool_id=pool_id,
+        pool_name=pool.name,
+        zone=zone,
+        first=first,
+        last=last,
+        hours=hours,
+        days=_days(hours, fairness),
+        people=await _people(session, pool_id, first, last, fairness),
+        categories=await _categories(session, pool_id, datetime.combine(first, time.min, zone)),
+    )
+
+
+async def _pool(session: AsyncSession, pool_id: PoolId) -> Pool:
+    pool = await session.get(Pool, pool_id)
+    if pool is None:
+        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+    return pool
+
+
+def _first_day(now: datetime, zone: ZoneInfo, days: int) -> date:
+    return business_day(now, zone) - timedelta(days=days - 1)
+
+
+async def _hours(session: AsyncSession, pool_id: PoolId, zone: ZoneInfo, first: date) -> list[HourFigures]:
+    rows = await session.scalars(
+        select(KpiHour).where(
+            KpiHour.pool_id == pool_id, KpiHour.hour >= datetime.combine(first, time.min, zone)
+        )
+    )
+    hours: dict[datetime, Counts] = defaultdict(Counts)
+    for row in rows:
+        hours[row.hour].add(row)
+    return [HourFigures(hour.astimezone(zone), hours[hour]) for hour in sorted(hours)]
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    total = Counts()
+    for each in counts:
+        total.add(each)
+    return total
+
+
+async def _fairness(
+    session: AsyncSession, pool_id: PoolId, zone: ZoneInfo, first: date, today: date
+) -> dict[date, DayShares]:
+    """Closed days as they were kept; days that nobody closed yet, today among them, solved now."""
+    closed = await session.scalars(
+        select(KpiDay).where(KpiDay.pool_id == pool_id, KpiDay.business_day.between(first, today))
+    )
+    known = {day.business_day: DayShares.kept(day) for day in closed}
+    worked = await session.scalars(
+        select(ExecutorDay.business_day)
+        .where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day.between(first, today))
+        .distinct()
+    )
+    for day in sorted(set(worked) - known.keys()):
+        known[day] = await get_day_shares(session, pool_id=pool_id, day=day, zone=zone)
+    return known
+
+
+def _days(hours: Sequence[HourFigures], fairness: dict[date, DayShares]) -> list[DayFigures]:
+    counts: dict[date, list[Counts]] = defaultdict(list)
+    for hour in hours:
+        counts[hour.start.date()].append(hour.counts)
+    return [
+        DayFigures(
+            day=day,
+            counts=_sum(counts[day]),
+            weight=fairness[day].weight if day in fairness else 0.0,
+            mae=fairness[day].mae if day in fairness else None,
+            mae_optimum=fairness[day].mae_optimum if day in fairness else None,
+            fairness_gap=fairness[day].fairness_gap if day in fairness else None,
+        )
+        for day in sorted(counts.keys() | fairness.keys())
+    ]
+
+
+async def _people(
+    session: AsyncSession, pool_id: PoolId, first: date, last: date, fairness: dict[date, DayShares]
+) -> list[PersonFigures]:
+    """Who was active or received anything, by id."""
+    query = (
+        select(
+            Executor.id,
+            Executor.name,
+            Executor.daily_limit,
+            Executor.qualification,
+            Executor.active,
+            func.count(ExecutorDay.business_day).label("days"),
+            *(
+                func.coalesce(func.sum(column), 0).label(name)
+                for name, column in (
+                    ("assigned", ExecutorDay.assigned_count),
+                    ("received", ExecutorDay.assigned_weight),
+                    ("completed", ExecutorDay.completed_count),
+                    ("rejected", ExecutorDay.rejected_count),
+                    ("returned", ExecutorDay.returned_count),
+                )
+            ),
+        )
+        .outerjoin(
+            ExecutorDay,
+            (ExecutorDay.executor_id == Executor.id) & ExecutorDay.business_day.between(first, last),
+        )
+        .where(Executor.pool_id == pool_id)
+        .group_by(Executor.id)
+        .order_by(Executor.id)
+    )
+    rows = [row for row in await session.execute(query) if row.active or row.days]
+    mean = float(sum(row.received for row in rows)) / float(sum(row.qualification for row in rows) or 1)
+    fair: dict[ExecutorId, float] = defaultdict(float)
+    for shares in fairness.values():
+        for executor_id, share in shares.fair.items():
+            fair[executor_id] += share
+    return [_person(row, fair[ExecutorId(row.id)], mean, max(1, len(fairness))) for row in rows]
+
+
+def _person(row: Any, fair: float, mean: float, days: int) -> PersonFigures:
+    limit = None if row.daily_limit is None else float(row.daily_limit)
+    return PersonFigures(
+        executor_id=ExecutorId(row.id),
+        name=row.name,
+        daily_limit=limit,
+        qualification=float(row.qualification),
+        days=row.days,
+        assigned=int(row.assigned),
+        received=float(row.received),
+        fair=fair,
+        completed=int(row.completed),
+        rejected=int(row.rejected),
+        returned=int(row.returned),
+        expected=float(row.qualification) * mean if limit is None else limit * days,
+    )
+
+
+async def _categories(session: AsyncSession, pool_id: PoolId, began: datetime) -> list[CategoryFigures]:
+    """Kinds of work by weight, most first; the same kind under several rule sets and rosters is one."""
+    key = ClassSnapshot.content["key"]
+    rows = await session.execute(
+        select(key.label("key"), func.sum(ClassHour.placed_count), func.sum(ClassHour.placed_weight))
+        .join(ClassSnapshot, ClassSnapshot.id == ClassHour.class_id)
+        .where(ClassHour.pool_id == pool_id, ClassHour.hour >= began)
+        .group_by(key)
+    )
+    found = [CategoryFigures(_category(kind), int(tasks), float(weight)) for kind, tasks, weight in rows]
+    found.sort(key=lambda each: (-each.weight, each.name))
+    shown, rest = found[:MOST_CATEGORIES], found[MOST_CATEGORIES:]
+    if rest:
+        shown.append(
+            CategoryFigures("…", sum(each.tasks for each in rest), sum(each.weight for each in rest))
+        )
+    return shown
+
+
+def _category(key: Any) -> str:
+    """The values that the rules read, in their order; a dash where they read none."""
+    values = key if isinstance(key, list) else [key]
+    return " · ".join("—" if value is None else _word(value) for value in values) or "—"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_word, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -32,8 +32,8 @@ from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
-from app.services.fairness_watch import FairnessWatch
 from app.services.days import close_days
+from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
 
 log = structlog.get_logger()

@@ -1,0 +1,1 @@
+"""Commands of `executor-balancer` with rooms of their own; `app.cli` registers them."""

@@ -6,7 +6,7 @@ them is ours. Both listen on loopback only, behind a password made up on the fir
 
 from app.embedded.data import EmbeddedError, default_data_directory, free_port, temporary_directory
 from app.embedded.postgresql import Durability
-from app.embedded.servers import Addresses, EmbeddedServers
+from app.embedded.servers import Addresses, EmbeddedServers, running_addresses
 
 __all__ = [
     "Addresses",
@@ -15,5 +15,6 @@ __all__ = [
     "EmbeddedServers",
     "default_data_directory",
     "free_port",
+    "running_addresses",
     "temporary_directory",
 ]

@@ -202,7 +202,7 @@ class DataDirectory:
             except BlockingIOError:
                 lock.seek(0)
                 owner = lock.read().strip()
-                if _is_alive(owner) or time.monotonic() > deadline:
+                if is_alive(owner) or time.monotonic() > deadline:
                     lock.close()
                     raise EmbeddedError(
                         f"{self.path} is used by process {owner or '?'}: stop it or choose another directory"
@@ -239,7 +239,7 @@ def free_port(wanted: int = 0) -> int:
     raise EmbeddedError("no free port on 127.0.0.1")
 
 
-def _is_alive(pid: str) -> bool:
+def is_alive(pid: str) -> bool:
     """Whether a process runs; one of another user counts."""
     if not pid.isdigit():
         return False

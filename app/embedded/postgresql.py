@@ -64,6 +64,11 @@ FAST_SETTINGS = {
 }
 
 
+def postgres_url(secret: str, port: int) -> str:
+    """Address of the application's database."""
+    return f"postgresql://{USER}:{secret}@127.0.0.1:{port}/{DATABASE}"
+
+
 class PostgresServer:
     """A cluster in `postgres/` of the data directory, and the server that runs on it."""
 
@@ -81,7 +86,7 @@ class PostgresServer:
     @property
     def url(self) -> str:
         """Address of the application's database."""
-        return f"postgresql://{USER}:{self._data.secret}@127.0.0.1:{self._port}/{DATABASE}"
+        return postgres_url(self._data.secret, self._port)
 
     @property
     def pid(self) -> int | None:

@@ -24,6 +24,11 @@ START_ATTEMPTS = 4
 DATABASES = 64
 
 
+def redis_url(secret: str, port: int) -> str:
+    """Address of the first database."""
+    return f"redis://:{secret}@127.0.0.1:{port}/0"
+
+
 class RedisServer:
     """A Redis with its append-only file in `redis/` of the data directory."""
 
@@ -39,7 +44,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Address of its first database."""
-        return f"redis://:{self._data.secret}@127.0.0.1:{self._port}/0"
+        return redis_url(self._data.secret, self._port)
 
     @property
     def pid(self) -> int | None:

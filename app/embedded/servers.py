@@ -1,14 +1,15 @@
 """Both servers as one thing that is started, watched and stopped."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.embedded.data import DataDirectory
-from app.embedded.postgresql import Durability, PostgresServer
-from app.embedded.redis_server import RedisServer, find_redis
+from app.embedded.data import DataDirectory, is_alive
+from app.embedded.postgresql import Durability, PostgresServer, postgres_url
+from app.embedded.redis_server import RedisServer, find_redis, redis_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,21 @@ class Addresses:
 
     database_url: str
     redis_url: str | None
+
+
+def running_addresses(directory: Path) -> Addresses | None:
+    """Where the servers of a data directory that is in use are; None where nobody uses it, or we may not know."""
+    try:
+        owner, secret = (directory / "lock").read_text().strip(), (directory / "secret").read_text().strip()
+        ports = json.loads((directory / "ports.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not is_alive(owner) or PostgresServer.name not in ports:
+        return None
+    return Addresses(
+        postgres_url(secret, ports[PostgresServer.name]),
+        redis_url(secret, ports[RedisServer.name]) if RedisServer.name in ports else None,
+    )
 
 
 class EmbeddedServers:

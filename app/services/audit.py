@@ -1,7 +1,8 @@
 """The invariants that must hold in any database of ours, each as a query that finds what breaks it.
 
-DESIGN numbers: 2 one current assignment, 3 limits, 4 counters equal assignments, 5 outbox in order, 7 nobody waits
-unseen. `repair_counters` sets the counters to what the assignments say, under each pool's lock.
+DESIGN numbers: 1 nothing lost, 2 one current assignment, 3 limits and eligibility, 4 counters equal assignments,
+5 outbox in order, 7 nobody waits unseen or in vain. `repair_counters` sets the counters to what the assignments say,
+under each pool's lock.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,26 @@ SELECT executor_id, business_day, count(*) AS count, sum(weight) AS weight,
 FROM assignments WHERE counted GROUP BY executor_id, business_day
 """
 
+# An executor whom the clock does not bind and who has room for a task of this weight.
+_WITH_ROOM = """
+person.active AND person.availability = 'available' AND person.working_hours IS NULL
+AND NOT EXISTS (SELECT FROM executor_absences absence
+                WHERE absence.executor_id = person.id AND now() BETWEEN absence.starts_at AND absence.ends_at)
+AND (person.daily_limit IS NULL
+     OR CASE WHEN load.business_day = (now() AT TIME ZONE pool.timezone)::date THEN load.day_routed ELSE 0 END
+        + waiting.weight <= person.daily_limit)
+AND (person.max_open IS NULL OR load.open_count < person.max_open)
+"""
+
 CHECKS = (
+    Check(
+        "nothing_lost",
+        "every key that a client was answered for has its task",
+        """
+        SELECT used.pool_id, used.key, used.task_id FROM idempotency_keys used
+        LEFT JOIN tasks task ON task.id = used.task_id WHERE task.id IS NULL
+        """,
+    ),
     Check(
         "one_current_assignment",
         "an assigned task has exactly one current assignment, and it names the task's executor",
@@ -57,6 +77,18 @@ CHECKS = (
         LEFT JOIN tasks task ON task.id = current.task_id AND task.pool_id = current.pool_id
         LEFT JOIN executors person ON person.id = current.executor_id
         WHERE task.id IS NULL OR person.id IS NULL
+        """,
+    ),
+    Check(
+        "eligible",
+        "routed work of the last day went to people whom the rules of its class allow",
+        """
+        SELECT routed.class_id, routed.executor_id
+        FROM (SELECT DISTINCT class_id, executor_id FROM assignments
+              WHERE decided_at > now() - interval '1 day' AND class_id IS NOT NULL
+                AND kind IN ('primary', 'reassign')) routed
+        JOIN class_snapshots class ON class.id = routed.class_id
+        WHERE NOT class.content -> 'eligible' @> to_jsonb(routed.executor_id)
         """,
     ),
     Check(
@@ -142,6 +174,26 @@ CHECKS = (
         """
         SELECT id AS task_id, pool_id, updated_at FROM tasks
         WHERE status = 'pending' AND wait_reason IS NULL AND updated_at < now() - interval '30 seconds'
+        """,
+    ),
+    Check(
+        "nobody_waits_in_vain",
+        "no task has waited for more than 30 seconds while somebody eligible has room",
+        f"""
+        SELECT DISTINCT ON (waiting.class_id, waiting.weight)
+               waiting.task_id, waiting.pool_id, person.id AS executor_id, waiting.reason
+        FROM (SELECT DISTINCT ON (wait_class_id, coalesce((wait_explanation ->> 'weight')::numeric, weight))
+                     id AS task_id, pool_id, wait_class_id AS class_id, wait_reason AS reason,
+                     coalesce((wait_explanation ->> 'weight')::numeric, weight) AS weight
+              FROM tasks
+              WHERE status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+                AND route IS NULL AND updated_at < now() - interval '30 seconds') waiting
+        JOIN pools pool ON pool.id = waiting.pool_id
+        JOIN class_snapshots class ON class.id = waiting.class_id
+        JOIN executors person ON person.pool_id = waiting.pool_id
+                             AND class.content -> 'eligible' @> to_jsonb(person.id)
+        JOIN executor_loads load ON load.executor_id = person.id
+        WHERE {_WITH_ROOM}
         """,
     ),
 )

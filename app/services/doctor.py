@@ -1,0 +1,213 @@
+"""What a running system is asked when something seems wrong: whether all parts answer, and all invariants hold.
+
+Each symptom says what was looked at, what was found, and what to do. Nothing is changed but counters, and these only
+where that is asked for.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.database import HotConnection, HotPool
+from app.services.audit import Finding, find_violations, repair_counters
+
+PATIENCE = 3.0
+"""Seconds a server may take to answer."""
+_OLDEST_POSTGRES = 150_000
+_OLDEST_REDIS = (6, 2)
+_LONG_WAIT = 5.0
+_LONG_QUEUE = 100
+_COUNTERS = {"day_counters", "load_counters", "window_counters"}
+
+
+class State(StrEnum):
+    """How bad it is."""
+
+    WELL = "well"
+    WORTH_KNOWING = "worth knowing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+async def examine(pool: HotPool, redis_url: str | None, *, schema: str, repair: bool) -> list[Symptom]:
+    """Look at everything; `schema` is the newest migration. With `repair`, counters that are wrong are set right."""
+    try:
+        async with pool.acquire(timeout=PATIENCE) as connection:
+            symptoms = [symptom async for symptom in _database(connection, schema)]
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        said = str(error) or type(error).__name__
+        return [
+            Symptom(
+                "PostgreSQL",
+                State.BROKEN,
+                f"does not answer: {said}",
+                "Start it, or correct DATABASE_URL; nothing is lost meanwhile, requests get 503.",
+            )
+        ]
+    symptoms.append(await _doorbell(redis_url))
+    if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
+        symptoms += await _work(pool)
+        symptoms += await _invariants(pool, repair)
+    return symptoms
+
+
+async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Symptom]:
+    number = int(await connection.fetchval("SHOW server_version_num", timeout=PATIENCE))
+    version = f"PostgreSQL {number // 10000}.{number % 10000}"
+    old = number < _OLDEST_POSTGRES
+    yield Symptom(
+        "PostgreSQL", State.BROKEN if old else State.WELL, version, "Use 15 or later." if old else ""
+    )
+    try:
+        found = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        found = None
+    right = found == schema
+    yield Symptom(
+        "Schema",
+        State.WELL if right else State.BROKEN,
+        str(found or "none") if right else f"{found or 'none'}, this program has {schema}",
+        "" if right else "Run: python init_db.py",
+    )
+    used, most = await connection.fetchrow(
+        "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity"
+    ) or (0, 1)
+    near = used > 0.9 * most
+    yield Symptom(
+        "Connections",
+        State.WORTH_KNOWING if near else State.WELL,
+        f"{used} of {most}",
+        "Raise max_connections, or lower DATABASE_POOL_SIZE and HOT_POOL_SIZE." if near else "",
+    )
+    durable = await connection.fetchval(
+        "SELECT current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
+    )
+    yield Symptom(
+        "Durability",
+        State.WELL if durable else State.BROKEN,
+        "commits survive a loss of power" if durable else "a loss of power may take back answered tasks",
+        "" if durable else "Set fsync = on and synchronous_commit = on.",
+    )
+
+
+async def _doorbell(redis_url: str | None) -> Symptom:
+    if not redis_url:
+        return Symptom(
+            "Redis",
+            State.WORTH_KNOWING,
+            "none: workers look for work every 200 ms",
+            "Set REDIS_URL to be told.",
+        )
+    redis = Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    try:
+        told: Any = await redis.info()
+    except (RedisError, OSError) as error:
+        found = f"does not answer ({error}): workers look for work every second"
+        return Symptom("Redis", State.WORTH_KNOWING, found, "Start it; nothing is lost meanwhile.")
+    finally:
+        await redis.aclose()
+    version = str(told["redis_version"])
+    policy = str(told.get("maxmemory_policy", "noeviction"))
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_REDIS:
+        return Symptom("Redis", State.BROKEN, f"Redis {version}", "Use 6.2 or later.")
+    safe = policy == "noeviction"
+    return Symptom(
+        "Redis",
+        State.WELL if safe else State.WORTH_KNOWING,
+        f"Redis {version}, {policy}",
+        "" if safe else "An evicted ring costs a second, never a task; noeviction avoids even that.",
+    )
+
+
+_LAG = """
+SELECT count(*) AS unseen, coalesce(max(extract(epoch FROM now() - updated_at)), 0)::float8 AS oldest
+FROM tasks WHERE status = 'pending' AND wait_reason IS NULL
+"""
+_PARKED = """
+SELECT wait_reason AS reason, count(*) AS tasks FROM tasks
+WHERE status = 'pending' AND wait_reason IS NOT NULL GROUP BY wait_reason ORDER BY wait_reason
+"""
+_OUTBOX = """
+SELECT count(*) FILTER (WHERE delivered_at IS NULL AND dead_at IS NULL AND created_at < now() - interval '2 minutes')
+       AS late,
+       count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead
+FROM outbox
+"""
+
+
+async def _work(pool: HotPool) -> list[Symptom]:
+    async with pool.acquire() as connection:
+        [lag] = await connection.fetch(_LAG)
+        parked = {row["reason"]: row["tasks"] for row in await connection.fetch(_PARKED)}
+        [outbox] = await connection.fetch(_OUTBOX)
+    return [_of_lag(lag), _of_parked(parked), _of_outbox(outbox)]
+
+
+def _of_lag(lag: Any) -> Symptom:
+    slow = lag["oldest"] > _LONG_WAIT
+    found = f"{lag['unseen']} tasks wait for a worker's look, the oldest for {lag['oldest']:.1f} s"
+    remedy = "Is a worker running? Start one: executor-balancer worker" if slow else ""
+    return Symptom("Lag", State.WORTH_KNOWING if slow else State.WELL, found, remedy)
+
+
+def _of_parked(parked: dict[str, int]) -> Symptom:
+    listed = ", ".join(f"{reason} {count}" for reason, count in parked.items()) or "nobody waits"
+    aside = parked.get("set_aside", 0)
+    remedy = (
+        "Tasks that ended a worker each time are set aside: see wait_explanation, correct or cancel them."
+    )
+    return Symptom("Waiting", State.WORTH_KNOWING if aside else State.WELL, listed, remedy if aside else "")
+
+
+def _of_outbox(outbox: Any) -> Symptom:
+    bad = outbox["dead"] or outbox["late"] > _LONG_QUEUE
+    found = f"{outbox['late']} messages late, {outbox['dead']} given up"
+    remedy = "Does the external system answer? See last_error in the table outbox." if bad else ""
+    return Symptom("Delivery", State.WORTH_KNOWING if bad else State.WELL, found, remedy)
+
+
+async def _invariants(pool: HotPool, repair: bool) -> list[Symptom]:
+    findings = await _look(pool)
+    if repair and any(finding.check.name in _COUNTERS for finding in findings):
+        await repair_counters(pool)
+        mended = {finding.check.name for finding in findings} & _COUNTERS
+        left = await _look(pool)
+        mended -= {finding.check.name for finding in left}
+        return [_well_again(sorted(mended)), *map(_of_finding, left)]
+    if not findings:
+        return [Symptom("Invariants", State.WELL, "all hold")]
+    return [_of_finding(finding) for finding in findings]
+
+
+async def _look(pool: HotPool) -> Sequence[Finding]:
+    async with pool.acquire() as connection:
+        return await find_violations(connection)
+
+
+def _well_again(names: Sequence[str]) -> Symptom:
+    return Symptom("Invariants", State.WELL, f"repaired: {', '.join(names) or 'nothing could be'}")
+
+
+def _of_finding(finding: Finding) -> Symptom:
+    waits = finding.check.name in {"nobody_waits_unseen", "nobody_waits_in_vain"}
+    remedy = "Report it with this output; nothing was changed."
+    if finding.check.name in _COUNTERS:
+        remedy = "Run: executor-balancer doctor --repair"
+    elif waits:
+        remedy = "Is a worker running? Start one: executor-balancer worker"
+    found = f"broken {finding.count} times: {finding.check.promise}; first: {finding.examples[0]}"
+    return Symptom(finding.check.name, State.BROKEN, found, remedy)

@@ -102,6 +102,11 @@ class Caller:
         """Whether they see nothing but what is theirs."""
         return self.role == "executor"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody signed in: the administrator at this machine."""
+        return self.role == "admin" and self.user_id is None
+
     def may(self, action: Action) -> bool:
         """Whether role and scopes grant this."""
         return action in GRANTS[self.role] and (self.scopes is None or action in self.scopes)

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         None, description="The SECRET_KEY before, several by commas: its tokens are read, none are signed."
     )
     access_token_minutes: int = Field(15, ge=1, le=1440, description="Life of an access token.")
+    refresh_token_days: int = Field(14, ge=1, le=365, description="Life of a sign-in that nobody uses.")
+    sign_in_failures: int = Field(
+        30, ge=1, le=10_000, description="Failed sign-ins taken from an address in a minute."
+    )
     admin_username: str = Field("admin", description="The first admin's name, used by init_db.py.")
     admin_password: SecretStr | None = Field(
         None, description="The first admin's password; made up where absent."

@@ -12,7 +12,9 @@ from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
 
 from app.config import Settings
 
@@ -27,6 +29,27 @@ async def prepare_connection(connection: Any) -> None:
 
 def _encode(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_NAME_ACTOR = text(
+    "SELECT set_config('app.actor', :actor, true), set_config('app.address', :address, true),"
+    " set_config('app.request_id', :request_id, true)"
+)
+
+
+class ActingSession(Session):
+    """A session that tells the audit log's triggers who acts, at the beginning of each transaction."""
+
+
+@event.listens_for(ActingSession, "after_begin")
+def _name_actor(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    if acting := session.info.get("acting"):
+        connection.execute(_NAME_ACTOR, acting)
+
+
+def acting(actor: str, address: str | None = None, request_id: str | None = None) -> dict[str, str]:
+    """What a session is told of who acts."""
+    return {"actor": actor, "address": address or "", "request_id": request_id or ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +88,14 @@ class Database:
                 "idle_in_transaction_session_timeout": str(int(settings.worker_transaction_seconds * 1000)),
             },
         )
-        return cls(engine, async_sessionmaker(engine, expire_on_commit=False), hot)
+        return cls(
+            engine, async_sessionmaker(engine, sync_session_class=ActingSession, expire_on_commit=False), hot
+        )
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        """A session that rolls back what its service did not commit."""
-        async with self.sessions() as session:
+    async def session(self, actor: dict[str, str] | None = None) -> AsyncIterator[AsyncSession]:
+        """A session that rolls back what its service did not commit; the audit log names `actor` (see `acting`)."""
+        async with self.sessions(info={"acting": actor}) as session:
             yield session
 
     async def close(self) -> None:

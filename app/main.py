@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from app.api import (
+    api_keys,
+    audit,
+    auth,
     distribution,
     events,
     executors,
@@ -20,9 +23,10 @@ from app.api import (
     pools,
     rules,
     tasks,
+    users,
 )
 from app.api.deps import Parts
-from app.api.guard import decided, routes_of
+from app.api.guard import decided, refusals, routes_of
 from app.api.middleware import add_middleware
 from app.api.openapi import describe
 from app.api.problems import add_problem_handlers
@@ -38,6 +42,8 @@ from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
 from app.services.live import LiveBoard
 from app.services.overview import Overview
+from app.services.passwords import Passwords
+from app.services.throttle import Throttle
 from app.services.ticks import Ticks, WaitingRoom
 
 ROUTERS = (
@@ -54,6 +60,10 @@ ROUTERS = (
     overview,
     events,
     kpi,
+    auth,
+    users,
+    api_keys,
+    audit,
 )
 
 
@@ -73,7 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_middleware(app, settings, routes_of(app, [module.router for module in ROUTERS]))
     add_problem_handlers(app)
     for module in ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(decided)])
+        app.include_router(module.router, dependencies=[Depends(decided)], responses=refusals(module.router))
     return app
 
 
@@ -96,21 +106,24 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     try:
         examination = Examination(database.hot, doorbell)
         previewer = Previewer(database.hot)
-        callers = Callers(database.hot, settings.key_ring())
+        keys = settings.key_ring()
         yield Parts(
-            settings,
-            database,
-            doorbell,
-            directory,
-            intake,
-            ticks,
-            waiting_room,
-            examination,
-            previewer,
-            callers,
-            lifecycle,
-            overview,
-            live_board,
+            settings=settings,
+            database=database,
+            doorbell=doorbell,
+            directory=directory,
+            intake=intake,
+            ticks=ticks,
+            waiting_room=waiting_room,
+            examination=examination,
+            previewer=previewer,
+            callers=Callers(database.hot, keys),
+            keys=keys,
+            passwords=Passwords(),
+            throttle=Throttle(burst=settings.sign_in_failures, per_minute=settings.sign_in_failures),
+            lifecycle=lifecycle,
+            overview=overview,
+            live_board=live_board,
         )
     finally:
         live_board.stop()

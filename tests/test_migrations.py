@@ -13,7 +13,8 @@ from app.models import Base
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Every table, column, constraint and index, each as PostgreSQL itself would write it. NOT NULL is in the columns.
+# Every table, column, constraint and index, each as PostgreSQL itself would write it. NOT NULL is in the columns,
+# triggers are the audit log's (tests/access/test_audit_log.py).
 SCHEMA = """
 SELECT 'column' AS kind, class.relname || '.' || attname AS name,
        format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || attidentity::text || ' '
@@ -24,7 +25,7 @@ LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE class.relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
-FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype NOT IN ('n', 't')
 UNION ALL
 SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import Caller
 from app.config import Settings
-from app.database import Database
+from app.database import Database, acting
 from app.queue import Doorbell
+from app.security import KeyRing
 from app.services.callers import Callers
 from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
@@ -23,6 +24,8 @@ from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
 from app.services.live import LiveBoard
 from app.services.overview import Overview
+from app.services.passwords import Passwords
+from app.services.throttle import Throttle
 from app.services.ticks import Ticks, WaitingRoom
 
 
@@ -40,6 +43,9 @@ class Parts:
     examination: Examination
     previewer: Previewer
     callers: Callers
+    keys: KeyRing
+    passwords: Passwords
+    throttle: Throttle
     lifecycle: Lifecycle
     overview: Overview
     live_board: LiveBoard
@@ -68,9 +74,11 @@ async def _database(parts: PartsDep) -> Database:
     return parts.database
 
 
-async def _session(parts: PartsDep) -> AsyncIterator[AsyncSession]:
+async def _session(parts: PartsDep, caller: CallerDep, request: Request) -> AsyncIterator[AsyncSession]:
     """A session that the service has committed before the answer is made; what it did not commit is undone."""
-    async with parts.database.session() as session:
+    reads = request.method in {"GET", "HEAD"}
+    actor = None if reads else acting(caller.name, caller.address, caller.request_id)
+    async with parts.database.session(actor) as session:
         yield session
 
 

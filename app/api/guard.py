@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import Caller, no_pool
 from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS, Decision
-from app.api.problems import problem_response
+from app.api.problems import problem_response, problems
 from app.api.stance import why_not_local
 from app.errors import DomainError, Forbidden, NotFound, Unauthenticated
 from app.services.callers import Callers
@@ -69,7 +69,7 @@ class Guard:
     async def _decide(self, scope: Scope) -> None:
         line, ids = self._find(scope)
         scope["decided"] = None
-        scope["caller"] = ANONYMOUS
+        scope["caller"] = replace(ANONYMOUS, address=_address(scope), request_id=scope.get("request_id"))
         if line is None:  # no such place, or no such method there: the router says so
             return
         if line.decision is None:
@@ -101,12 +101,11 @@ class Guard:
 
     async def _caller(self, scope: Scope) -> Caller:
         credentials = _credentials(scope)
-        address = scope["client"][0] if scope.get("client") else None
         if credentials is None:
-            return replace(self._local(scope), address=address, request_id=scope.get("request_id"))
+            return replace(self._local(scope), address=_address(scope), request_id=scope.get("request_id"))
         callers: Callers = scope["app"].state.parts.callers
         caller = await callers.find(credentials)
-        return replace(caller, address=address, request_id=scope.get("request_id"))
+        return replace(caller, address=_address(scope), request_id=scope.get("request_id"))
 
     def _local(self, scope: Scope) -> Caller:
         reason = "AUTH_REQUIRED is on" if self._auth_required else why_not_local(scope)
@@ -143,6 +142,10 @@ class Guard:
             raise NotFound(thing.told.format(word=thing.word, id=number), **{key: number})
 
 
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
+
+
 def _credentials(scope: Scope) -> str | None:
     """What stands in Authorization: Bearer, or X-API-Key; None where there is neither. Raises Unauthenticated."""
     for name, value in scope["headers"]:
@@ -169,6 +172,12 @@ async def decided(request: Request) -> None:
     """Refuse a route that the guard did not decide on: the last line, for every router."""
     if request.scope["decided"] != request.scope["route"].name:
         raise Forbidden("Nobody decided who may use this.")
+
+
+def refusals(router: APIRouter) -> dict[int | str, dict[str, Any]]:
+    """What the guard may answer instead of a router, for the OpenAPI; nothing where all of it is public."""
+    guarded = any(ROUTES.get(getattr(route, "name", "")) != PUBLIC for route in router.routes)
+    return problems(401, 403) if guarded else {}
 
 
 def routes_of(app: FastAPI, routers: Iterable[APIRouter]) -> list[Route]:

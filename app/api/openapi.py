@@ -21,6 +21,7 @@ TAGS = [
     {"name": "parameters", "description": "The catalogue of what is known of tasks and executors."},
     {"name": "pools", "description": "Teams with their own rules, people and work."},
     {"name": "distribution", "description": "How fair it is."},
+    {"name": "access", "description": "Who may sign in, as what, and what they did."},
     {"name": "system", "description": "Health and metrics."},
 ]
 

@@ -67,6 +67,22 @@ ROUTES: dict[str, Decision] = {
     "validate_rules": "rules.read",
     "create_rule_set": "rules.manage",
     "activate_rule_set": "rules.manage",
+    # access
+    "sign_in": PUBLIC,
+    "refresh_sign_in": PUBLIC,
+    "sign_out": PUBLIC,
+    "get_me": "account.use",
+    "change_own_password": "account.use",
+    "list_users": "users.manage",
+    "get_user": "users.manage",
+    "create_user": "users.manage",
+    "change_user": "users.manage",
+    "list_api_keys": "keys.manage",
+    "create_api_key": "keys.manage",
+    "revoke_api_key": "keys.manage",
+    "list_audit": "audit.read",
+    "export_audit": "audit.read",
+    "prove_audit": "admin.manage",
     # distribution
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",
@@ -76,7 +92,7 @@ ROUTES: dict[str, Decision] = {
     "export_kpi": "exports.read",
 }
 
-NARROWED: frozenset[str] = frozenset({"list_tasks"})
+NARROWED: frozenset[str] = frozenset({"list_tasks", "get_me", "change_own_password"})
 """Routes without a task or executor in their path that show an executor nothing but their own."""
 
 
@@ -89,6 +105,11 @@ class Thing:
     told: str = "There is no {word} {id}."
 
 
+ADMINS = Thing(
+    "thing", "SELECT NULL::bigint AS pool_id, NULL::bigint AS executor_id WHERE $1::bigint IS NULL"
+)
+"""What belongs to no pool: nobody but admins has it in reach."""
+
 THINGS: dict[str, Thing] = {
     "pool_id": Thing(
         "pool",
@@ -100,6 +121,8 @@ THINGS: dict[str, Thing] = {
     "parameter_id": Thing(
         "parameter", "SELECT pool_id, NULL::bigint AS executor_id FROM parameters WHERE id = $1"
     ),
+    "user_id": ADMINS,
+    "api_key_id": ADMINS,
     "rule_set_id": Thing(
         "rule set", "SELECT pool_id, NULL::bigint AS executor_id FROM rule_sets WHERE id = $1"
     ),

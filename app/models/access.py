@@ -28,6 +28,22 @@ class User(Base):
     last_login_at: Mapped[datetime | None]
 
 
+class RefreshToken(Base):
+    """One link of a sign-in: works once, for the next of its `family`; a second use ends the family."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (Index("ix_refresh_tokens_user_id_family", "user_id", "family"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    family: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class ApiKey(Base):
     """A key of an integration: hashed, limited to pools and actions, expiring."""
 
@@ -48,10 +64,16 @@ class ApiKey(Base):
 
 
 class AuditEntry(Base):
-    """Who changed what, when and from where, before and after; each entry carries the hash of the one before."""
+    """Who changed what, when and from where, before and after; each entry carries the hash of the one before.
+
+    Written by triggers (alembic/versions/0001_audit.sql), which also refuse every change of it.
+    """
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_pool_id_id", "pool_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_log_pool_id_id", "pool_id", "id"),
+        Index("ix_audit_log_entity_entity_id_id", "entity", "entity_id", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -64,5 +86,8 @@ class AuditEntry(Base):
     after: Mapped[Json | None]
     request_id: Mapped[str | None]
     address: Mapped[str | None]
-    previous_hash: Mapped[bytes | None]
-    hash: Mapped[bytes | None]
+    salt: Mapped[bytes | None]
+    content_hash: Mapped[bytes]
+    previous_hash: Mapped[bytes] = mapped_column(unique=True)
+    hash: Mapped[bytes]
+    erased_at: Mapped[datetime | None]

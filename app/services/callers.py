@@ -63,7 +63,7 @@ class Callers:
         return Caller(
             name=user["username"],
             role=user["role"],
-            pool_ids=_set(user["pool_ids"]),
+            pool_ids=None if user["role"] == "admin" else _set(user["pool_ids"]),
             executor_id=user["executor_id"],
             user_id=user["id"],
         )

@@ -19,6 +19,8 @@ FOUND = [
     for method in sorted((route.methods or set()) - {"HEAD"})
 ]
 GUARDED = [route for route in FOUND if ROUTES.get(route[0], PUBLIC) != PUBLIC]
+ENDLESS = {"watch_events"}
+"""What goes on for as long as somebody listens: the guard's refusals are asked for, the stream itself elsewhere."""
 WHERE = "app/api/permissions.py"
 
 
@@ -50,8 +52,8 @@ def test_openapi_lists_no_route_that_the_guard_does_not_know() -> None:
 
 
 async def ask(house: House, method: str, path: str, team: Team, headers: dict[str, str]) -> Any:
-    """The request with a team's ids in its path, and a body that means nothing."""
-    filled = re.sub(r"{(\w+)}", lambda found: str(team.ids.get(found[1], 1)), path)
+    """The answer to a request with a team's ids in its path, and a body that means nothing."""
+    filled = re.sub(r"{(\w+)}", lambda found: str(team.ids.get(found[1], 999_999_999)), path)
     body = {} if method in {"POST", "PUT", "PATCH"} else None
     return await house.client.request(method, filled, json=body, headers=headers)
 
@@ -70,6 +72,8 @@ async def test_without_credentials_nothing_but_the_public_answers(house: House) 
 async def test_role_may_do_what_it_was_granted_and_nothing_else(house: House, role: Role) -> None:
     headers = await house.as_role(role)
     for name, method, path in GUARDED:
+        if name in ENDLESS and ROUTES[name] in GRANTS[role] and role != "executor":
+            continue
         answer = await ask(house, method, path, house.mine, headers)
         granted = ROUTES[name] in GRANTS[role]
         if role == "executor" and not any(f"{{{key}}}" in path for key in OWNED) and name not in NARROWED:
@@ -106,11 +110,13 @@ async def test_lists_show_nothing_of_another_pool(house: House, role: Role) -> N
     for name, method, path in GUARDED:
         if method != "GET" or ROUTES[name] not in GRANTS[role] or "{" in path:
             continue
+        named = await house.client.get(path, headers=headers, params={"pool_id": house.other.pool_id})
+        assert "of other" not in named.text, f"{role}: GET {path}?pool_id= shows another pool"
+        if name in ENDLESS:
+            continue
         answer = await house.client.get(path, headers=headers)
         shown += "of mine" in answer.text
         assert "of other" not in answer.text, f"{role}: GET {path} shows another pool"
-        named = await house.client.get(path, headers=headers, params={"pool_id": house.other.pool_id})
-        assert "of other" not in named.text, f"{role}: GET {path}?pool_id= shows another pool"
     assert shown
 
 

@@ -1,0 +1,135 @@
+"""The audit log: what happened, who did it, and a proof that nobody rewrote it.
+
+Changes of what is configured are noted by triggers (alembic/versions/0001_audit.sql); what is no change of a row, such
+as a sign-in, is noted here. Each entry's hash covers the one before, so that an entry that was changed, removed or
+slipped in breaks the chain at its place; whoever keeps the head (`AuditProof.head`) elsewhere also notices a chain cut
+short.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import Caller, within_reach
+from app.database import HotPool
+from app.models import AuditEntry
+
+_NOTE = text("""
+INSERT INTO audit_log (actor, action, entity, entity_id, pool_id, after, request_id, address)
+VALUES (coalesce(:actor, nullif(current_setting('app.actor', true), ''), 'system'), :action, :entity, :entity_id,
+    :pool_id, CAST(:details AS jsonb), nullif(current_setting('app.request_id', true), ''),
+    nullif(current_setting('app.address', true), ''))
+""")
+
+_LINKS = """
+SELECT id, previous_hash, hash, content_hash, salt, erased_at, audit_text(entry) AS text,
+    audit_content(before, after) AS content
+FROM audit_log entry WHERE id > $1 ORDER BY id LIMIT 5000
+"""
+_FIRST = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditProof:
+    """What a verification found; `broken_at` is the id of the first entry that does not fit."""
+
+    entries: int
+    erased: int
+    head: str
+    broken_at: int | None = None
+    reason: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole chain fits."""
+        return self.broken_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries a list shows; None means any."""
+
+    pool_id: int | None = None
+    actor: str | None = None
+    action: str | None = None
+    entity: str | None = None
+    entity_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def note(
+    session: AsyncSession,
+    *,
+    action: str,
+    entity: str,
+    entity_id: str,
+    actor: str | None = None,
+    pool_id: int | None = None,
+    details: str | None = None,
+) -> None:
+    """Note what is no change of a row, in the caller's transaction; call it last, it holds the log's lock."""
+    await session.flush()
+    await session.execute(
+        _NOTE,
+        {
+            "actor": actor,
+            "action": action,
+            "entity": entity,
+            "entity_id": entity_id,
+            "pool_id": pool_id,
+            "details": details,
+        },
+    )
+
+
+async def list_entries(
+    session: AsyncSession, *, only: AuditFilter, caller: Caller, before: int | None, limit: int
+) -> tuple[Sequence[AuditEntry], int | None]:
+    """A page of entries that the caller may see, newest first, and the id to go on before (None on the last page)."""
+    query = within_reach(select(AuditEntry), AuditEntry.pool_id, caller)
+    for column in ("pool_id", "actor", "action", "entity", "entity_id"):
+        if (value := getattr(only, column)) is not None:
+            query = query.where(getattr(AuditEntry, column) == value)
+    if only.since is not None:
+        query = query.where(AuditEntry.at >= only.since)
+    if only.until is not None:
+        query = query.where(AuditEntry.at < only.until)
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    rows = (await session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit + 1))).all()
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def verify(pool: HotPool) -> AuditProof:
+    """Walk the whole chain, hashing in Python what the database shows; about 100,000 entries a second."""
+    last, head, entries, erased = 0, _FIRST, 0, 0
+    async with pool.acquire() as connection:
+        while links := await connection.fetch(_LINKS, last):
+            for link in links:
+                if reason := _fault(link, head):
+                    return AuditProof(entries, erased, head.hex(), link["id"], reason)
+                head, last = link["hash"], link["id"]
+                entries += 1
+                erased += link["erased_at"] is not None
+    return AuditProof(entries, erased, head.hex())
+
+
+def _fault(link: Any, head: bytes) -> str:
+    """Why an entry does not fit behind the one with hash `head`; empty: it does."""
+    if link["previous_hash"] != head:
+        return "the entry before it was removed, changed or slipped in"
+    if hashlib.sha256(head + link["text"].encode()).digest() != link["hash"]:
+        return "it was changed"
+    if link["erased_at"] is None and _hash_of_content(link) != link["content_hash"]:
+        return "its before or after was changed"
+    return ""
+
+
+def _hash_of_content(link: Any) -> bytes:
+    return hashlib.sha256((link["salt"] or b"") + link["content"]).digest()

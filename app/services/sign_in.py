@@ -1,0 +1,185 @@
+"""Signing in and staying so: a password once, then a chain of refresh tokens, each good for one use.
+
+Every failure is answered alike and takes as long: nobody learns which names exist, which are locked, or whose password
+was right. A refresh token that comes a second time was stolen or copied: its whole family ends.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.errors import Unauthenticated
+from app.models import RefreshToken, User
+from app.security import KeyRing, hash_secret, make_secret
+from app.services.audit_log import note
+from app.services.passwords import Passwords
+
+log = structlog.get_logger()
+
+FREE_FAILURES = 5
+"""Wrong passwords before a name is locked for a minute; each further one doubles that."""
+LONGEST_LOCK = timedelta(minutes=15)
+
+_COUNT_FAILURE = text("""
+UPDATE users SET failed_logins = failed_logins + 1,
+    locked_until = CASE WHEN failed_logins + 1 >= CAST(:free AS integer) THEN CAST(:now AS timestamptz) + least(
+        interval '1 minute' * power(2, least(failed_logins + 1 - CAST(:free AS integer), 10)),
+        CAST(:longest AS interval)
+    ) END
+WHERE username = :username RETURNING locked_until
+""")
+_NO_WAIT = text("SET LOCAL synchronous_commit = off")
+"""A failure is written without waiting for the disk: a name that exists takes no longer than one that does not."""
+
+_REFUSED = "Wrong name or password; after several failures a name is locked for up to 15 minutes."
+_ENDED = "The refresh token is not valid any more: sign in again by POST /v1/auth/token."
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long tokens live."""
+
+    access: timedelta
+    refresh: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A fresh pair of tokens."""
+
+    access_token: str
+    refresh_token: str
+    lives: Lives
+
+
+async def sign_in(
+    session: AsyncSession,
+    *,
+    username: str,
+    password: str,
+    passwords: Passwords,
+    keys: KeyRing,
+    lives: Lives,
+    now: datetime,
+) -> SignedIn:
+    """Begin a chain. Raises Unauthenticated for every kind of failure, Overloaded under a flood."""
+    columns = (User.id, User.password_hash, User.locked_until)
+    user = (await session.execute(select(*columns).where(User.username == username, User.active))).first()
+    await session.rollback()  # hold no connection while the password is checked
+    right = await passwords.check(password, user.password_hash if user else None)
+    locked = user is not None and user.locked_until is not None and user.locked_until > now
+    if user is None or not right or locked:
+        await _count_failure(session, username, now, counts=not right)
+        raise Unauthenticated(_REFUSED)
+    return await begin_chain(session, user_id=user.id, keys=keys, lives=lives, now=now)
+
+
+async def _count_failure(session: AsyncSession, username: str, now: datetime, *, counts: bool) -> None:
+    await session.execute(_NO_WAIT)
+    values = {
+        "username": username if counts else "",
+        "now": now,
+        "free": FREE_FAILURES,
+        "longest": LONGEST_LOCK,
+    }
+    locked = (await session.execute(_COUNT_FAILURE, values)).scalar_one_or_none()
+    await session.commit()
+    log.warning("sign_in.refused", locked_until=str(locked) if locked else None)
+
+
+async def begin_chain(
+    session: AsyncSession, *, user_id: int, keys: KeyRing, lives: Lives, now: datetime
+) -> SignedIn:
+    """Tokens for somebody who proved who they are. Raises Unauthenticated where they may not sign in any more."""
+    user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None or not user.active:
+        raise Unauthenticated(_REFUSED)
+    user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
+    await session.execute(
+        text("DELETE FROM refresh_tokens WHERE user_id = :user_id AND expires_at < :now"),
+        {"user_id": user_id, "now": now},
+    )
+    signed_in = _issue(session, user, uuid.uuid4().hex, keys, lives, now)
+    await note(session, action="signed_in", entity="users", entity_id=str(user_id), actor=user.username)
+    await session.commit()
+    return signed_in
+
+
+def _issue(
+    session: AsyncSession, user: User, family: str, keys: KeyRing, lives: Lives, now: datetime
+) -> SignedIn:
+    secret = make_secret()
+    session.add(
+        RefreshToken(
+            user_id=user.id,
+            family=family,
+            token_hash=hash_secret(secret),
+            issued_at=now,
+            expires_at=now + lives.refresh,
+        )
+    )
+    access = keys.issue(user_id=user.id, token_version=user.token_version, now=now, life=lives.access)
+    return SignedIn(access, secret, lives)
+
+
+async def refresh(
+    session: AsyncSession, *, token: str, keys: KeyRing, lives: Lives, now: datetime
+) -> SignedIn:
+    """The next link of a chain. Raises Unauthenticated; a token that was used before ends its family."""
+    known = await session.scalar(
+        select(RefreshToken).where(RefreshToken.token_hash == hash_secret(token)).with_for_update()
+    )
+    if known is None or known.revoked_at is not None or known.expires_at <= now:
+        raise Unauthenticated(_ENDED)
+    user = await session.get_one(User, known.user_id)
+    if known.used_at is not None:
+        await _end_family(session, known, now)
+        await note(
+            session, action="token_reused", entity="users", entity_id=str(user.id), actor=user.username
+        )
+        await session.commit()
+        log.warning("sign_in.token_reused", user_id=user.id)
+        raise Unauthenticated(_ENDED)
+    if not user.active:
+        raise Unauthenticated(_ENDED)
+    known.used_at = now
+    signed_in = _issue(session, user, known.family, keys, lives, now)
+    await session.commit()
+    return signed_in
+
+
+async def sign_out(session: AsyncSession, *, token: str, now: datetime) -> None:
+    """End a chain, and with it every access token of the user; what is not known is no error."""
+    known = await session.scalar(select(RefreshToken).where(RefreshToken.token_hash == hash_secret(token)))
+    if known is None or known.revoked_at is not None:
+        return
+    user = await session.get_one(User, known.user_id)
+    await _end_family(session, known, now)
+    await note(session, action="signed_out", entity="users", entity_id=str(user.id), actor=user.username)
+    await session.commit()
+
+
+async def _end_family(session: AsyncSession, token: RefreshToken, now: datetime) -> None:
+    """Revoke the whole family, and the access tokens out there: the user's others are refreshed unseen."""
+    await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.family == token.family, RefreshToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    await session.execute(
+        update(User).where(User.id == token.user_id).values(token_version=User.token_version + 1)
+    )
+
+
+async def end_all_chains(session: AsyncSession, *, user: User, now: datetime) -> None:
+    """Sign a user out everywhere, in the caller's transaction."""
+    user.token_version += 1
+    await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.user_id == user.id, RefreshToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )

@@ -1,0 +1,135 @@
+"""Users: made, changed, signed out. Whoever loses rights loses them with the next request."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import Caller
+from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
+from app.models import Executor, Pool, User
+from app.services.passwords import Passwords, check_choice
+from app.services.sign_in import end_all_chains
+
+
+async def create_user(session: AsyncSession, *, values: Mapping[str, Any], passwords: Passwords) -> User:
+    """Make a user. Raises Invalid, AlreadyExists."""
+    fields = dict(values)
+    check_choice(fields["password"], fields["username"])
+    user = User(
+        password_hash=await passwords.hash(fields.pop("password")), **await _checked(session, fields, None)
+    )
+    session.add(user)
+    await _flush(session)
+    await session.commit()
+    await session.refresh(user)
+    return user
+
+
+async def list_users(
+    session: AsyncSession, *, after: int | None, limit: int
+) -> tuple[Sequence[User], int | None]:
+    """A page of users by id, and the id to go on after (None on the last page)."""
+    query = select(User).order_by(User.id).limit(limit + 1)
+    rows = (await session.scalars(query if after is None else query.where(User.id > after))).all()
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def get_user(session: AsyncSession, *, user_id: int) -> User:
+    """One user. Raises NotFound."""
+    user = await session.get(User, user_id)
+    if user is None:
+        raise NotFound(f"There is no user {user_id}.", user_id=user_id)
+    return user
+
+
+async def change_user(
+    session: AsyncSession, *, user_id: int, changes: Mapping[str, Any], passwords: Passwords, now: datetime
+) -> User:
+    """Change a user and sign them out everywhere. Raises NotFound, Invalid, and Conflict for the last admin."""
+    fields = dict(changes)
+    admins = await _lock_admins(session)
+    user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None:
+        raise NotFound(f"There is no user {user_id}.", user_id=user_id)
+    if (password := fields.pop("password", None)) is not None:
+        check_choice(password, user.username)
+        user.password_hash = await passwords.hash(password)
+        user.failed_logins, user.locked_until = 0, None
+    for name, value in (await _checked(session, fields, user)).items():
+        setattr(user, name, value)
+    if admins == {user.id} and not (user.role == "admin" and user.active):
+        raise Conflict("role: this is the last active admin; make another one first.")
+    await end_all_chains(session, user=user, now=now)
+    await session.commit()
+    await session.refresh(user)
+    return user
+
+
+async def _lock_admins(session: AsyncSession) -> set[int]:
+    """All active admins, locked by id: two who demote each other at once must not both succeed."""
+    rows = await session.scalars(
+        select(User.id).where(User.role == "admin", User.active).order_by(User.id).with_for_update()
+    )
+    return set(rows)
+
+
+async def change_own_password(
+    session: AsyncSession, *, caller: Caller, old: str, new: str, passwords: Passwords, now: datetime
+) -> None:
+    """Change the caller's password and end all their sign-ins. Raises Invalid, Forbidden for who has none."""
+    if caller.user_id is None:
+        raise Forbidden("Only a user who signed in has a password.")
+    user = await session.get_one(User, caller.user_id)
+    kept, username = user.password_hash, user.username
+    await session.rollback()  # hold no connection while passwords are checked
+    if not await passwords.check(old, kept):
+        fault = FieldError("old_password", "not the password", "send the one you signed in with")
+        raise Invalid("old_password: it is not the password.", [fault])
+    check_choice(new, username)
+    hashed = await passwords.hash(new)
+    user = await session.get_one(User, caller.user_id, with_for_update=True, populate_existing=True)
+    user.password_hash = hashed
+    await end_all_chains(session, user=user, now=now)
+    await session.commit()
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if "uq_users_username" in str(error.orig):
+            raise AlreadyExists("username: taken; choose another one.") from error
+        raise
+
+
+async def _checked(session: AsyncSession, fields: dict[str, Any], user: User | None) -> dict[str, Any]:
+    """Values that fit together: pools and executor exist, an executor is somebody, an admin has every pool."""
+    role = fields.get("role", user.role if user else "viewer")
+    pool_ids = fields.get("pool_ids", user.pool_ids if user else None)
+    executor_id = fields.get("executor_id", user.executor_id if user else None)
+    if role == "admin":
+        return {**fields, "pool_ids": None}
+    if role == "executor":
+        if executor_id is None:
+            raise _invalid("executor_id", "missing", "say who of the executors this user is")
+        executor = await session.get(Executor, executor_id)
+        if executor is None:
+            raise _invalid("executor_id", f"there is no executor {executor_id}", "send one that exists")
+        return {**fields, "pool_ids": [executor.pool_id]}
+    await check_pools(session, pool_ids)
+    return fields
+
+
+async def check_pools(session: AsyncSession, pool_ids: Sequence[int] | None) -> None:
+    """Raise Invalid where one of these pools does not exist."""
+    known = set(await session.scalars(select(Pool.id).where(Pool.id.in_(pool_ids or ()))))
+    if missing := sorted(set(pool_ids or ()) - known):
+        raise _invalid("pool_ids", f"there is no pool {missing[0]}", "see GET /v1/pools")
+
+
+def _invalid(field: str, reason: str, remedy: str) -> Invalid:
+    return Invalid(f"{field}: {reason}; {remedy}.", [FieldError(field, reason, remedy)])

@@ -83,6 +83,8 @@ class UserIn(_Body):
 class UserChange(_Body):
     """What changes of a user; what is left out stays. Ends their sign-ins."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
+
     password: Password | None = None
     role: Role | None = None
     pool_ids: PoolIds | None = None

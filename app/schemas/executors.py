@@ -71,7 +71,10 @@ class ExecutorChange(BaseModel):
 class ExecutorBatchIn(BaseModel):
     """Many executors; those with a known external_id are changed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"executors": [{"external_id": "E-7", "name": "Boris Orlov"}]}]},
+    )
 
     pool_id: Reference | None = None
     executors: list[ExecutorFields] = Field(min_length=1, max_length=10_000)

@@ -56,6 +56,10 @@ class ParameterIn(ParameterFields):
 class ParameterChange(ParameterFields):
     """What changes of a parameter; what is left out stays. Owner, key and type stay for good."""
 
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"label_ru": "Сумма договора", "position": 2}]}
+    )
+
 
 class ParameterOut(ParameterFields):
     """A parameter as it is now."""

@@ -46,7 +46,9 @@ class PoolIn(BaseModel):
 class PoolChange(BaseModel):
     """What changes of a pool; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"timezone": "Asia/Yekaterinburg"}]}
+    )
 
     name: Name | None = None
     timezone: Zone | None = None

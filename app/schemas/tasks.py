@@ -39,7 +39,12 @@ class TaskIn(BaseModel):
 class TaskBatchIn(BaseModel):
     """Many tasks at once."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"tasks": [{"external_id": "INC-1043"}, {"external_id": "INC-1044", "weight": 2}]}]
+        },
+    )
 
     pool_id: Reference | None = Field(None, description="The pool of those that name none.")
     tasks: list[TaskIn] = Field(min_length=1)

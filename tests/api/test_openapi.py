@@ -1,10 +1,9 @@
-"""The OpenAPI document: complete, its examples work, and no input makes the server fail or answer otherwise."""
+"""The OpenAPI document: complete, and no input makes the server fail or answer otherwise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings as bounds
@@ -32,14 +31,6 @@ ROUTES = [
 ENDLESS = {"/v1/events"}  # a stream is never answered whole; tests/api/test_events.py reads it
 WITH_INPUT = [
     (path, method) for path, method, operation in ROUTES if operation.keys() & {"parameters", "requestBody"}
-]
-EXAMPLES = [
-    (path, example)
-    for path, method, operation in ROUTES
-    if method == "post" and "requestBody" in operation and "{" not in path
-    for example in DOCUMENT["components"]["schemas"][
-        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    ].get("examples", ())
 ]
 
 
@@ -98,10 +89,3 @@ def test_every_operation_is_described(path: str, method: str, operation: dict[st
     for status, response in operation["responses"].items():
         if status >= "400":
             assert list(response["content"]) == ["application/problem+json"]
-
-
-def test_examples_work(servers: RunServers) -> None:
-    with serving_sample(servers) as address, httpx.Client(base_url=address) as client:
-        answers = {path: client.post(path, json=example) for path, example in EXAMPLES}
-    assert {path: answer.text for path, answer in answers.items() if not answer.is_success} == {}
-    assert {"/v1/tasks", "/v1/executors", "/v1/rules", "/v1/pools", "/v1/parameters"} <= answers.keys()

@@ -15,10 +15,11 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
-from app.engine.types import PoolId
+from app.engine.types import ExecutorId, PoolId, TaskId
 from app.queue import GROUP, STREAM, RedisDoorbell, open_doorbell
 from app.services.assignment import Found, place_batch
 from app.services.audit import find_violations
+from app.services.lifecycle import Move, MoveName, move_tasks
 from app.services.picture import PoolPicture
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
@@ -43,7 +44,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[Worke
     await doorbell.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, "the state did not come in time"
@@ -79,12 +80,46 @@ async def no_violations(database: Database) -> None:
         assert await find_violations(connection) == []
 
 
-async def test_a_batch_onto_an_idle_team_spreads_evenly(database: Database, pool_id: PoolId) -> None:
+@pytest.mark.parametrize("limit", [1000, 1])
+async def test_pitfall_5_a_burst_onto_an_idle_team_spreads_as_evenly_as_one_by_one(
+    database: Database, pool_id: PoolId, limit: int
+) -> None:
     people = await add_executors(database, pool_id, 7)
-    await add_tasks(database, pool_id, 1000)
-    loads = await place(database, pool_id)
+    await add_tasks(database, pool_id, 1000 if limit > 1 else 30)
+    loads = await place(database, pool_id, limit=limit)
     assert sorted(loads) == people
     assert max(loads.values()) - min(loads.values()) <= 1
+    await no_violations(database)
+
+
+async def test_pitfall_9_who_works_fast_gets_no_more_than_who_works_slowly(
+    database: Database, pool_id: PoolId
+) -> None:
+    fast, slow = await add_executors(database, pool_id, 2)
+    received: Counter[int] = Counter()
+    for _ in range(10):
+        await add_tasks(database, pool_id, 2)
+        before = await held(database)
+        received.update(await place(database, pool_id) - before)
+        await complete_all(database, pool_id, fast)
+    assert received == {fast: 10, slow: 10}
+    await no_violations(database)
+
+
+async def complete_all(database: Database, pool_id: PoolId, executor_id: ExecutorId) -> None:
+    async with database.hot.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT id FROM tasks WHERE executor_id = $1 AND status = 'assigned'", executor_id
+        )
+    moves = [Move(TaskId(row["id"]), MoveName.COMPLETE, "test") for row in rows]
+    await move_tasks(database.hot, pool_id=pool_id, moves=moves, deliver=False)
+
+
+async def test_pitfall_10_work_is_shared_by_qualification(database: Database, pool_id: PoolId) -> None:
+    [half] = await add_executors(database, pool_id, 1, qualification=0.5)
+    [double] = await add_executors(database, pool_id, 1, qualification=2)
+    await add_tasks(database, pool_id, 100)
+    assert await place(database, pool_id) == {half: 20, double: 80}
     await no_violations(database)
 
 
@@ -131,7 +166,7 @@ async def test_higher_priority_then_earlier_deadline_goes_first(database: Databa
     assert {row["external_id"] for row in rows} == {"urgent", "soon"}
 
 
-async def test_absent_people_receive_nothing(database: Database, pool_id: PoolId) -> None:
+async def test_pitfall_6_absent_people_receive_nothing(database: Database, pool_id: PoolId) -> None:
     [here] = await add_executors(database, pool_id, 1)
     await add_executors(database, pool_id, 2, availability="break")
     await add_tasks(database, pool_id, 10)

@@ -21,6 +21,7 @@ from app.api import (
     overview,
     parameters,
     pools,
+    replays,
     rules,
     tasks,
     users,
@@ -64,6 +65,7 @@ ROUTERS = (
     users,
     api_keys,
     audit,
+    replays,
 )
 
 

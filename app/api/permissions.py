@@ -83,6 +83,11 @@ ROUTES: dict[str, Decision] = {
     "list_audit": "audit.read",
     "export_audit": "audit.read",
     "prove_audit": "admin.manage",
+    # replays
+    "start_replay": "rules.manage",
+    "cancel_replay": "rules.manage",
+    "get_replay": "rules.read",
+    "get_replay_report": "rules.read",
     # distribution
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",
@@ -123,6 +128,7 @@ THINGS: dict[str, Thing] = {
     ),
     "user_id": ADMINS,
     "api_key_id": ADMINS,
+    "replay_id": Thing("replay", "SELECT pool_id, NULL::bigint AS executor_id FROM replays WHERE id = $1"),
     "rule_set_id": Thing(
         "rule set", "SELECT pool_id, NULL::bigint AS executor_id FROM rule_sets WHERE id = $1"
     ),

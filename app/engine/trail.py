@@ -24,7 +24,7 @@ A frame::
     fixed      steps that were forced (parent, rework, manual) and use up no daily limit
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -182,6 +182,22 @@ def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
         _apply(frame, standings, step if frame is frames[-1] else len(frame["to"]))
     policy, theta, day_load = frames[0]["settings"]
     return Picture(standings, policy, theta, day_load)
+
+
+def standings_after(
+    frames: Iterable[tuple[int, Mapping[str, Any]]],
+) -> Iterator[tuple[int, Mapping[ExecutorId, Standing]]]:
+    """Everybody as each frame's batch found them: (number, standings), the standings changing from one to the next.
+
+    Frames come in order, the first one with `full`; loads in the standings are not followed.
+    """
+    standings: dict[ExecutorId, Standing] = {}
+    for number, frame in frames:
+        if "full" in frame:
+            standings = _unfold(frame["full"])
+        for row in frame.get("changed", ()):
+            standings[row[0]] = Standing(*row)
+        yield number, standings
 
 
 def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, Standing]:

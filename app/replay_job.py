@@ -1,0 +1,30 @@
+"""The process that carries out one replay: `python -m app.replay_job ID`. Works behind everything else, then ends."""
+
+import asyncio
+import os
+import sys
+
+from app.config import get_settings
+from app.database import Database
+from app.logs import configure_logging
+from app.services.replays import ReplayJob
+
+
+async def _run(replay_id: int) -> None:
+    database = await Database.open(get_settings())
+    try:
+        await ReplayJob(database, replay_id).run()
+    finally:
+        await database.close()
+
+
+def main() -> None:
+    """Carry out the replay named on the command line."""
+    configure_logging(get_settings())
+    if hasattr(os, "nice"):
+        os.nice(10)
+    asyncio.run(_run(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -72,8 +72,12 @@ class Settings(BaseSettings):
         gt=0,
         description="A transaction idle this long loses its lock, so that a hung worker blocks nobody.",
     )
+    metrics_host: str = Field("127.0.0.1", description="Address on which a worker gives its metrics.")
     metrics_port: int = Field(
         9101, ge=0, le=65535, description="First port tried for a worker's metrics; 0: none."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="A bearer token that opens /metrics and nothing else."
     )
 
     ais_url: str | None = Field(

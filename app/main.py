@@ -38,6 +38,7 @@ from app.queue import open_doorbell
 from app.services.callers import Callers
 from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
+from app.services.gauges import Gauges
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
@@ -118,8 +119,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             ticks=ticks,
             waiting_room=waiting_room,
             examination=examination,
+            gauges=Gauges(database.hot),
             previewer=previewer,
-            callers=Callers(database.hot, keys),
+            callers=Callers(database.hot, keys, settings.metrics_token),
             keys=keys,
             passwords=Passwords(),
             throttle=Throttle(burst=settings.sign_in_failures, per_minute=settings.sign_in_failures),

@@ -1,34 +1,55 @@
-"""Every Prometheus metric, named and described once. Labels are bounded: pools, never people or tasks."""
+"""Every Prometheus metric, named and described once.
 
-from prometheus_client import Counter, Gauge, Histogram
+What a process counts itself (counters, histograms) is in the default registry: the API gives it at /metrics, each
+worker on a port of its own, and queries sum over processes. What is true of the whole system is in `SYSTEM`: the API
+reads it from the database (`app.services.gauges`), so that every process tells the same and nothing is told twice.
+
+Labels are bounded: pools, kinds, routes; executors by id, of large pools only those at both ends.
+"""
+
+import os
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+SYSTEM = CollectorRegistry()
+
+
+class SystemGauge:
+    """A gauge of the whole system; holds what was read last."""
+
+    def __init__(self, name: str, documentation: str, *labels: str) -> None:
+        self._about = (name, documentation, labels)
+        self._values: dict[tuple[str, ...], float] = {}
+        SYSTEM.register(self)
+
+    def clear(self) -> None:
+        """Forget what was read."""
+        self._values.clear()
+
+    def set(self, value: float, *labels: object) -> None:
+        """Say what was read; labels in their order."""
+        self._values[tuple(map(str, labels))] = value
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What Prometheus asks for."""
+        name, documentation, labels = self._about
+        family = GaugeMetricFamily(name, documentation, labels=labels)
+        for values, value in self._values.items():
+            family.add_metric(values, value)
+        yield family
+
 
 assignments_total = Counter("assignments_total", "Assignments committed.", ["pool", "kind"])
 assignment_latency_seconds = Histogram(
     "assignment_latency_seconds",
-    "From the commit of a task to the commit of its assignment.",
+    "From the commit of a task to the commit of its first assignment.",
     ["pool"],
     buckets=LATENCY_BUCKETS,
-)
-mae_fairness = Gauge(
-    "mae_fairness",
-    "Mean absolute deviation of utilisation from its mean, today, over the pool's executors.",
-    ["pool"],
-)
-fairness_gap = Gauge(
-    "fairness_gap", "Sum of |received - fair share| over all fair shares, today: 0 is perfect.", ["pool"]
-)
-fairness_alerts = Gauge("fairness_alerts", "Alarms of fairness that stand.", ["pool", "kind"])
-fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
-queue_lag = Gauge("queue_lag", "Tasks that wait for a worker to look at them.", ["pool"])
-executor_utilization = Gauge(
-    "executor_utilization",
-    "Assigned today over the daily limit; without a limit, over qualification times the pool's mean.",
-    ["pool", "statistic"],
-)
-tasks_waiting = Gauge(
-    "tasks_waiting", "Tasks that were looked at and that nobody can take now.", ["pool", "reason"]
 )
 tasks_accepted_total = Counter("tasks_accepted_total", "Tasks committed by intake.", ["pool"])
 batch_size = Histogram(
@@ -42,9 +63,58 @@ batch_seconds = Histogram(
 worker_failures_total = Counter(
     "worker_failures_total", "Decision transactions that were rolled back.", ["reason"]
 )
+rule_compile_seconds = Histogram(
+    "rule_compile_seconds", "Time to parse and compile the rules of a pool.", buckets=LATENCY_BUCKETS[:12]
+)
+fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
 http_seconds = Histogram(
     "http_request_seconds",
-    "Requests by route and status.",
+    "From a request to the beginning of its answer, by route and status.",
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS,
 )
+
+database_up = SystemGauge("database_up", "Whether the last look at the database succeeded.")
+queue_lag = SystemGauge("queue_lag", "Tasks that wait for a worker to look at them, up to 100,000.", "pool")
+tasks_waiting = SystemGauge(
+    "tasks_waiting", "Tasks that were looked at and that nobody can take now.", "pool", "reason"
+)
+mae_fairness = SystemGauge(
+    "mae_fairness",
+    "Mean absolute deviation of utilization from its mean, today, over the pool's executors.",
+    "pool",
+)
+mae_fairness_optimum = SystemGauge(
+    "mae_fairness_optimum", "The same figure of the fair optimum: what mae_fairness could be at best.", "pool"
+)
+fairness_gap = SystemGauge(
+    "fairness_gap", "Sum of |received - fair share| over all fair shares, today: 0 is perfect.", "pool"
+)
+fairness_alerts = SystemGauge("fairness_alerts", "Alarms of fairness that stand.", "pool", "kind")
+executor_utilization = SystemGauge(
+    "executor_utilization",
+    "Assigned today over the daily limit; without a limit, over qualification times the pool's mean. "
+    "Of large pools only those at both ends.",
+    "pool",
+    "executor",
+)
+executor_utilization_quantile = SystemGauge(
+    "executor_utilization_quantile", "Quantiles of the utilization of a pool's executors.", "pool", "quantile"
+)
+outbox_pending = SystemGauge("outbox_pending", "Messages not delivered yet, up to 100,000.", "destination")
+outbox_oldest_seconds = SystemGauge(
+    "outbox_oldest_seconds", "Age of the oldest message not delivered yet.", "destination"
+)
+outbox_dead = SystemGauge("outbox_dead", "Messages given up after too many attempts.", "destination")
+
+
+def exposition() -> bytes:
+    """All metrics of this process, and the system's, in Prometheus' text format.
+
+    Where PROMETHEUS_MULTIPROC_DIR is set (several API processes on one port), those of all of them.
+    """
+    registry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return generate_latest(registry) + generate_latest(SYSTEM)

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import metrics
 from app.config import Settings, get_settings
 from app.database import Database
-from app.engine.types import PoolId
+from app.engine.types import AssignmentKind, PoolId
 from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
@@ -170,7 +170,6 @@ class Worker:
         async with self._database.hot.acquire() as connection:
             await connection.execute(statements.WAKE_BY_CLOCK)
             for row in await connection.fetch(statements.BACKLOG, _LAG_COUNTED):
-                metrics.queue_lag.labels(str(row["pool_id"])).set(row["lag"])
                 if row["lag"]:
                     self._serve(PoolId(row["pool_id"]))
 
@@ -249,7 +248,10 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
     latency = metrics.assignment_latency_seconds.labels(pool)
     for decision in batch.decisions:
         metrics.assignments_total.labels(pool, decision.kind.value).inc()
-        latency.observe(max(0.0, (batch.committed_at - batch.created_at[decision.task_id]).total_seconds()))
+        if decision.kind in (AssignmentKind.PRIMARY, AssignmentKind.PARENT):
+            latency.observe(
+                max(0.0, (batch.committed_at - batch.created_at[decision.task_id]).total_seconds())
+            )
     log.info(
         "assignment.committed",
         pool=picture.pool_id,
@@ -258,13 +260,13 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
     )
 
 
-def _serve_metrics(first_port: int) -> None:
+def _serve_metrics(address: str, first_port: int) -> None:
     """Any number of workers on one machine: each takes the first free port of a small range."""
     if not first_port:
         return
     for port in range(first_port, first_port + _METRICS_PORTS):
         try:
-            start_http_server(port, addr="127.0.0.1")
+            start_http_server(port, addr=address)
         except OSError:
             continue
         log.info("worker.metrics", port=port)
@@ -291,7 +293,7 @@ def main() -> None:
     """The command line: settings come from the environment."""
     settings = get_settings()
     configure_logging(settings)
-    _serve_metrics(settings.metrics_port)
+    _serve_metrics(settings.metrics_host, settings.metrics_port)
     asyncio.run(run_worker(settings))
 
 

@@ -19,6 +19,7 @@ from app.security import KeyRing
 from app.services.callers import Callers
 from app.services.directory import PoolDirectory
 from app.services.explanations import Previewer
+from app.services.gauges import Gauges
 from app.services.health import Examination
 from app.services.intake import Intake
 from app.services.lifecycle import Lifecycle
@@ -41,6 +42,7 @@ class Parts:
     ticks: Ticks
     waiting_room: WaitingRoom
     examination: Examination
+    gauges: Gauges
     previewer: Previewer
     callers: Callers
     keys: KeyRing

@@ -1,7 +1,10 @@
 """What Prometheus reads."""
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.api.deps import PartsDep
+from app.metrics import exposition
 
 router = APIRouter(tags=["system"])
 
@@ -9,8 +12,9 @@ router = APIRouter(tags=["system"])
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "The metrics of this process."}},
+    responses={200: {"content": {"text/plain": {}}, "description": "The metrics."}},
 )
-async def get_metrics() -> Response:
-    """The metrics of this process, in Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def get_metrics(parts: PartsDep) -> Response:
+    """The metrics of this process and of the whole system, in Prometheus' text format."""
+    await parts.gauges.refresh()
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,7 @@
 """What happens to every request before a route sees it: a name for the logs, a bound on its body, no naked failure."""
 
 import re
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from app.api.guard import Guard
 from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
 from app.errors import DomainError, TooLarge
+from app.metrics import http_seconds
 
 log = structlog.get_logger()
 
@@ -44,12 +46,14 @@ class RequestContext:
         request_id = _request_id(scope)
         scope["request_id"] = request_id
         answered = False
+        began = time.perf_counter()
 
         async def send_named(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                _measure(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -59,6 +63,13 @@ class RequestContext:
                 if answered:
                     raise
                 await problem_response(Request(scope), _known(error, scope))(scope, receive, send_named)
+
+
+def _measure(scope: Scope, status: int, seconds: float) -> None:
+    """By the route's template: a path, or a method nobody knows, would make a series of each request."""
+    route = scope.get("route")
+    method = scope["method"] if route else "other"
+    http_seconds.labels(method, route.path if route else "none", status).observe(seconds)
 
 
 def _request_id(scope: Scope) -> str:

@@ -1,6 +1,6 @@
 """Alarms of fairness: raised when a bound is passed, cleared when it no longer is, told once each time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -60,7 +60,6 @@ async def keep_alarms(
             value=round(alarm.value, 4),
             bound=alarm.bound,
         )
-    _count(pool_id, alarms)
     return len(new)
 
 
@@ -114,9 +113,3 @@ def _facts(alarm: Alarm) -> dict[str, Any]:
     if alarm.standing is None:
         return {}
     return {name: round(value, 3) for name, value in asdict(alarm.standing).items() if name in _TOLD}
-
-
-def _count(pool_id: PoolId, alarms: Iterable[Alarm]) -> None:
-    kinds = [alarm.kind for alarm in alarms]
-    for kind in AlarmKind:
-        metrics.fairness_alerts.labels(str(pool_id), kind.value).set(kinds.count(kind))

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
+
 from app.access import Caller
 from app.database import HotPool
 from app.errors import Unauthenticated
-from app.security import NOT_VALID, KeyRing, same_secret, split_api_key
+from app.security import NOT_VALID, KeyRing, hash_secret, same_secret, split_api_key
 
 _FRESH_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
@@ -38,12 +40,17 @@ class _Remembered:
     looked_at: float
 
 
+PROMETHEUS = Caller("prometheus", "viewer", scopes=frozenset({"metrics.read"}))
+"""Whoever has METRICS_TOKEN; may read /metrics and nothing else."""
+
+
 class Callers:
     """Finds callers by their credentials."""
 
-    def __init__(self, pool: HotPool, keys: KeyRing) -> None:
+    def __init__(self, pool: HotPool, keys: KeyRing, metrics_token: SecretStr | None = None) -> None:
         self._pool = pool
         self._keys = keys
+        self._metrics_token = metrics_token and hash_secret(metrics_token.get_secret_value())
         self._known: dict[str | int, _Remembered] = {}
 
     def forget(self) -> None:
@@ -52,6 +59,8 @@ class Callers:
 
     async def find(self, credentials: str) -> Caller:
         """Whose credentials these are. Raises Unauthenticated."""
+        if self._metrics_token and same_secret(credentials, self._metrics_token):
+            return PROMETHEUS
         key = split_api_key(credentials)
         return await (self._by_key(*key) if key else self._by_token(credentials))
 

@@ -15,7 +15,6 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import metrics
 from app.database import Database
 from app.engine.alarm import find_alarms
 from app.engine.calendar import business_day, window_start
@@ -133,7 +132,6 @@ class FairnessWatch:
                 for each in day.standings.values()
             },
         }
-        _tell(pool_id, values["fairness_gap"], values["mae"], uses)
         if day.standings:
             hour = now.replace(minute=0, second=0, microsecond=0)
             row = insert(FairnessHour).values(pool_id=pool_id, hour=hour, **values)
@@ -213,15 +211,3 @@ async def _presence(session: AsyncSession, pool_id: PoolId, day: date) -> str:
     )
     people = ",".join(map(str, rows))
     return f"{day.isoformat()} {sha256(people.encode()).hexdigest()[:16]}"
-
-
-def _tell(
-    pool_id: PoolId, gap: object, mae: object, uses: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-) -> None:
-    pool = str(pool_id)
-    metrics.mae_fairness.labels(pool).set(float(str(mae)))
-    if gap is not None:
-        metrics.fairness_gap.labels(pool).set(float(str(gap)))
-    if len(uses):
-        for statistic, value in (("min", uses.min()), ("mean", uses.mean()), ("max", uses.max())):
-            metrics.executor_utilization.labels(pool, statistic).set(float(value))

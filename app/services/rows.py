@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from app.engine.calendar import WorkingHours, next_of
 from app.engine.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
+from app.metrics import rule_compile_seconds
 from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set
 from app.services.options import fairness_options
 
@@ -104,7 +105,8 @@ def catalogue_of(rows: Sequence[Any]) -> Catalogue:
 
 def rules_of(document: Any, catalogue: Catalogue) -> Rules:
     """The active rule set, compiled; without one everybody is eligible."""
-    return compile_rules(parse_rule_set(document or {}, catalogue))
+    with rule_compile_seconds.time():
+        return compile_rules(parse_rule_set(document or {}, catalogue))
 
 
 def parameter_of(row: Any) -> Parameter:

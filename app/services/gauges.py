@@ -1,0 +1,172 @@
+"""What is true of the whole system, read from the database for whoever asks: right however many processes there are.
+
+Each look is shared for some seconds, costs a bounded number of rows, and gives a bounded number of series: of large
+pools only the executors at both ends.
+"""
+
+import asyncio
+import time
+
+import asyncpg
+import structlog
+
+from app import metrics
+from app.database import HotConnection, HotPool
+from app.services.statements import BACKLOG
+
+log = structlog.get_logger()
+
+SHARED_SECONDS = 5.0
+"""How long one look serves everybody who asks."""
+MOST_EXECUTORS = 500
+"""Executors in all pools up to which each has a series of its own."""
+ENDS = 10
+"""Beyond that: so many of a pool's most and least used."""
+_MOST_COUNTED = 100_000
+_PATIENCE = 5.0
+
+_WAITING = """
+SELECT parked.pool_id, parked.wait_reason AS reason, count(*) AS count
+FROM pools pool, LATERAL (
+    SELECT pool_id, wait_reason FROM tasks
+    WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NOT NULL LIMIT $1
+) parked GROUP BY 1, 2
+"""
+
+# What each active executor received today over what they may, or over what is expected of somebody without a limit.
+_UTILIZATION = """
+WITH received AS (
+    SELECT person.pool_id, person.id, person.daily_limit, person.qualification,
+           CASE WHEN load.business_day = (now() AT TIME ZONE pool.timezone)::date
+                THEN load.day_weight ELSE 0 END AS weight
+    FROM executors person
+    JOIN executor_loads load ON load.executor_id = person.id
+    JOIN pools pool ON pool.id = person.pool_id
+    WHERE person.active
+), used AS (
+    SELECT pool_id, id,
+           coalesce(weight / nullif(coalesce(daily_limit, qualification * sum(weight) OVER everybody
+                                                          / sum(qualification) OVER everybody), 0), 0)::float8 AS used
+    FROM received WINDOW everybody AS (PARTITION BY pool_id)
+)
+"""
+_SUMMARY = """, centred AS (SELECT pool_id, used, avg(used) OVER (PARTITION BY pool_id) AS mean FROM used)
+SELECT pool_id, avg(abs(used - mean)) AS mae,
+       percentile_cont(ARRAY[0, 0.1, 0.5, 0.9, 1]) WITHIN GROUP (ORDER BY used) AS quantiles
+FROM centred GROUP BY pool_id
+"""
+_BY_EXECUTOR = """SELECT pool_id, id, used FROM (
+    SELECT used.*, count(*) OVER () AS everybody,
+           row_number() OVER (PARTITION BY pool_id ORDER BY used DESC, id) AS from_above,
+           row_number() OVER (PARTITION BY pool_id ORDER BY used, id DESC) AS from_below
+    FROM used
+) ranked
+WHERE everybody <= $1 OR from_above <= $2 OR from_below <= $2
+"""
+_QUANTILES = ("0", "0.1", "0.5", "0.9", "1")
+
+# What the fairness watch found last, where that was today.
+_FAIRNESS = """
+SELECT DISTINCT ON (hour.pool_id) hour.pool_id, hour.fairness_gap, hour.mae_optimum
+FROM fairness_hours hour JOIN pools pool ON pool.id = hour.pool_id
+WHERE hour.hour >= date_trunc('day', now(), pool.timezone)
+ORDER BY hour.pool_id, hour.hour DESC
+"""
+_ALERTS = (
+    "SELECT pool_id, kind, count(*) AS count FROM fairness_alerts WHERE cleared_at IS NULL GROUP BY 1, 2"
+)
+
+_OUTBOX = """
+SELECT destination, count(*) AS pending, extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest
+FROM (
+    SELECT destination, created_at FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL LIMIT $1
+) undelivered GROUP BY 1
+"""
+_DEAD = """
+SELECT destination, count(*) AS count
+FROM (SELECT destination FROM outbox WHERE dead_at IS NOT NULL LIMIT $1) dead GROUP BY 1
+"""
+
+
+class Gauges:
+    """Fills `app.metrics.SYSTEM`; looks that come at once share one."""
+
+    def __init__(self, pool: HotPool) -> None:
+        self._pool = pool
+        self._look: asyncio.Task[None] | None = None
+        self._looked = -SHARED_SECONDS
+
+    async def refresh(self) -> None:
+        """Bring the gauges up to date; never raises, and never takes much longer than a scrape may."""
+        if time.monotonic() - self._looked < SHARED_SECONDS:
+            return
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._read())
+        await asyncio.wait([self._look], timeout=_PATIENCE)
+
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
+                await _fill(connection)
+            metrics.database_up.set(1)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("gauges.not_read", error=str(error) or type(error).__name__)
+            _forget()
+            metrics.database_up.set(0)
+        self._looked = time.monotonic()
+
+
+_FILLED = (
+    metrics.queue_lag,
+    metrics.tasks_waiting,
+    metrics.mae_fairness,
+    metrics.mae_fairness_optimum,
+    metrics.fairness_gap,
+    metrics.fairness_alerts,
+    metrics.executor_utilization,
+    metrics.executor_utilization_quantile,
+    metrics.outbox_pending,
+    metrics.outbox_oldest_seconds,
+    metrics.outbox_dead,
+)
+
+
+def _forget() -> None:
+    """What is not known is not told: an old figure would look like a true one."""
+    for gauge in _FILLED:
+        gauge.clear()
+
+
+async def _fill(connection: HotConnection) -> None:
+    """Read everything first: between forgetting and telling nobody else gets a turn."""
+    lag = await connection.fetch(BACKLOG, _MOST_COUNTED)
+    waiting = await connection.fetch(_WAITING, _MOST_COUNTED)
+    summary = await connection.fetch(_UTILIZATION + _SUMMARY)
+    people = await connection.fetch(_UTILIZATION + _BY_EXECUTOR, MOST_EXECUTORS, ENDS)
+    fairness = await connection.fetch(_FAIRNESS)
+    alerts = await connection.fetch(_ALERTS)
+    outbox = await connection.fetch(_OUTBOX, _MOST_COUNTED)
+    dead = await connection.fetch(_DEAD, _MOST_COUNTED)
+    _forget()
+    for row in lag:
+        metrics.queue_lag.set(row["lag"], row["pool_id"])
+    for row in waiting:
+        metrics.tasks_waiting.set(row["count"], row["pool_id"], row["reason"])
+    for row in summary:
+        metrics.mae_fairness.set(row["mae"], row["pool_id"])
+        for quantile, value in zip(_QUANTILES, row["quantiles"], strict=True):
+            metrics.executor_utilization_quantile.set(value, row["pool_id"], quantile)
+    for row in people:
+        metrics.executor_utilization.set(row["used"], row["pool_id"], row["id"])
+    for row in fairness:
+        if row["fairness_gap"] is not None:
+            metrics.fairness_gap.set(row["fairness_gap"], row["pool_id"])
+        if row["mae_optimum"] is not None:
+            metrics.mae_fairness_optimum.set(row["mae_optimum"], row["pool_id"])
+    for row in alerts:
+        metrics.fairness_alerts.set(row["count"], row["pool_id"], row["kind"])
+    for row in outbox:
+        metrics.outbox_pending.set(row["pending"], row["destination"])
+        metrics.outbox_oldest_seconds.set(max(0.0, row["oldest"]), row["destination"])
+    for row in dead:
+        metrics.outbox_dead.set(row["count"], row["destination"])

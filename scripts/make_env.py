@@ -13,6 +13,8 @@ ADMIN_USERNAME=admin
 ADMIN_PASSWORD={admin_password}
 POSTGRES_PASSWORD={postgres_password}
 REDIS_PASSWORD={redis_password}
+METRICS_TOKEN={metrics_token}
+GRAFANA_PASSWORD={grafana_password}
 """
 
 
@@ -29,6 +31,8 @@ def write_env(path: Path) -> None:
         admin_password=secrets.token_urlsafe(15),
         postgres_password=secrets.token_hex(24),
         redis_password=secrets.token_hex(24),
+        metrics_token=secrets.token_hex(24),
+        grafana_password=secrets.token_urlsafe(15),
     )
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from app.commands.archive import archive
 from app.commands.doctor import doctor
 from app.commands.replay import replay
 from app.config import Settings
@@ -100,6 +101,7 @@ def worker() -> None:
 
 app.command()(replay)
 app.command()(doctor)
+app.command()(archive)
 
 
 def _cannot_start(reason: str) -> typer.Exit:

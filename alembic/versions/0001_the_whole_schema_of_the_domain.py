@@ -520,6 +520,18 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "archived_days",
+        sa.Column("executor_id", sa.BigInteger(), nullable=False),
+        sa.Column("business_day", sa.Date(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Numeric(precision=14, scale=3), nullable=False),
+        sa.Column("routed", sa.Numeric(precision=14, scale=3), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["executor_id"], ["executors.id"], name=op.f("fk_archived_days_executor_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("executor_id", "business_day", name=op.f("pk_archived_days")),
+    )
+    op.create_table(
         "executor_days",
         sa.Column("executor_id", sa.BigInteger(), nullable=False),
         sa.Column("business_day", sa.Date(), nullable=False),
@@ -747,6 +759,7 @@ def downgrade() -> None:
     op.drop_index("ix_executor_loads_pool_id_epoch", table_name="executor_loads")
     op.drop_table("executor_loads")
     op.drop_index("ix_executor_days_pool_id_business_day", table_name="executor_days")
+    op.drop_table("archived_days")
     op.drop_table("executor_days")
     op.drop_index("ix_executor_absences_executor_id_ends_at", table_name="executor_absences")
     op.drop_table("executor_absences")

@@ -14,7 +14,7 @@ from app.models.base import Base
 from app.models.delivery import OutboxMessage
 from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
 from app.models.fairness import FairnessAlert, FairnessHour, Replay
-from app.models.figures import KpiDay, KpiHour
+from app.models.figures import ArchivedDay, KpiDay, KpiHour
 from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
 from app.models.pools import Parameter, Pool, PoolState, RuleSet
 from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, Task, TaskEvent
@@ -22,6 +22,7 @@ from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, Task, Tas
 __all__ = [
     "TASK_STATUSES",
     "ApiKey",
+    "ArchivedDay",
     "Assignment",
     "AuditEntry",
     "Base",

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, SmallInteger, text
+from sqlalchemy import ForeignKey, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import EMPTY_OBJECT, Base, Json
@@ -46,3 +46,15 @@ class KpiDay(Base):
     mae_optimum: Mapped[float | None]
     fairness_gap: Mapped[float | None]
     shares: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
+
+
+class ArchivedDay(Base):
+    """What archived assignments of a business day sum up to: counters stay checkable without them."""
+
+    __tablename__ = "archived_days"
+
+    executor_id: Mapped[int] = mapped_column(ForeignKey("executors.id", ondelete="CASCADE"), primary_key=True)
+    business_day: Mapped[date] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(Integer())
+    weight: Mapped[Decimal]
+    routed: Mapped[Decimal]

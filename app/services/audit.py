@@ -32,9 +32,15 @@ class Finding:
 
 
 _SUMS = """
-SELECT executor_id, business_day, count(*) AS count, sum(weight) AS weight,
-       coalesce(sum(weight) FILTER (WHERE kind IN ('primary', 'reassign')), 0) AS routed
-FROM assignments WHERE counted GROUP BY executor_id, business_day
+SELECT executor_id, business_day, sum(count) AS count, sum(weight) AS weight, sum(routed) AS routed
+FROM (
+    SELECT executor_id, business_day, 1 AS count, weight,
+           CASE WHEN kind IN ('primary', 'reassign') THEN weight ELSE 0 END AS routed
+    FROM assignments WHERE counted
+    UNION ALL
+    SELECT executor_id, business_day, count, weight, routed FROM archived_days
+) every
+GROUP BY executor_id, business_day
 """
 
 # An executor whom the clock does not bind and who has room for a task of this weight.

@@ -1,0 +1,160 @@
+"""Archiving: ended tasks of long ago go to files, with all that belongs to them; what is counted from them stays.
+
+A portion is one transaction: rows are written to files and the files to disk before the rows are deleted. If the
+machine dies in between, rows are in both places: running it again writes them once more and deletes them.
+"""
+
+import gzip
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from app.database import HotConnection, HotPool
+
+KEPT_DAYS = 35
+"""Days whose history must stay: fairness windows are up to a month, and counters are repaired from assignments."""
+PORTION = 5_000
+
+# Ended tasks that nothing live refers to: no message still to be told, no child (those go first).
+_ENDED = """
+FROM tasks task
+WHERE status IN ('completed', 'rejected', 'cancelled') AND updated_at < $1
+  AND NOT EXISTS (SELECT FROM tasks child WHERE child.parent_id = task.id)
+  AND NOT EXISTS (SELECT FROM outbox message WHERE message.task_id = task.id
+                  AND message.delivered_at IS NULL AND message.dead_at IS NULL)
+"""
+_TAKE = f"SELECT id {_ENDED} ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED"
+_COUNT = f"SELECT count(*) {_ENDED}"
+
+# What belongs to a task, in the order in which it can be deleted.
+_PARTS = (
+    ("task_events", "task_id"),
+    ("assignments", "task_id"),
+    ("outbox", "task_id"),
+    ("idempotency_keys", "task_id"),
+    ("tasks", "id"),
+)
+
+_SUM_UP = """
+INSERT INTO archived_days AS day (executor_id, business_day, count, weight, routed)
+SELECT executor_id, business_day, count(*), sum(weight),
+       coalesce(sum(weight) FILTER (WHERE kind IN ('primary', 'reassign')), 0)
+FROM assignments WHERE task_id = ANY($1::bigint[]) AND counted
+GROUP BY executor_id, business_day ORDER BY executor_id, business_day
+ON CONFLICT (executor_id, business_day) DO UPDATE
+SET count = day.count + excluded.count, weight = day.weight + excluded.weight, routed = day.routed + excluded.routed
+"""
+
+# Frames that no explanation needs any more: all before the one on which the oldest that is needed builds.
+_OLD_FRAMES = """
+WITH needed AS (
+    SELECT pool_id, min(number) AS number
+    FROM (
+        SELECT pool_id, (explanation ->> 'frame')::bigint AS number FROM assignments
+        UNION ALL
+        SELECT pool_id, (wait_explanation ->> 'frame')::bigint FROM tasks WHERE wait_explanation IS NOT NULL
+        UNION ALL
+        SELECT pool_id, max(number) FROM trail_frames GROUP BY pool_id
+    ) every
+    WHERE number IS NOT NULL GROUP BY pool_id
+), first AS (
+    SELECT frame.pool_id, frame.start FROM needed JOIN trail_frames frame USING (pool_id, number)
+)
+SELECT old.pool_id, old.number FROM trail_frames old JOIN first USING (pool_id) WHERE old.number < first.start
+"""
+
+
+class Files:
+    """The archive's files: a compressed CSV for each table, and a manifest of what they hold."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=False)
+        self._folder = folder
+        self._rows: dict[str, int] = {}
+
+    async def write(self, connection: HotConnection, table: str, query: str, *arguments: object) -> None:
+        """Append what a query gives to a table's file, and have it on disk before returning."""
+        path = self._folder / f"{table}.csv.gz"
+        with path.open("ab") as file:
+            with gzip.GzipFile(fileobj=file, mode="wb") as packed:
+                done = await connection.copy_from_query(
+                    query, *arguments, output=_into(packed), format="csv", header=table not in self._rows
+                )
+            _to_disk(file)
+        self._rows[table] = self._rows.get(table, 0) + int(done.split()[-1])
+
+    def finish(self, before: datetime) -> dict[str, int]:
+        """Write the manifest; returns the rows of each table."""
+        files = {
+            path.name: {"rows": self._rows[path.name.removesuffix(".csv.gz")], "sha256": _digest(path)}
+            for path in sorted(self._folder.glob("*.csv.gz"))
+        }
+        with (self._folder / "manifest.json").open("wb") as file:
+            file.write(orjson.dumps({"before": before, "files": files}, option=orjson.OPT_INDENT_2))
+            _to_disk(file)
+        return self._rows
+
+
+def _into(file: gzip.GzipFile) -> Callable[[bytes], Coroutine[Any, Any, None]]:
+    async def write(data: bytes) -> None:
+        file.write(data)
+
+    return write
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+async def count_ended(pool: HotPool, *, before: datetime) -> int:
+    """How many tasks could go at once; parents of ended children are found when these are gone."""
+    async with pool.acquire() as connection:
+        return int(await connection.fetchval(_COUNT, before))
+
+
+async def archive_ended(
+    pool: HotPool, files: Files, *, before: datetime, portion: int = PORTION
+) -> AsyncIterator[int]:
+    """Archive all that ended before an instant; gives the number of tasks of each portion as it is committed."""
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(_TAKE, before, portion)
+            if rows:
+                await _archive(connection, files, [row["id"] for row in rows])
+        if not rows:
+            break
+        yield len(rows)
+    async with pool.acquire() as connection, connection.transaction():
+        await _archive_frames(connection, files)
+
+
+async def _archive(connection: HotConnection, files: Files, ids: Sequence[int]) -> None:
+    for table, column in _PARTS:
+        await files.write(connection, table, f"SELECT * FROM {table} WHERE {column} = ANY($1::bigint[])", ids)
+    await connection.execute(_SUM_UP, ids)
+    for table, column in _PARTS:
+        await connection.execute(f"DELETE FROM {table} WHERE {column} = ANY($1::bigint[])", ids)
+
+
+async def _archive_frames(connection: HotConnection, files: Files) -> None:
+    rows = await connection.fetch(_OLD_FRAMES)
+    if not rows:
+        return
+    keys = ([row["pool_id"] for row in rows], [row["number"] for row in rows])
+    old = "(pool_id, number) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))"
+    await files.write(connection, "trail_frames", f"SELECT * FROM trail_frames WHERE {old}", *keys)
+    await connection.execute(f"DELETE FROM trail_frames WHERE {old}", *keys)

@@ -1,0 +1,204 @@
+"""Archiving and restoring: what goes is in files, what stays still adds up, and a dump brings everything back."""
+
+import asyncio
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app import cli
+from app.config import Settings
+from app.database import Database
+from app.embedded.postgresql import _installed
+from app.engine.types import PoolId
+from app.services.archive import Files, archive_ended
+from app.services.assignment import Found, place_batch
+from app.services.audit import find_violations
+from app.services.intake import NewTask, write_tasks
+from app.services.picture import PoolPicture
+from tests.builders import add_executors, add_pool
+from tests.servers import RunServers
+
+LONG_AGO = timedelta(days=100)
+
+
+@pytest.fixture
+async def worked(database: Database) -> PoolId:
+    """A pool with a day of work 100 days ago, half of it ended, and work of today."""
+    pool_id = await add_pool(database)
+    await add_executors(database, pool_id, 3)
+    await _work(database, pool_id, 40)
+    async with database.hot.acquire() as connection:
+        await connection.execute(
+            "UPDATE tasks SET status = 'completed' WHERE id IN (SELECT id FROM tasks ORDER BY id LIMIT 20)"
+        )
+        await connection.execute(
+            "UPDATE assignments SET released_at = now() FROM tasks WHERE tasks.id = task_id AND status = 'completed'"
+        )
+        await connection.execute(
+            "UPDATE executor_loads load SET (open_count, open_weight) = "
+            "(SELECT count(*), coalesce(sum(weight), 0) FROM assignments WHERE released_at IS NULL "
+            " AND executor_id = load.executor_id)"
+        )
+        await connection.execute("UPDATE outbox SET delivered_at = now()")
+        await connection.execute(
+            "UPDATE tasks SET created_at = created_at - $1::interval, updated_at = updated_at - $1::interval",
+            LONG_AGO,
+        )
+        await connection.execute(
+            "UPDATE assignments SET decided_at = decided_at - $1::interval, business_day = business_day - 100",
+            LONG_AGO,
+        )
+        await connection.execute("UPDATE executor_days SET business_day = business_day - 100")
+        await connection.execute(
+            "UPDATE executor_loads SET business_day = business_day - 100, window_start = window_start - 100"
+        )
+        await connection.execute("UPDATE pool_states SET config_epoch = epoch + 1, epoch = epoch + 1")
+    await _work(database, pool_id, 10)
+    assert await violations(database) == []
+    return pool_id
+
+
+async def _work(database: Database, pool_id: PoolId, count: int) -> None:
+    tasks = [
+        NewTask(pool_id, external_id=f"{datetime.now(UTC)}-{n}", idempotency_key=f"{datetime.now(UTC)}-{n}")
+        for n in range(count)
+    ]
+    await write_tasks(database.hot, tasks)
+    picture = PoolPicture(pool_id)
+    while (await place_batch(database.hot, picture, limit=100, deliver=True)).found is Found.WORK:
+        pass
+
+
+async def violations(database: Database) -> list[object]:
+    async with database.hot.acquire() as connection:
+        return list(await find_violations(connection))
+
+
+async def counts(database: Database) -> dict[str, int]:
+    tables = ("tasks", "assignments", "outbox", "idempotency_keys", "executor_days")
+    async with database.hot.acquire() as connection:
+        return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
+
+
+async def test_ended_tasks_go_to_files_and_everything_still_adds_up(
+    database: Database, worked: PoolId, tmp_path: Path
+):
+    files = Files(tmp_path / "archive")
+    before = datetime.now(UTC) - timedelta(days=50)
+    portions = [count async for count in archive_ended(database.hot, files, before=before, portion=8)]
+    rows = files.finish(before)
+    assert portions == [8, 8, 4] and rows["tasks"] == rows["assignments"] == rows["outbox"] == 20
+    assert await counts(database) == {
+        "tasks": 30,
+        "assignments": 30,
+        "outbox": 30,
+        "idempotency_keys": 30,
+        "executor_days": 6,
+    }
+    assert await violations(database) == []
+    manifest = json.loads((tmp_path / "archive" / "manifest.json").read_text())
+    for name, told in manifest["files"].items():
+        path = tmp_path / "archive" / name
+        assert len(rows_of(path)) == told["rows"]
+        assert sha256(path.read_bytes()).hexdigest() == told["sha256"]
+    again = [count async for count in archive_ended(database.hot, Files(tmp_path / "again"), before=before)]
+    assert again == []
+
+
+async def test_what_is_still_needed_stays(database: Database, worked: PoolId, tmp_path: Path):
+    async with database.hot.acquire() as connection:
+        first, second = [
+            row["id"] for row in await connection.fetch("SELECT id FROM tasks ORDER BY id LIMIT 2")
+        ]
+        await connection.execute("UPDATE outbox SET delivered_at = NULL WHERE task_id = $1", first)
+        await connection.execute(
+            "UPDATE tasks SET parent_id = $1 WHERE id = (SELECT max(id) FROM tasks)", second
+        )
+    before = datetime.now(UTC) - timedelta(days=50)
+    done = [count async for count in archive_ended(database.hot, Files(tmp_path / "a"), before=before)]
+    assert sum(done) == 18
+    async with database.hot.acquire() as connection:
+        assert (
+            await connection.fetchval("SELECT count(*) FROM tasks WHERE id = ANY($1)", [first, second]) == 2
+        )
+
+
+def test_the_command_counts_refuses_and_archives(
+    settings: Settings, worked: PoolId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    runner = CliRunner()
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    long_ago = (datetime.now(UTC) - timedelta(days=60)).date().isoformat()
+    assert (
+        "20 tasks would go" in runner.invoke(cli.app, ["archive", "--before", long_ago, "--dry-run"]).output
+    )
+    too_late = runner.invoke(cli.app, ["archive", "--before", yesterday, "--dry-run"])
+    assert too_late.exit_code == 2
+    target = str(tmp_path / "archive")
+    done = runner.invoke(cli.app, ["archive", "--before", long_ago, "--to", target])
+    assert done.exit_code == 0 and "20 tasks" in done.output, done.output
+    assert (tmp_path / "archive" / "manifest.json").exists()
+    assert runner.invoke(cli.app, ["archive", "--before", long_ago, "--to", target]).exit_code == 2
+
+
+def postgresql_program(name: str) -> str | None:
+    """One of PostgreSQL's programs: that of the embedded server, or the machine's."""
+    newest = max(_installed(), default=None)
+    return str(newest[1] / name) if newest and (newest[1] / name).exists() else shutil.which(name)
+
+
+async def test_a_dump_under_work_restores_to_a_system_that_is_well(
+    servers: RunServers, settings: Settings, database: Database, worked: PoolId, tmp_path: Path
+):
+    dump, restore = postgresql_program("pg_dump"), postgresql_program("pg_restore")
+    if dump is None or restore is None:
+        pytest.skip("no pg_dump and pg_restore on this machine")
+    before = await counts(database)
+    file = str(tmp_path / "balancer.dump")
+    run(dump, "--format=custom", "--no-owner", f"--file={file}", settings.dsn)
+    await _work(database, worked, 5)  # what came after the dump is not in it
+    with servers.new_database(migrated=False) as url:
+        run(
+            restore,
+            "--no-owner",
+            "--exit-on-error",
+            "--jobs=2",
+            f"--dbname={url.replace('+asyncpg', '')}",
+            file,
+        )
+        restored = await Database.open(Settings(database_url=url))
+        try:
+            assert await counts(restored) == before
+            assert await violations(restored) == []
+            await _work(restored, worked, 5)  # ids go on, rules and counters are usable
+            assert await violations(restored) == []
+        finally:
+            await restored.close()
+        doctor = (sys.executable, "-m", "app.cli", "doctor", "--json")
+        told = json.loads(await asyncio.to_thread(run, *doctor, codes=(0, 1), DATABASE_URL=url))
+        broken = {symptom["name"] for symptom in told if symptom["state"] == "broken"}
+        assert broken <= {"Durability"}  # servers of tests do not wait for the disk
+
+
+def run(*command: str, codes: tuple[int, ...] = (0,), **environment: str) -> str:
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode in codes, done.stdout + done.stderr
+    return done.stdout

@@ -9,7 +9,7 @@ from app.api.problems import problems
 from app.engine.types import PoolId
 from app.models import Parameter
 from app.schemas.common import Identifier
-from app.schemas.parameters import ParameterChange, ParameterIn, ParameterList, ParameterOut
+from app.schemas.parameters import Option, ParameterChange, ParameterIn, ParameterList, ParameterOut
 from app.services import parameters as parameter_service
 
 router = APIRouter(prefix="/v1/parameters", tags=["parameters"])
@@ -46,13 +46,25 @@ async def get_parameter(parameter_id: ParameterIdPath, session: SessionDep) -> P
     return _out(await parameter_service.get_parameter(session, parameter_id=parameter_id))
 
 
-@router.patch("/{parameter_id}", responses=problems(404, 422))
+@router.patch("/{parameter_id}", responses=problems(404, 409, 422))
 async def change_parameter(
     parameter_id: ParameterIdPath, body: ParameterChange, session: SessionDep, directory: DirectoryDep
 ) -> ParameterOut:
     """Change a parameter."""
     parameter = await parameter_service.change_parameter(
         session, parameter_id=parameter_id, changes=body.model_dump(exclude_unset=True)
+    )
+    directory.forget()
+    return _out(parameter)
+
+
+@router.post("/{parameter_id}/options", responses=problems(404, 422))
+async def add_parameter_option(
+    parameter_id: ParameterIdPath, body: Option, session: SessionDep, directory: DirectoryDep
+) -> ParameterOut:
+    """Add one option on the fly, or label one that is there."""
+    parameter = await parameter_service.add_option(
+        session, parameter_id=parameter_id, option=body.model_dump()
     )
     directory.forget()
     return _out(parameter)

@@ -1,13 +1,21 @@
 """The parameter catalogue: what is known of tasks and executors, and which values are allowed."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.types import ParameterValue, Scalar
 from app.rule_engine.language import BUILT_IN, Field, Owner
-from app.rule_engine.values import Atom, Kind, ParameterType, kinds_of, parse_instant, read_atom
+from app.rule_engine.values import (
+    Atom,
+    Kind,
+    ParameterType,
+    kind_of,
+    kinds_of,
+    parse_instant,
+    read_atom,
+    read_number,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +137,35 @@ def _owner(text: str) -> Owner:
 def _wrong(parameter: Parameter, value: Any) -> WrongValue | None:
     expected = _EXPECTED[parameter.type]
     if not _fits(parameter, value):
-        return WrongValue(parameter.key, f"{value!r} is not {expected[0]}", expected[1])
-    if parameter.options and not parameter.open_options:
-        members = value if isinstance(value, list) else [value]
-        for member in members:
-            if not parameter.has_option(member):
-                listed = ", ".join(map(str, parameter.options[:20]))
-                return WrongValue(parameter.key, f"{member!r} is not an option", f"use one of: {listed}")
-    if parameter.minimum is not None and isinstance(value, int | float) and value < parameter.minimum:
+        return WrongValue(parameter.key, f"{_short(value)} is not {expected[0]}", expected[1])
+    if parameter.type in (ParameterType.ENUM, ParameterType.LIST):
+        return _wrong_option(parameter, value if isinstance(value, list) else [value])
+    if parameter.minimum is not None and value < parameter.minimum:
         return WrongValue(
             parameter.key, f"{value} is below {parameter.minimum}", f"send at least {parameter.minimum}"
         )
-    if parameter.maximum is not None and isinstance(value, int | float) and value > parameter.maximum:
+    if parameter.maximum is not None and value > parameter.maximum:
         return WrongValue(
             parameter.key, f"{value} is above {parameter.maximum}", f"send at most {parameter.maximum}"
         )
     return None
+
+
+def _wrong_option(parameter: Parameter, members: list[Any]) -> WrongValue | None:
+    """A closed parameter takes its options only; an open one any value of their kinds."""
+    for member in members:
+        if parameter.closed and not parameter.has_option(member):
+            listed = ", ".join(map(str, parameter.options[:20]))
+            return WrongValue(parameter.key, f"{_short(member)} is not an option", f"use one of: {listed}")
+        if kind_of(member) not in parameter.kinds:
+            kinds = " or ".join(sorted(parameter.kinds))
+            return WrongValue(parameter.key, f"{_short(member)} is a {kind_of(member)}", f"send a {kinds}")
+    return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 _EXPECTED = {
@@ -162,14 +183,21 @@ def _fits(parameter: Parameter, value: Any) -> bool:
         case ParameterType.STRING:
             return isinstance(value, str)
         case ParameterType.NUMBER:
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            return _is_number(value)
         case ParameterType.BOOLEAN:
             return isinstance(value, bool)
         case ParameterType.DATETIME:
             return isinstance(value, str) and parse_instant(value) is not None
         case ParameterType.LIST:
-            return isinstance(value, list) and all(
-                isinstance(member, str | int | float | bool) for member in value
-            )
+            return isinstance(value, list) and all(_is_single(member) for member in value)
         case ParameterType.ENUM:
-            return isinstance(value, str | int | float | bool)
+            return _is_single(value)
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str | bool) or _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that float64 can keep."""
+    return isinstance(read_number(value), float)

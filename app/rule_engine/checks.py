@@ -76,8 +76,8 @@ class Checker:
         return False
 
     def _flag(self, given: Any, where: str) -> Value:
-        if given is None or isinstance(given, bool):
-            return FALSE if given is False else TRUE
+        if isinstance(given, bool):
+            return TRUE if given else FALSE
         self._faults.add(where, given, "neither true nor false", "leave it out: it means true")
         return None
 

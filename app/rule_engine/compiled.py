@@ -238,6 +238,10 @@ class CompiledRules:
         values, size = self._values(key), self._columns.size
         return [np.broadcast_to(each.answer(values, EVERYBODY), size) for each in self._conditions]
 
+    def passing_always(self) -> list[int | None]:
+        """For each top-level condition on executors alone, how many pass; None for those that read the task."""
+        return [int(each.known.sum()) if isinstance(each, OfExecutor) else None for each in self._conditions]
+
     def _values(self, key: ClassKey) -> Values:
         return self._keys.values(cast("Key", key))
 

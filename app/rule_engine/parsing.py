@@ -171,7 +171,7 @@ class _Parser:
         if "value" not in value and operator != "is_null":
             self._faults.add(f"{path}.value", None, "missing", "send a literal or a reference to a field")
             return _NOTHING
-        given = value.get("value")
+        given = value.get("value", True)
         operand = self._checker.operand(
             operator, field, dict(given) if isinstance(given, Mapping) else given, path
         )

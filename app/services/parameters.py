@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFound
-from app.models import Parameter, RuleSet
+from app.models import Executor, Parameter, RuleSet, Task
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
+from app.rule_engine.values import read_atom
 from app.services.epoch import raise_epoch
 from app.services.rows import parameter_of
 
@@ -31,10 +32,10 @@ async def read_catalogue(session: AsyncSession, *, pool_id: PoolId) -> Catalogue
 
 
 async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Mapping[str, Any]) -> Parameter:
-    """Add a parameter. Raises AlreadyExists where the pool has the key, Invalid for a default that does not fit."""
+    """Add a parameter. Raises AlreadyExists (the key), Invalid (no sense), Conflict (stored values do not fit)."""
     await raise_epoch(session, pool_id, configuration=True)
     parameter = Parameter(pool_id=pool_id, **values)
-    _check_default(values)
+    check_parameter(values)
     session.add(parameter)
     try:
         await session.flush()
@@ -42,6 +43,8 @@ async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Ma
         raise AlreadyExists(
             f"key: this pool has a parameter '{values['key']}' of the {values['owner']} already; choose another key."
         ) from error
+    if parameter.owner == "executor":  # tasks that came before it keep what they have
+        await refuse_breaking(session, parameter)
     await session.commit()
     await session.refresh(parameter)
     return parameter
@@ -58,65 +61,157 @@ async def get_parameter(session: AsyncSession, *, parameter_id: int) -> Paramete
 async def change_parameter(
     session: AsyncSession, *, parameter_id: int, changes: Mapping[str, Any]
 ) -> Parameter:
-    """Change a parameter. Raises NotFound, Invalid."""
+    """Change a parameter. Raises NotFound, Invalid, and Conflict with all that the change would break."""
     pool_id = PoolId((await get_parameter(session, parameter_id=parameter_id)).pool_id)
     await raise_epoch(session, pool_id, configuration=True)
-    parameter = await get_parameter(session, parameter_id=parameter_id)
+    parameter = await session.get_one(Parameter, parameter_id, populate_existing=True)
     for name, value in changes.items():
         setattr(parameter, name, value)
-    _check_default(vars(parameter))
+    check_parameter(vars(parameter))
+    await session.flush()
+    await refuse_breaking(session, parameter)
     await session.commit()
     await session.refresh(parameter)
     return parameter
 
 
+async def add_option(session: AsyncSession, *, parameter_id: int, option: Mapping[str, Any]) -> Parameter:
+    """Add one option; a known one gets these labels. Raises NotFound, Invalid (no enum or list, another kind)."""
+    pool_id = PoolId((await get_parameter(session, parameter_id=parameter_id)).pool_id)
+    await raise_epoch(session, pool_id, configuration=True)
+    parameter = await session.get_one(Parameter, parameter_id, populate_existing=True)
+    others = [each for each in parameter.options if not _same_option(each, option)]
+    parameter.options = [*others, dict(option)]
+    check_parameter(vars(parameter))
+    await session.commit()
+    await session.refresh(parameter)
+    return parameter
+
+
+def _same_option(one: Any, other: Mapping[str, Any]) -> bool:
+    value = one["value"] if isinstance(one, dict) else one
+    return read_atom(value) == read_atom(other["value"])
+
+
 async def delete_parameter(session: AsyncSession, *, parameter_id: int) -> PoolId:
-    """Delete a parameter. Raises NotFound, and Conflict where the active rules read it."""
+    """Delete a parameter; stored values stay, as unknown ones. Raises NotFound, Conflict (active rules read it)."""
     parameter = await get_parameter(session, parameter_id=parameter_id)
     pool_id = PoolId(parameter.pool_id)
     await raise_epoch(session, pool_id, configuration=True)
     await session.delete(parameter)
     await session.flush()
-    await _check_rules(session, pool_id)
+    breaks = await _broken_rules(session, pool_id)
+    if breaks:
+        name = breaks[0]["name"]
+        raise Conflict(
+            f"The active rule set '{name}' reads this parameter: change the rules first.", breaks=breaks
+        )
     await session.commit()
     return pool_id
 
 
-async def _check_rules(session: AsyncSession, pool_id: PoolId) -> None:
+async def refuse_breaking(session: AsyncSession, parameter: Parameter) -> None:
+    """Raise Conflict with the rules, executors and open tasks that the catalogue of this session breaks."""
+    pool_id = PoolId(parameter.pool_id)
+    breaks = [*await _broken_rules(session, pool_id), *await _broken_values(session, parameter)]
+    if breaks:
+        first = breaks[0]
+        raise Conflict(
+            f"{len(breaks)}{' or more' if len(breaks) >= _MOST_BREAKS else ''} things would break; the first: "
+            f"{first['what']} {first['id']}, {first['reason']}. Mend these first, or change less.",
+            breaks=breaks,
+        )
+
+
+async def _broken_rules(session: AsyncSession, pool_id: PoolId) -> list[dict[str, Any]]:
     active = await session.scalar(
         select(RuleSet).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
     )
     if active is None:
-        return
+        return []
     try:
         parse_rule_set(active.document, await read_catalogue(session, pool_id=pool_id))
     except RuleSetInvalid as error:
-        faults = [
-            {"rule_set_id": active.id, "path": issue.path, "value": issue.value, "reason": issue.reason}
-            for issue in error.issues
+        return [
+            {
+                "what": "rule set",
+                "id": active.id,
+                "name": active.name,
+                "path": each.path,
+                "value": each.value,
+                "reason": each.reason,
+            }
+            for each in error.issues
         ]
-        raise Conflict(
-            f"The active rule set '{active.name}' reads this parameter: change the rules first.",
-            breaks=faults,
-        ) from error
+    return []
 
 
-def _check_default(values: Mapping[str, Any]) -> None:
-    minimum, maximum = values.get("minimum"), values.get("maximum")
-    if minimum is not None and maximum is not None and minimum > maximum:
-        fault = FieldError("maximum", f"{maximum} is below minimum {minimum}", "send minimum <= maximum")
-        raise Invalid("maximum: below minimum.", [fault])
+async def _broken_values(session: AsyncSession, parameter: Parameter) -> list[dict[str, Any]]:
+    """Stored values of people and of tasks that are still to be done which no longer fit."""
+    table: Any = Executor if parameter.owner == "executor" else Task
+    query = select(table.id, table.parameters[parameter.key]).where(table.pool_id == parameter.pool_id)
+    if table is Task:
+        query = query.where(Task.status.in_(("pending", "assigned", "in_progress", "returned")))
+    else:
+        query = query.where(Executor.active)
+    catalogue = Catalogue([parameter_of(vars(parameter))])
+    broken: list[dict[str, Any]] = []
+    for row_id, value in await session.execute(query.order_by(table.id)):
+        given = {} if value is None else {parameter.key: value}
+        # A task never gets an absent value any more: what is required is asked of new ones.
+        checked = catalogue.check_values(catalogue.parameters[0].owner, given, partial=table is Task)
+        for error in checked.errors:
+            path = f"parameters.{parameter.key}"
+            broken.append(
+                {"what": parameter.owner, "id": row_id, "path": path, "value": value, "reason": error.reason}
+            )
+        if len(broken) >= _MOST_BREAKS:
+            break
+    return broken
+
+
+def check_parameter(values: Mapping[str, Any], where: str = "") -> None:
+    """Raise Invalid for a parameter that makes no sense by itself."""
+    faults = [*_odd_bounds(values), *_odd_options(values)]
     default = values.get("default")
-    if default is None:
-        return
-    checked = Catalogue([parameter_of({**_BLANK, **values})]).check_values(
-        values["owner"], {values["key"]: default}
-    )
-    if checked.errors:
-        error = checked.errors[0]
-        raise Invalid(f"default: {error.reason}.", [FieldError("default", error.reason, error.remedy)])
+    if default is not None and not faults:
+        alone = parameter_of({**_BLANK, **values, "required": False})
+        checked = Catalogue([alone]).check_values(values["owner"], {values["key"]: default})
+        faults += [FieldError("default", error.reason, error.remedy) for error in checked.errors]
+    if faults:
+        found = [FieldError(where + each.field, each.reason, each.remedy) for each in faults]
+        raise Invalid(f"{found[0].field}: {found[0].reason}; {found[0].remedy}.", found)
 
 
+def _odd_bounds(values: Mapping[str, Any]) -> list[FieldError]:
+    minimum, maximum = values.get("minimum"), values.get("maximum")
+    if minimum is None and maximum is None:
+        return []
+    if values["type"] != "number":
+        name = "minimum" if minimum is not None else "maximum"
+        return [FieldError(name, f"a {values['type']} has no bounds", "leave it out, or make it a number")]
+    if minimum is not None and maximum is not None and minimum > maximum:
+        return [FieldError("maximum", f"{maximum} is below minimum {minimum}", "send minimum <= maximum")]
+    return []
+
+
+def _odd_options(values: Mapping[str, Any]) -> list[FieldError]:
+    options = [each["value"] if isinstance(each, dict) else each for each in values.get("options") or ()]
+    if options and values["type"] not in ("enum", "list"):
+        return [
+            FieldError("options", f"a {values['type']} has no options", "leave them out, or make it an enum")
+        ]
+    seen = set()
+    for index, option in enumerate(options):
+        atom = read_atom(option)
+        if atom is None or atom in seen:
+            reason = f"{option!r} stands twice" if atom in seen else f"{option!r} is no value"
+            return [FieldError(f"options[{index}].value", reason, "name each option once")]
+        seen.add(atom)
+    return []
+
+
+_MOST_BREAKS = 100
 _BLANK: dict[str, Any] = {
     "label_ru": "",
     "label_en": "",

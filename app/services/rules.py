@@ -1,4 +1,4 @@
-"""Rule sets: drafted, checked, activated, archived."""
+"""Rule sets: drafted, checked, activated, archived, brought back."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,12 +8,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId, RuleSetId
-from app.errors import Conflict, FieldError, Invalid, NotFound
+from app.errors import Conflict, NotFound
 from app.models import RuleSet
-from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set
+from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
+from app.rule_engine.difference import Difference, differences
 from app.services.epoch import raise_epoch
 from app.services.parameters import read_catalogue
 from app.services.pools import WAKE_PARKED
+from app.services.rule_checks import find_active, refuse, refuse_surprises
 
 
 async def find_faults(
@@ -31,8 +33,18 @@ async def create_rule_set(
     session: AsyncSession, *, pool_id: PoolId, name: str, document: Mapping[str, Any], author: str
 ) -> RuleSet:
     """Save a checked document as the next version of its name. Raises Invalid."""
-    _refuse(await find_faults(session, pool_id=pool_id, document=document))
+    refuse(await find_faults(session, pool_id=pool_id, document=document))
     await raise_epoch(session, pool_id)  # the pool's lock: versions of one name count without gaps
+    rule_set = await add_version(session, pool_id=pool_id, name=name, document=document, author=author)
+    await session.commit()
+    await session.refresh(rule_set)
+    return rule_set
+
+
+async def add_version(
+    session: AsyncSession, *, pool_id: PoolId, name: str, document: Mapping[str, Any], author: str
+) -> RuleSet:
+    """The next version of a name, as a draft, not committed; the caller holds the pool."""
     version = await session.scalar(
         select(func.coalesce(func.max(RuleSet.version), 0) + 1).where(
             RuleSet.pool_id == pool_id, RuleSet.name == name
@@ -40,15 +52,14 @@ async def create_rule_set(
     )
     rule_set = RuleSet(pool_id=pool_id, name=name, version=version, document=dict(document), author=author)
     session.add(rule_set)
-    await session.commit()
-    await session.refresh(rule_set)
+    await session.flush()
     return rule_set
 
 
 async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSet:
     """Put a rule set in force and archive the one before, at once; what waits is looked at again.
 
-    Raises NotFound, Conflict (archived), Invalid (the catalogue changed since it was saved).
+    Raises NotFound, Conflict (archived), Invalid (the catalogue changed since it was saved; its tests do not pass).
     """
     pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
     await raise_epoch(session, pool_id, configuration=True)
@@ -56,18 +67,74 @@ async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, no
     if rule_set.state == "active":
         return rule_set
     if rule_set.state == "archived":
-        raise Conflict(f"Rule set {rule_set_id} is archived: create a new version with its document.")
-    _refuse(await find_faults(session, pool_id=pool_id, document=rule_set.document))
-    before = await session.scalar(
-        select(RuleSet).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
+        raise Conflict(f"Rule set {rule_set_id} is archived: roll back to it, which makes a new version.")
+    await _put_in_force(session, rule_set, now)
+    await session.commit()
+    return rule_set
+
+
+async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: str, now: datetime) -> RuleSet:
+    """Put an archived rule set in force again, as a new version of its name: history keeps both.
+
+    Raises NotFound, Conflict (it is not archived), Invalid (the catalogue no longer has what it reads).
+    """
+    pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
+    await raise_epoch(session, pool_id, configuration=True)
+    former = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
+    if former.state != "archived":
+        raise Conflict(
+            f"Rule set {rule_set_id} is {former.state}: only an archived one can be rolled back to."
+        )
+    again = await add_version(
+        session, pool_id=pool_id, name=former.name, document=former.document, author=author
     )
+    await _put_in_force(session, again, now)
+    await session.commit()
+    await session.refresh(again)
+    return again
+
+
+async def _put_in_force(session: AsyncSession, rule_set: RuleSet, now: datetime) -> None:
+    pool_id = PoolId(rule_set.pool_id)
+    refuse(await find_faults(session, pool_id=pool_id, document=rule_set.document))
+    catalogue = await read_catalogue(session, pool_id=pool_id)
+    refuse_surprises(run_examples(parse_rule_set(rule_set.document, catalogue)))
+    before = await find_active(session, pool_id=pool_id)
     if before is not None:
         before.state, before.archived_at = "archived", now
         await session.flush()  # the unique index allows one active rule set at any moment
     rule_set.state, rule_set.activated_at = "active", now
     await session.execute(WAKE_PARKED, {"pool_id": pool_id})
-    await session.commit()
+
+
+async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSet:
+    """Put a draft away. Raises NotFound, Conflict (active: without rules everybody may take everything)."""
+    pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
+    await raise_epoch(session, pool_id)
+    rule_set = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
+    if rule_set.state == "active":
+        raise Conflict(
+            f"Rule set {rule_set_id} is in force: activate another one instead, which archives it. Without rules "
+            "everybody would be eligible for everything."
+        )
+    if rule_set.state == "draft":
+        rule_set.state, rule_set.archived_at = "archived", now
+        await session.commit()
     return rule_set
+
+
+async def compare_rule_sets(
+    session: AsyncSession, *, rule_set_id: RuleSetId, against: RuleSetId | None
+) -> tuple[RuleSet | None, RuleSet, list[Difference]]:
+    """From another rule set of the pool (the active one where left out) to this one. Raises NotFound."""
+    after = await get_rule_set(session, rule_set_id=rule_set_id)
+    if against is None:
+        before = await find_active(session, pool_id=PoolId(after.pool_id))
+    else:
+        before = await get_rule_set(session, rule_set_id=against)
+        if before.pool_id != after.pool_id:
+            raise NotFound(f"There is no rule set {against} in this pool.", rule_set_id=against)
+    return before, after, differences(before.document if before else {}, after.document)
 
 
 async def get_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId) -> RuleSet:
@@ -89,9 +156,3 @@ async def list_rule_sets(
         query = query.where(RuleSet.id < before)
     rows = (await session.scalars(query.order_by(RuleSet.id.desc()).limit(limit + 1))).all()
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
-
-
-def _refuse(faults: Sequence[Fault]) -> None:
-    if faults:
-        errors = [FieldError(f"rules{fault.path[1:]}", fault.reason, fault.remedy) for fault in faults]
-        raise Invalid(f"{errors[0].field}: {errors[0].reason}; {errors[0].remedy}", errors)

@@ -1,0 +1,183 @@
+"""What rules would do, before and while they do it: checked, looked at with real people and recent work, tried."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.engine.types import Executor, ExecutorId, PoolId, Task, TaskId
+from app.errors import FieldError, Invalid
+from app.models import Executor as ExecutorRow, RuleSet as RuleSetRow, Task as TaskRow
+from app.rule_engine import Catalogue, Fault, RuleSet, RuleSetInvalid, Surprise, parse_rule_set, run_examples
+from app.rule_engine.findings import Finding, look_at_document
+from app.rule_engine.roster import Candidate, ClassCount, Funnel, Roster, StreamFunnel, look_at_roster
+from app.services.parameters import read_catalogue
+
+MOST_TASKS: Final = 5000
+"""Recent tasks that rules are looked at with: the last day's, or the last ones where there were few."""
+FEWEST_TASKS: Final = 200
+RECENT: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What there is to say of a document. Without faults it may be saved, without surprises activated too."""
+
+    faults: Sequence[Fault] = ()
+    surprises: Sequence[Surprise] = ()
+    findings: Sequence[Finding] = ()
+    executors: int = 0
+    tasks: int = 0
+    tasks_without_anyone: int = 0
+    classes: Sequence[ClassCount] = field(default_factory=tuple)
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise Invalid where there are faults, each with its path, value, reason and remedy."""
+    if faults:
+        errors = [
+            FieldError(f"rules{fault.path[1:]}", f"{fault.value}: {fault.reason}", fault.remedy)
+            for fault in faults
+        ]
+        raise Invalid(f"{errors[0].field}: {errors[0].reason}; {errors[0].remedy}", errors)
+
+
+def refuse_surprises(surprises: Sequence[Surprise]) -> None:
+    """Raise Invalid where examples of the rule set come out otherwise than they say."""
+    if surprises:
+        errors = [
+            FieldError(
+                f"rules{each.path[1:]}",
+                f"{each.label or 'the test'}: expected {each.expected}, came out {each.found}",
+                "correct the rules, or what the test expects",
+            )
+            for each in surprises
+        ]
+        raise Invalid(f"{errors[0].field}: {errors[0].reason}; {errors[0].remedy}", errors)
+
+
+async def judge(
+    session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any], now: datetime
+) -> Verdict:
+    """Check a document, run its tests, and look at it with the pool's people and recent tasks. Changes nothing."""
+    catalogue = await read_catalogue(session, pool_id=pool_id)
+    try:
+        rule_set = parse_rule_set(document, catalogue)
+    except RuleSetInvalid as error:
+        return Verdict(faults=error.issues)
+    executors = await read_executors(session, pool_id=pool_id)
+    tasks = await read_recent_tasks(session, pool_id=pool_id, now=now)
+    return await asyncio.to_thread(_look, rule_set, catalogue, executors, tasks)
+
+
+def _look(
+    rule_set: RuleSet, catalogue: Catalogue, executors: Sequence[Executor], tasks: Sequence[Task]
+) -> Verdict:
+    roster = Roster(rule_set, executors)
+    classes = roster.classes(tasks)
+    return Verdict(
+        surprises=run_examples(rule_set),
+        findings=[*look_at_document(rule_set, catalogue), *look_at_roster(roster, tasks)],
+        executors=len(roster.executors),
+        tasks=len(tasks),
+        tasks_without_anyone=sum(each.tasks for each in classes if each.eligible == 0),
+        classes=classes[:20],
+    )
+
+
+async def lint_active(session: AsyncSession, *, pool_id: PoolId, now: datetime) -> tuple[int | None, Verdict]:
+    """The active rules (their id, None where there are none) on the live stream."""
+    active = await find_active(session, pool_id=pool_id)
+    verdict = await judge(session, pool_id=pool_id, document=active.document if active else {}, now=now)
+    if active is None:
+        told = Finding("no_rules", "$", "no rule set is active: everybody may take everything")
+        verdict = Verdict(findings=[told], executors=verdict.executors, tasks=verdict.tasks)
+    return (active.id if active else None), verdict
+
+
+async def who_could(
+    session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any] | None, task: Task
+) -> tuple[list[Candidate], Funnel]:
+    """Who could take a task under a document, or the active rules; whom each condition leaves. Raises Invalid."""
+    roster = await _roster(session, pool_id, document)
+    return await asyncio.to_thread(lambda: (roster.candidates(task), roster.funnel(task)))
+
+
+async def recent_funnel(
+    session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any] | None, now: datetime
+) -> tuple[StreamFunnel, Sequence[ClassCount]]:
+    """Whom each condition leaves, over the pool's recent tasks and by eligibility class. Raises Invalid."""
+    roster = await _roster(session, pool_id, document)
+    tasks = await read_recent_tasks(session, pool_id=pool_id, now=now)
+    return await asyncio.to_thread(lambda: (roster.stream_funnel(tasks), roster.classes(tasks)[:20]))
+
+
+async def _roster(session: AsyncSession, pool_id: PoolId, document: Mapping[str, Any] | None) -> Roster:
+    if document is None:
+        active = await find_active(session, pool_id=pool_id)
+        document = active.document if active else {}
+    catalogue = await read_catalogue(session, pool_id=pool_id)
+    try:
+        rule_set = parse_rule_set(document, catalogue)
+    except RuleSetInvalid as error:
+        refuse(error.issues)
+        raise
+    executors = await read_executors(session, pool_id=pool_id)
+    return await asyncio.to_thread(Roster, rule_set, executors)
+
+
+async def find_active(session: AsyncSession, *, pool_id: PoolId) -> RuleSetRow | None:
+    """The rule set in force."""
+    found: RuleSetRow | None = await session.scalar(
+        select(RuleSetRow).where(RuleSetRow.pool_id == pool_id, RuleSetRow.state == "active")
+    )
+    return found
+
+
+async def read_executors(session: AsyncSession, *, pool_id: PoolId) -> list[Executor]:
+    """The active people of a pool as rules see them."""
+    row = ExecutorRow
+    query = select(
+        row.id, row.parameters, row.external_id, row.name, row.qualification, row.daily_limit, row.max_open
+    )
+    rows = await session.execute(query.where(row.pool_id == pool_id, row.active).order_by(row.id))
+    return [
+        Executor(
+            id=ExecutorId(each.id),
+            parameters=each.parameters,
+            external_id=each.external_id or "",
+            name=each.name,
+            qualification=float(each.qualification),
+            daily_limit=None if each.daily_limit is None else float(each.daily_limit),
+            max_open=each.max_open,
+        )
+        for each in rows
+    ]
+
+
+async def read_recent_tasks(session: AsyncSession, *, pool_id: PoolId, now: datetime) -> list[Task]:
+    """The tasks of the last day, newest first, at most MOST_TASKS; the last FEWEST_TASKS where there were fewer."""
+    row = TaskRow
+    query = select(
+        row.id, row.parameters, row.external_id, row.weight, row.priority, row.deadline, row.created_at
+    )
+    rows = await session.execute(
+        query.where(row.pool_id == pool_id).order_by(row.id.desc()).limit(MOST_TASKS)
+    )
+    return [
+        Task(
+            id=TaskId(each.id),
+            parameters=each.parameters,
+            external_id=each.external_id or "",
+            weight=float(each.weight),
+            priority=each.priority,
+            deadline=each.deadline,
+            created_at=each.created_at,
+        )
+        for number, each in enumerate(rows)
+        if number < FEWEST_TASKS or each.created_at >= now - RECENT
+    ]

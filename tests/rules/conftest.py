@@ -1,0 +1,5 @@
+"""What rules need to be tried over HTTP."""
+
+from tests.api.conftest import client, pool_id, working
+
+__all__ = ["client", "pool_id", "working"]

@@ -116,6 +116,10 @@ class ListColumn:
             self._replace(position, frozenset(learn(atom) for atom in atoms))
             self.missing[position] = value is None
             self.counts[position] = len(atoms)
+        if len(positions) > 1 and len(self._holders) * size <= _MOST_BITMAP_BYTES // 4:
+            for code, holders in self._holders.items():  # ahead of the first task that asks
+                if code not in self._bitmaps:
+                    self._draw(code, holders)
 
     def has(self, atom: Atom) -> BoolArray | None:
         """Whose list has this member, shape (n,); None where nobody's has."""
@@ -125,11 +129,15 @@ class ListColumn:
             return None
         bitmap = self._bitmaps.get(code)
         if bitmap is None:
-            bitmap = np.zeros(self._size, dtype=np.bool_)
-            bitmap[np.fromiter(holders, dtype=np.int64, count=len(holders))] = True
             if (len(self._bitmaps) + 1) * self._size > _MOST_BITMAP_BYTES:
                 self._bitmaps.clear()
-            self._bitmaps[code] = bitmap
+            bitmap = self._draw(code, holders)
+        return bitmap
+
+    def _draw(self, code: int, holders: set[int]) -> BoolArray:
+        bitmap = np.zeros(self._size, dtype=np.bool_)
+        bitmap[np.fromiter(holders, dtype=np.int64, count=len(holders))] = True
+        self._bitmaps[code] = bitmap
         return bitmap
 
     def how_many(self, atoms: Iterable[Atom], at: At) -> IntArray:

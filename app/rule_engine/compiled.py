@@ -278,9 +278,9 @@ class CompiledRules:
 
     def _eligible(self, values: Values, at: At, many: int) -> BoolArray:
         found = np.ones(many, dtype=np.bool_)
-        for node in self._cheapest_first:
+        for number, node in enumerate(self._cheapest_first):
             answer = node.answer(values, at)
-            if answer is False:
+            if answer is False or (number % 8 == 7 and not found.any()):
                 found[:] = False
                 break
             if answer is not True:

@@ -84,7 +84,7 @@ class _Reader:
             self._faults.add(path, value, "not a test", remedy)
             return None
         for key in value.keys() - set(_KEYS):
-            self._faults.unknown(f"{path}.{key}", value[key], f"key {key!r}", _KEYS)
+            self._faults.unknown_key(path, key, value[key], "key", _KEYS)
         task = self._thing("task", value.get("task", {}), f"{path}.task")
         person = self._thing("executor", value.get("executor", {}), f"{path}.executor")
         expected = self._expected(value["expected"], f"{path}.expected")
@@ -116,7 +116,7 @@ class _Reader:
         given: dict[str, Any] = {}
         for key, each in value.items():
             if key not in _FIELDS[owner]:
-                self._faults.unknown(f"{path}.{key}", each, f"field {key!r}", _FIELDS[owner])
+                self._faults.unknown_key(path, key, each, "field", _FIELDS[owner])
             elif key == "parameters":
                 given[key] = self._parameters(owner, each, f"{path}.parameters")
             else:
@@ -132,7 +132,7 @@ class _Reader:
             self._faults.add(f"{path}.{error.field}", values[error.field], error.reason, error.remedy)
         keys = [parameter.key for parameter in self._catalogue.parameters if parameter.owner == owner]
         for key in checked.unknown:
-            self._faults.unknown(f"{path}.{key}", values[key], f"parameter {key!r}", keys)
+            self._faults.unknown_key(path, key, values[key], "parameter", keys)
         return checked.values
 
     def _field(self, key: str, value: Any, path: str) -> Any:

@@ -55,10 +55,18 @@ class Faults:
         if not self.full:
             self.found.append(Fault(path, _SHORT.repr(value), reason, remedy))
 
-    def unknown(self, path: str, value: Any, what: str, known: Iterable[str]) -> None:
-        """Note a name that nobody knows, with what may have been meant."""
+    def unknown_key(self, path: str, key: str, value: Any, what: str, known: Iterable[str]) -> None:
+        """Note a key that nobody knows, with what may have been meant."""
+        self.unknown(f"{path}.{key[:100]}", value, f"{what} {key[:100]!r}", known, written=key)
+
+    def unknown(
+        self, path: str, value: Any, what: str, known: Iterable[str], written: str | None = None
+    ) -> None:
+        """Note a name that nobody knows, with what may have been meant by what was written, else by the value."""
         if not self.full:
-            guess = meant(value, list(known)) if len(self.found) < _MOST_GUESSES else "see the documentation"
+            named = value if written is None else written
+            may_guess = len(self.found) < _MOST_GUESSES
+            guess = meant(named, list(known)) if may_guess else "see the documentation"
             self.add(path, value, f"unknown {what}", guess)
 
 

@@ -189,4 +189,4 @@ class _Parser:
     def _known_keys(self, value: Mapping[str, Any], known: Sequence[str], path: str) -> None:
         for key in value:
             if key not in known:
-                self._faults.unknown(f"{path}.{key[:100]}", value[key], f"key {key[:100]!r}", known)
+                self._faults.unknown_key(path, key, value[key], "key", known)

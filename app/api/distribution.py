@@ -70,10 +70,13 @@ async def get_fairness(
     pool_id: Annotated[Identifier | None, Query(description="The default pool where left out.")] = None,
     day: Annotated[Day | None, Query(description="The last business day; today where left out.")] = None,
     period: Annotated[Period, Query(description="That day alone, or its week or month so far.")] = "day",
+    hours: Annotated[bool, Query(description="Whether to tell each hour too, person by person.")] = True,
 ) -> FairnessOut:
     """What everybody received beside what would have been fair; solved from figures kept as they happened."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
-    report = await get_fairness_report(session, pool_id=pool.id, now=now, day=day, period=period)
+    report = await get_fairness_report(
+        session, pool_id=pool.id, now=now, day=day, period=period, with_hours=hours
+    )
     return FairnessOut(
         pool_id=report.pool_id,
         business_day=report.last,

@@ -76,7 +76,13 @@ class FairnessReport:
 
 
 async def get_fairness_report(
-    session: AsyncSession, *, pool_id: PoolId, now: datetime, day: date | None, period: Period
+    session: AsyncSession,
+    *,
+    pool_id: PoolId,
+    now: datetime,
+    day: date | None,
+    period: Period,
+    with_hours: bool = True,
 ) -> FairnessReport:
     """The business day, the week or the month so far that ends with `day` (today where left out). Raises NotFound."""
     pool = await get_pool(session, pool_id=pool_id)
@@ -101,7 +107,7 @@ async def get_fairness_report(
             DayFairness(each, sum(received[each].values()), of_day)
             for each, of_day in zip(fair, gap, strict=True)
         ],
-        hours=await _hours(session, pool, first, last, names),
+        hours=await _hours(session, pool, first, last, names) if with_hours else [],
         fairness_gap=(
             fairness_gap(*_columns(total_received, total_fair)) if any(total_fair.values()) else None
         ),

@@ -1,0 +1,1 @@
+"""The dashboard: what a team lead sees and does, over the API and nothing else."""

@@ -1,0 +1,75 @@
+"""Charts: one look for all, numbers as the language writes them, the picture as PNG and the data as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from streamlit_app.session import language
+from streamlit_app.words import t
+
+
+def figure(*traces: Any, height: int = 300, title: str = "", **layout: Any) -> go.Figure:
+    """A figure of these traces in the common look."""
+    made = go.Figure(traces)
+    made.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34 if title else 10, "b": 8},
+        title=title or None,
+        separators=", " if language() == "ru" else ".,",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        hovermode="x unified",
+        bargap=0.18,
+        uirevision="keep",  # zoom and hidden lines survive a refresh
+    )
+    made.update_layout(**layout)
+    made.update_yaxes(rangemode="tozero", automargin=True)
+    made.update_xaxes(automargin=True)
+    return made
+
+
+def show(made: go.Figure, *, key: str, alt: str) -> None:
+    """Show a chart; its own button saves it as PNG."""
+    options = {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+        "toImageButtonOptions": {"format": "png", "filename": key, "scale": 2},
+        "locale": language(),
+    }
+    st.plotly_chart(made, key=key, config=options, alt=alt)
+
+
+def download(columns: Mapping[str, Sequence[Any]], *, key: str) -> None:
+    """A chart's data as CSV that spreadsheets open as they are."""
+    st.download_button(
+        t("common.download_csv"),
+        data=to_csv(columns),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"csv-{key}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """Columns as CSV with the separators of the language: a spreadsheet takes it without questions."""
+    russian = language() == "ru"
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";" if russian else ",")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([_cell(value, russian) for value in row])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _cell(value: Any, russian: bool) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}".replace(".", ",") if russian else f"{value:.6g}"
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t"}:
+        return f"'{value}"  # or a spreadsheet would run it
+    return value

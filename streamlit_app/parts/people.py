@@ -1,0 +1,50 @@
+"""Choosing a person of the pool."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Api, Json
+from streamlit_app.words import t
+
+
+@st.cache_data(ttl=5, max_entries=50, show_spinner=False)
+def _all(_api: Api, token: str | None, pool_id: int) -> list[Json]:
+    return _api.pages("/v1/executors", pool_id=pool_id)
+
+
+def load() -> list[Json]:
+    """All people of the pool; the same list for a few seconds, unless something was changed here."""
+    return _all(session.api(), session.api().token, session.pool_id())
+
+
+def forget() -> None:
+    """Somebody was changed: ask again."""
+    _all.clear()
+
+
+def choose(
+    label: str,
+    *,
+    key: str,
+    on_change: Callable[[], None] | None = None,
+    placeholder: str | None = None,
+    without: int | None = None,
+) -> int | None:
+    """Ask for one of the active people; None where nobody is chosen. Typing searches."""
+    names = {
+        each["executor_id"]: each["name"]
+        for each in sorted(load(), key=lambda each: each["name"])
+        if each["active"] and each["executor_id"] != without
+    }
+    chosen: int | None = st.selectbox(
+        label,
+        options=list(names),
+        format_func=lambda executor_id: names.get(executor_id, str(executor_id)),
+        index=None,
+        placeholder=placeholder or t("common.any"),
+        key=key,
+        on_change=on_change,
+    )
+    return chosen

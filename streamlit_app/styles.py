@@ -1,0 +1,58 @@
+"""The few styles that the theme cannot say. Colours come from the text's own, so that they fit light and dark."""
+
+import streamlit as st
+
+OVER, UNDER, EVEN = "#d97706", "#3b82f6", "#0f9488"
+"""Too much, too little, as it should be: told apart by colour-blind people too, and never by colour alone."""
+
+_CSS = f"""
+<style>
+/* A part that refreshes keeps its face: no fading while it does. */
+[data-stale="true"], .stale-element {{ opacity: 1 !important; transition: none !important; }}
+.block-container {{ padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1400px; }}
+[data-testid="stMetricValue"] {{ font-size: 1.7rem; font-variant-numeric: tabular-nums; }}
+h1 {{ font-size: 1.75rem !important; padding: 0 0 .2rem 0 !important; }}
+h3 {{ font-size: 1.15rem !important; }}
+:focus-visible {{ outline: 2px solid {EVEN} !important; outline-offset: 2px; }}
+.live-dot {{ display:inline-block; width:.6em; height:.6em; border-radius:50%; background:{EVEN}; margin-right:.45em; }}
+.live-dot.off {{ background:{OVER}; }}
+.muted {{ opacity:.72; font-size:.9rem; }}
+.dev {{ width:100%; border-collapse:collapse; font-variant-numeric:tabular-nums; font-size:.92rem; }}
+.dev th {{ text-align:left; font-weight:600; opacity:.72; font-size:.82rem; padding:.25rem .4rem; border:0;
+  border-bottom:1px solid color-mix(in srgb, currentColor 18%, transparent); }}
+.dev td {{ padding:.28rem .4rem; border:0; border-bottom:1px solid color-mix(in srgb, currentColor 8%, transparent);
+  vertical-align:middle; }}
+.dev td.n, .dev th.n {{ text-align:right; white-space:nowrap; }}
+.dev.wrap td.n {{ white-space:normal; }}
+.dev td.name {{ max-width:14rem; overflow:hidden; text-overflow:ellipsis; white-space:nowrap; }}
+.dev td.bar {{ width:46%; min-width:7rem; }}
+.dev .axis {{ position:relative; height:1.05rem; border-radius:.2rem;
+  background:linear-gradient(color-mix(in srgb, currentColor 45%, transparent) 0 0) 50% / 1px 100% no-repeat,
+  color-mix(in srgb, currentColor 5%, transparent); }}
+.dev .axis div {{ position:absolute; top:.18rem; bottom:.18rem; border-radius:.15rem; }}
+.why {{ display:grid; grid-template-columns:minmax(8rem,auto) 1fr auto; gap:.35rem .8rem; align-items:center; }}
+.why .track {{ height:.7rem; border-radius:.35rem; background:color-mix(in srgb, currentColor 9%, transparent); }}
+.why .fill {{ height:100%; border-radius:.35rem; background:{OVER}; }}
+.why .fill.calm {{ background:{EVEN}; }}
+.steps {{ list-style:none; margin:0; padding:0 0 0 1.1rem;
+  border-left:2px solid color-mix(in srgb, currentColor 18%, transparent); }}
+.steps li {{ position:relative; padding:.1rem 0 .8rem .3rem; margin:0; }}
+.steps li::before {{ content:""; position:absolute; left:-1.5rem; top:.42rem; width:.7rem; height:.7rem;
+  border-radius:50%; background:{EVEN}; }}
+.steps li.drop::before {{ background:{OVER}; }}
+.pill {{ display:inline-block; padding:.05rem .55rem; border-radius:1rem; font-size:.82rem; white-space:nowrap;
+  background:color-mix(in srgb, currentColor 10%, transparent); }}
+@media (max-width: 640px) {{
+  .block-container {{ padding-left:1rem; padding-right:1rem; }}
+  .dev td.name {{ max-width:7.5rem; }}
+  .dev .wide {{ display:none; }}
+  [data-testid="stMetricValue"] {{ font-size: 1.4rem; }}
+}}
+@media print {{ [data-testid="stSidebar"], [data-testid="stHeader"] {{ display:none; }} }}
+</style>
+"""
+
+
+def apply() -> None:
+    """Put the styles into the page."""
+    st.html(_CSS)

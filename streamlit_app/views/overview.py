@@ -1,0 +1,283 @@
+"""Overview: how the work flows right now, what waits and why, and how even the load is."""
+
+import functools
+from collections import Counter
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Api, Json
+from streamlit_app.formatting import ago, instant, moment, number, percent, plain, seconds
+from streamlit_app.parts import charts, deviation, live, notices
+from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.words import t, word
+
+PERIODS = (15, 60, 240, 1440)
+MOST_PEOPLE = 30
+"""Rows of the table of deviations: a screen. The page of executors shows all."""
+_FURTHEST = 24
+_ALARM_SHARE = 0.25
+"""Deviation of one person, as a share of the fair share, that is told in words."""
+
+_ICONS = {"critical": "error", "warning": "warning", "info": "info"}
+
+
+def show() -> None:
+    """The page."""
+    session.pool()
+    head, chooser = st.columns([3, 2], vertical_alignment="bottom")
+    head.title(t("overview.title"))
+    with chooser:
+        period = st.segmented_control(
+            t("overview.period"),
+            options=PERIODS,
+            format_func=lambda minutes: t(f"overview.period.{minutes}"),
+            default=60,
+            required=True,
+            key="overview_period",
+            label_visibility="collapsed",
+        )
+    _now(period or 60)
+    _load()
+
+
+@st.fragment(run_every=1.0)
+@notices.guarded
+def _now(period: int) -> None:
+    """Everything that moves by the second."""
+    look = _look(period)
+    figures = fairness()
+    _pulse(look)
+    _alerts(look, figures)
+    _tiles(look, figures)
+    flow, waiting = st.columns([3, 2])
+    with flow, st.container(border=True, height="stretch"):
+        _flow(look)
+    with waiting, st.container(border=True, height="stretch"):
+        _waiting(look)
+
+
+@st.fragment(run_every=2.0)
+@notices.guarded
+def _load() -> None:
+    """Who carries how much."""
+    with st.container(border=True):
+        st.subheader(t("overview.load"))
+        st.caption(t("overview.load_text"))
+        rows = deviation.rows_of(fairness())
+        if not any(row.fair or row.received for row in rows):
+            notices.empty(t("overview.no_work"), t("overview.no_work_text"), "hourglass_empty")
+            return
+        notable = sum(row.notable for row in rows)
+        st.markdown(
+            f":material/check_circle: {t('overview.all_even')}"
+            if not notable
+            else f":material/balance: {t('overview.some_uneven', n=notable)}"
+        )
+        if len(rows) <= MOST_PEOPLE:
+            deviation.show(sorted(rows, key=lambda row: -row.deviation))
+            return
+        table, spread = st.columns([3, 2])
+        with table:
+            furthest = rows[:_FURTHEST]
+            deviation.show(sorted(furthest, key=lambda row: -row.deviation))
+            st.caption(t("overview.most_of", shown=len(furthest), total=number(len(rows))))
+        with spread:
+            _spread(rows)
+
+
+def _look(period: int) -> Json:
+    revision, pulse, connected = live.revision(session.pool_id())
+    look: Json = _ask(
+        session.api(),
+        "/v1/distribution/overview",
+        (("pool_id", session.pool_id()), ("period", period)),
+        revision,
+        pulse,
+    )
+    return look | {"connected": connected}
+
+
+def fairness() -> Json:
+    """Today's fair shares, asked for again when something moved."""
+    revision, pulse, _ = live.revision(session.pool_id())
+    query = (("pool_id", session.pool_id()), ("hours", False))
+    return _ask(session.api(), "/v1/distribution/fairness", query, revision, pulse)
+
+
+@st.cache_data(ttl=10, max_entries=200, show_spinner=False)
+def _ask(_api: Api, path: str, query: tuple[tuple[str, Any], ...], revision: int, pulse: int) -> Any:
+    """Ask the API once for all sessions that look at the same, until something moved."""
+    return _api.get(path, **dict(query))
+
+
+def _pulse(look: Json) -> None:
+    dot = "live-dot" if look["connected"] else "live-dot off"
+    state = t("common.live") if look["connected"] else t("overview.offline_stream")
+    updated = t("common.updated", time=moment(look["now"], with_seconds=True))
+    st.html(
+        f"<div class='muted' role='status'><span class='{dot}'></span>{escape(state)} · {escape(updated)}</div>"
+    )
+
+
+def _alerts(look: Json, figures: Json) -> None:
+    alerts = [(alert["severity"], _sentence(alert)) for alert in look["alerts"]]
+    alerts += [("warning", text) for text in _uneven(figures)]
+    if not alerts:
+        st.success(t("overview.all_well"), icon=":material/check_circle:")
+    for severity, text in alerts:
+        kind = {"critical": st.error, "warning": st.warning, "info": st.info}[severity]
+        kind(text, icon=f":material/{_ICONS[severity]}:")
+
+
+def _sentence(alert: Json) -> str:
+    values: dict[str, Any] = dict(alert["values"])
+    if "seconds" in values:
+        values["seconds"] = seconds(values["seconds"])
+    if "tasks" in values:
+        values["tasks"] = t("common.tasks_n", n=values["tasks"])
+    key = f"overview.alert.{alert['code']}"
+    return t(key, **values)
+
+
+def _uneven(figures: Json) -> list[str]:
+    """The one person who is furthest off, where that is much."""
+    rows = [row for row in deviation.rows_of(figures) if row.notable and row.fair >= 5]
+    far = [row for row in rows if abs(row.deviation) > _ALARM_SHARE * row.fair]
+    return [
+        t("overview.alert.uneven", name=row.name, deviation=_signed_percent(row.deviation / row.fair))
+        for row in far[:1]
+    ]
+
+
+def _signed_percent(share: float) -> str:
+    return ("+" if share > 0 else "") + percent(share, 0)
+
+
+def _tiles(look: Json, figures: Json) -> None:
+    tile = functools.partial(st.metric, border=True, height="stretch", delta_color="off", delta_arrow="off")
+    columns = st.columns(5)
+    waiting = sum(each["count"] for each in look["waiting"])
+    latency = look["latency"]
+    with columns[0]:
+        tile(
+            t("overview.per_minute"),
+            t(
+                "overview.in_out",
+                received=plain(look["received_per_minute"], 1),
+                assigned=plain(look["assigned_per_minute"], 1),
+            ),
+            help=t("overview.in_out_help"),
+        )
+    with columns[1]:
+        tile(
+            t("overview.assigned"),
+            number(look["assigned"]),
+            delta=t("overview.of_received", n=look["received"]),
+        )
+    with columns[2]:
+        tile(t("overview.waiting"), number(waiting), delta=_oldest(look), help=t("overview.waiting_help"))
+    with columns[3]:
+        tile(
+            t("overview.latency"),
+            seconds(latency["p50"]) if latency else "—",
+            delta=latency and f"95 %: {seconds(latency['p95'])} · 99 %: {seconds(latency['p99'])}",
+            help=t("overview.latency_help", n=latency["sample"]) if latency else None,
+        )
+    with columns[4]:
+        tile(
+            t("overview.gap"),
+            percent(figures["fairness_gap"]),
+            delta=t(
+                "overview.mae", value=number(figures["mae"], 2), optimum=number(figures["mae_optimum"], 2)
+            ),
+            help=t("overview.gap_help") + "\n\n**MAE** — " + t("overview.mae_help"),
+        )
+
+
+def _oldest(look: Json) -> str | None:
+    since = [each["oldest"] for each in look["waiting"] if each["oldest"]]
+    if since:
+        return t("overview.oldest", time=ago(min(since)))
+    return t("overview.undecided", n=look["undecided"]) if look["undecided"] else None
+
+
+def _flow(look: Json) -> None:
+    steps = look["steps"]
+    st.subheader(t("overview.flow"))
+    st.caption(t("overview.flow_unit", n=look["step_minutes"]))
+    times = [instant(step["at"]).replace(tzinfo=None) for step in steps]
+    received = [step["received"] for step in steps]
+    assigned = [step["assigned"] for step in steps]
+    closed = [step["closed"] for step in steps]
+    traces = [
+        go.Bar(x=times, y=received, name=t("overview.received"), marker_color=UNDER, opacity=0.55),
+        go.Scatter(
+            x=times,
+            y=assigned,
+            name=t("overview.assigned_line"),
+            mode="lines",
+            line={"color": EVEN, "width": 2.5},
+        ),
+    ]
+    if any(closed):
+        line = {"color": OVER, "width": 1.5, "dash": "dot"}
+        traces.append(go.Scatter(x=times, y=closed, name=t("overview.closed"), mode="lines", line=line))
+    made = charts.figure(*traces, height=270)
+    made.update_xaxes(tickformat="%H:%M")
+    charts.show(made, key="flow", alt=t("overview.flow_alt"))
+    charts.download(
+        {
+            t("overview.time"): [at.isoformat(sep=" ", timespec="minutes") for at in times],
+            t("overview.received"): received,
+            t("overview.assigned_line"): assigned,
+            t("overview.closed"): closed,
+        },
+        key="flow",
+    )
+
+
+def _waiting(look: Json) -> None:
+    st.subheader(t("overview.why_waiting"))
+    if not look["waiting"]:
+        st.markdown(f":material/check_circle: {t('overview.nothing_waits')}")
+        return
+    most = max(each["count"] for each in look["waiting"])
+    rows = "".join(
+        f"<div>{escape(word('common.wait', each['reason']))}<br><span class='muted'>"
+        f"{escape(t('overview.oldest', time=ago(each['oldest'])))}</span></div>"
+        f"<div class='track'><div class='fill' style='width:{100 * each['count'] / most:.1f}%'></div></div>"
+        f"<div><b>{number(each['count'])}</b></div>"
+        for each in look["waiting"]
+    )
+    st.html(f"<div class='why'>{rows}</div>")
+    if st.button(t("overview.show_waiting"), icon=":material/arrow_forward:", type="tertiary"):
+        st.session_state.task_filter = "waiting"
+        session.go("tasks")
+
+
+def _spread(rows: list[deviation.Row]) -> None:
+    counts = Counter(round(row.deviation) for row in rows)
+    xs = list(range(min(counts), max(counts) + 1))
+    colours = [OVER if x > 0 else UNDER if x < 0 else EVEN for x in xs]
+    st.markdown(f"**{t('overview.spread')}**")
+    made = charts.figure(
+        go.Bar(x=xs, y=[counts[x] for x in xs], marker_color=colours, name=t("overview.people_count")),
+        height=340,
+    )
+    made.update_layout(showlegend=False)
+    made.update_xaxes(title=t("overview.deviation_tasks"))
+    made.update_yaxes(title=t("overview.people_count"))
+    charts.show(made, key="spread", alt=t("overview.spread_alt"))
+    charts.download(
+        {
+            t("overview.person"): [row.name for row in rows],
+            t("overview.received_load"): [row.received for row in rows],
+            t("overview.fair"): [row.fair for row in rows],
+            t("overview.deviation"): [row.deviation for row in rows],
+        },
+        key="deviations",
+    )

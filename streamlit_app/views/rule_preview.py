@@ -1,0 +1,44 @@
+"""Who would get a task that is only described: nothing is changed."""
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Json
+from streamlit_app.parts import catalogue, notices, people
+from streamlit_app.parts.rule_editor import Editor
+from streamlit_app.views import task_card
+from streamlit_app.words import t
+
+
+def show(_editor: Editor, parameters: list[Json]) -> None:
+    """Describe a task, see who would get it and why, and why not somebody."""
+    st.markdown(t("rules.preview_text"))
+    left, right = st.columns([2, 3], gap="large")
+    with left, st.form("preview"):
+        values = {}
+        for parameter in catalogue.of_owner(parameters, "task"):
+            given = catalogue.ask(parameter, parameter["default"], key=f"preview_{parameter['key']}")
+            if given not in (None, "", []):
+                values[parameter["key"]] = given
+        weight = st.number_input(t("tasks.weight"), value=1.0, min_value=0.001, step=1.0, format="%g")
+        priority = st.number_input(t("tasks.priority"), value=0, step=1)
+        sent = st.form_submit_button(t("rules.preview_do"), type="primary", icon=":material/person_search:")
+    if sent:
+        st.session_state.preview_task = {
+            "pool_id": session.pool_id(), "parameters": values, "weight": weight, "priority": priority,
+        }  # fmt: skip
+    task = st.session_state.get("preview_task")
+    if not task or task["pool_id"] != session.pool_id():
+        return
+    with right, notices.told():
+        answer = session.api().post("/v1/tasks/preview", task)
+        with st.container(border=True):
+            st.subheader(answer["chosen"]["name"] if answer["chosen"] else t("common.status.pending"))
+            st.markdown(notices.plain(answer["text"][session.language()]))
+        asked = people.choose(
+            t("tasks.why_not"), key="preview_why_not", placeholder=t("tasks.why_not_choose")
+        )
+        if asked:
+            why = session.api().post("/v1/tasks/preview", task, executor_id=asked)["why_not"]
+            st.info(notices.plain(why["text"][session.language()]), icon=":material/help:")
+        task_card.candidates(answer)

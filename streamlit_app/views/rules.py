@@ -1,0 +1,266 @@
+"""Rules: composed without JSON, checked as they change, tried on a task, put in force, compared, rolled back."""
+
+import difflib
+import json
+from typing import Any
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Json
+from streamlit_app.formatting import moment
+from streamlit_app.parts import catalogue, notices, rule_editor
+from streamlit_app.parts.rule_editor import Editor
+from streamlit_app.parts.rule_language import Field, fields_of, told
+from streamlit_app.views import rule_preview
+from streamlit_app.words import t
+
+EMPTY: Json = {"conditions": [], "weights": [], "task_weights": []}
+
+
+def show() -> None:
+    """The page."""
+    pool_id = session.pool_id()
+    st.title(t("rules.title"))
+    parameters = catalogue.load()
+    fields = fields_of(parameters)
+    active = _active(pool_id)
+    if active:
+        since = moment(active["activated_at"])
+        st.markdown(
+            t("rules.in_force", name=notices.plain(active["name"]), version=active["version"], since=since)
+        )
+    else:
+        st.info(t("rules.none_in_force"), icon=":material/info:")
+    editor = _editor(pool_id, active)
+    tabs = st.tabs([t("rules.tab.editor"), t("rules.tab.preview"), t("rules.tab.versions")])
+    with tabs[0]:
+        _compose(editor, active, parameters, fields)
+    with tabs[1]:
+        rule_preview.show(editor, parameters)
+    with tabs[2]:
+        _versions(editor, active)
+
+
+def _active(pool_id: int) -> Json | None:
+    items = session.api().get("/v1/rules", pool_id=pool_id, state="active", limit=1)["items"]
+    return items[0] if items else None
+
+
+def _editor(pool_id: int, active: Json | None) -> Editor:
+    """The session's document for a pool; it begins as the rules in force."""
+    editors: dict[int, Editor] = st.session_state.setdefault("rule_editors", {})
+    if pool_id not in editors:
+        editors[pool_id] = Editor(active["rules"] if active else EMPTY)
+    return editors[pool_id]
+
+
+def _compose(editor: Editor, active: Json | None, parameters: list[Json], fields: dict[str, Field]) -> None:
+    if not session.may_change():
+        st.info(t("rules.viewer"), icon=":material/visibility:")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        rule_editor.show(editor, parameters, fields)
+    with right:
+        faults = _check(editor)
+        if session.may_change():
+            _save(editor, active, allowed=not faults)
+        _words(editor.document, fields)
+        _as_json(editor)
+
+
+def _check(editor: Editor) -> list[Json]:
+    """What is wrong with the document, found out with every change."""
+    verdict = session.api().post(
+        "/v1/rules/validate", {"pool_id": session.pool_id(), "rules": _tidy(editor.document)}
+    )
+    faults: list[Json] = verdict["errors"]
+    if not faults:
+        st.success(t("rules.right"), icon=":material/check_circle:")
+    else:
+        lines = [f"**{t('rules.faults', n=len(faults))}**", *map(_fault, faults[:10])]
+        st.error("\n\n".join(lines), icon=":material/error:")
+    for warning in verdict.get("warnings", ()):
+        st.warning(_fault(warning), icon=":material/warning:")
+    return faults
+
+
+def _fault(fault: Json) -> str:
+    remedy = fault.get("remedy")
+    return f"`{fault.get('path', '')}` {notices.plain(fault.get('reason', ''))}" + (
+        f" — *{notices.plain(remedy)}*" if remedy else ""
+    )
+
+
+_ORDER = ("conditions", "weights", "task_weights")
+_FIRST = ("name", "operator", "field", "value", "on_missing", "condition", "conditions", "weight")
+
+
+def _tidy(document: Json) -> Json:
+    """The document without its empty parts, keys in the order in which a person reads them."""
+    kept = {key: value for key, value in document.items() if value != [] or key == "conditions"}
+    parts = sorted(kept, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
+    return {key: _ordered(kept[key]) for key in parts}
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ordered(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value, key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
+    return {key: _ordered(value[key]) for key in keys}
+
+
+def _save(editor: Editor, active: Json | None, *, allowed: bool) -> None:
+    document = _tidy(editor.document)
+    same = active is not None and document == _tidy(active["rules"])
+    st.caption(t("rules.unchanged" if same else "rules.changed"))
+    name = st.text_input(
+        t("rules.set_name"), value=active["name"] if active else t("rules.default_name"), key="rules_name"
+    )
+    with st.container(horizontal=True):
+        save = st.button(t("rules.save"), icon=":material/save:", disabled=not allowed or same)
+        activate = st.button(
+            t("rules.save_and_activate"), icon=":material/bolt:", type="primary", disabled=not allowed or same
+        )
+        if st.button(t("rules.reset"), icon=":material/undo:", disabled=same):
+            editor.replace(active["rules"] if active else EMPTY)
+            st.rerun()
+    if save or activate:
+        if not name.strip():
+            st.warning(t("rules.name_missing"))
+            return
+        with notices.told():
+            _store(name, document, activate=activate)
+
+
+def _store(name: str, document: Json, *, activate: bool) -> None:
+    body = {"pool_id": session.pool_id(), "name": name.strip(), "rules": document}
+    made = session.api().post("/v1/rules", body)
+    if activate:
+        _activate(made["rule_set_id"])
+    notices.flash(t("rules.saved", version=made["version"]))
+    st.rerun()
+
+
+def _activate(rule_set_id: int) -> None:
+    made = session.api().post(f"/v1/rules/{rule_set_id}/activate")
+    notices.flash(t("rules.activated", name=made["name"], version=made["version"]), ":material/bolt:")
+    st.rerun()
+
+
+def _words(document: Json, fields: dict[str, Field]) -> None:
+    with st.expander(t("rules.in_words"), icon=":material/notes:"):
+        st.markdown(in_words(document, fields))
+
+
+def in_words(document: Json, fields: dict[str, Field]) -> str:
+    """A document as sentences."""
+    lines = [f"**{t('rules.conditions')}**"]
+    lines += [f"- {notices.plain(told(each, fields))}" for each in document.get("conditions", ())]
+    for name in ("weights", "task_weights"):
+        weights = [each for each in document.get(name, ()) if isinstance(each, dict)]
+        if weights:
+            lines += ["", f"**{t('rules.' + name)}**"]
+            lines += [
+                f"- ×{each.get('weight')}: {notices.plain(told(each.get('condition'), fields))}"
+                for each in weights
+            ]
+    return "\n".join(lines)
+
+
+def _as_json(editor: Editor) -> None:
+    """The same document as text; what is typed here goes into the constructor."""
+    text = to_json(_tidy(editor.document))
+    key = f"rules_json_{editor.revision}_{hash(text)}"
+
+    def take() -> None:
+        st.session_state.pop("rules_json_wrong", None)
+        try:
+            document = json.loads(st.session_state[key])
+            if not isinstance(document, dict):
+                raise TypeError
+            editor.replace(EMPTY | document)
+        except json.JSONDecodeError as error:
+            st.session_state.rules_json_wrong = (st.session_state[key], error.msg, error.lineno)
+        except TypeError:
+            st.session_state.rules_json_wrong = (st.session_state[key], "{...}", 1)
+
+    st.markdown(f"**{t('rules.json')}**")
+    st.caption(t("rules.json_text"))
+    wrong = st.session_state.get("rules_json_wrong")
+    if wrong:
+        st.error(t("rules.json_wrong", why=wrong[1], line=wrong[2]), icon=":material/data_object:")
+    st.text_area(
+        t("rules.json"), value=wrong[0] if wrong else text, key=key, height=420, on_change=take,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def to_json(document: Any) -> str:
+    """A document as it is shown and compared."""
+    return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+def _versions(editor: Editor, active: Json | None) -> None:
+    versions = session.api().get("/v1/rules", pool_id=session.pool_id(), limit=100)["items"]
+    if not versions:
+        st.caption(t("rules.no_versions"))
+        return
+    st.dataframe(
+        {
+            t("rules.set_name"): [each["name"] for each in versions],
+            t("rules.version"): [each["version"] for each in versions],
+            t("rules.state"): [t(f"rules.state.{each['state']}") for each in versions],
+            t("rules.author"): [each["author"] or "—" for each in versions],
+            t("rules.created"): [moment(each["created_at"]) for each in versions],
+            t("rules.since"): [moment(each["activated_at"]) for each in versions],
+        },
+        hide_index=True,
+        height=min(38 + 33 * len(versions), 320),
+    )
+    by_id = {each["rule_set_id"]: each for each in versions}
+
+    def name_of(rule_set_id: int) -> str:
+        each = by_id[rule_set_id]
+        return f"{each['name']} · {each['version']} · {t('rules.state.' + each['state'])}"
+
+    chosen = by_id[
+        st.selectbox(t("rules.choose_version"), list(by_id), format_func=name_of, key="version_choice")
+    ]
+    _version(chosen, editor, active)
+
+
+def _version(chosen: Json, editor: Editor, active: Json | None) -> None:
+    with st.container(horizontal=True):
+        if st.button(t("rules.open_in_editor"), icon=":material/edit:"):
+            editor.replace(EMPTY | chosen["rules"])
+            st.rerun()
+        if (
+            session.may_change()
+            and chosen["state"] == "draft"
+            and st.button(t("rules.activate"), icon=":material/bolt:", type="primary")
+        ):
+            with notices.told():
+                _activate(chosen["rule_set_id"])
+        if session.may_change() and chosen["state"] == "archived":
+            with st.popover(t("rules.roll_back"), icon=":material/history:"):
+                st.markdown(t("rules.roll_back_text"))
+                if st.button(t("common.confirm"), type="primary", key="roll_back"):
+                    with notices.told():
+                        _store(chosen["name"], chosen["rules"], activate=True)
+    st.markdown(f"**{t('rules.diff')}**")
+    difference = diff(active["rules"] if active else EMPTY, chosen["rules"])
+    if difference:
+        st.code(difference, language="diff")
+    else:
+        st.caption(t("rules.no_diff"))
+
+
+def diff(before: Json, after: Json) -> str:
+    """What changes from one document to another, line by line."""
+    lines = difflib.unified_diff(
+        to_json(_tidy(before)).splitlines(), to_json(_tidy(after)).splitlines(), lineterm="", n=2
+    )
+    return "\n".join(list(lines)[2:])

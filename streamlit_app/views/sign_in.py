@@ -1,0 +1,44 @@
+"""Sign-in, where the API asks for it."""
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Api, ApiError
+from streamlit_app.parts import notices
+from streamlit_app.words import t
+
+
+def show() -> None:
+    """Ask for name and password."""
+    _, middle, _ = st.columns([1, 2, 1])
+    with middle:
+        st.title(t("common.sign_in"))
+        st.markdown(t("common.sign_in_text"))
+        with st.form("sign_in"):
+            username = st.text_input(t("common.username"), autocomplete="username")
+            password = st.text_input(t("common.password"), type="password", autocomplete="current-password")
+            sent = st.form_submit_button(t("common.sign_in_button"), type="primary")
+        if sent:
+            _sign_in(username, password)
+
+
+def _sign_in(username: str, password: str) -> None:
+    try:
+        session.sign_in(Api().post("/v1/auth/token", {"username": username, "password": password}))
+    except ApiError as error:
+        if error.status == 401:
+            st.error(t("common.sign_in_wrong"), icon=":material/lock:")
+        else:
+            notices.tell(error)
+        return
+    st.rerun()
+
+
+def sign_out() -> None:
+    """End the sign-in, here and in the API."""
+    refresh_token = st.session_state.get("refresh_token")
+    if refresh_token:
+        with notices.told():
+            session.api().post("/v1/auth/logout", {"refresh_token": refresh_token})
+    session.forget_tokens()
+    st.rerun()

@@ -1,0 +1,150 @@
+"""Tasks: find one among very many, page by page."""
+
+from typing import Any
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import ApiError, Json
+from streamlit_app.formatting import ago, moment, plain
+from streamlit_app.parts import catalogue, charts, notices, people
+from streamlit_app.views import task_card
+from streamlit_app.words import t, word
+
+PAGE_SIZE = 50
+FILTERS = ("all", "waiting", "assigned", "in_progress", "returned", "completed", "rejected", "cancelled")
+
+
+def show() -> None:
+    """The list, or the card of one task."""
+    task_id = st.query_params.get("task")
+    if task_id:
+        task_card.show(task_id)
+        return
+    st.title(t("tasks.title"))
+    only = _ask_filter()
+    if only is None:
+        return
+    _list(only)
+
+
+def _ask_filter() -> Json | None:
+    """What to show; None when a number was looked for that is not there."""
+    if st.session_state.get("task_filter") not in FILTERS:
+        st.session_state.task_filter = "all"
+    chosen = st.segmented_control(
+        t("tasks.filter"), options=FILTERS, format_func=lambda each: t(f"tasks.filter.{each}"), required=True,
+        key="task_filter", label_visibility="collapsed", on_change=_to_first_page,
+    )  # fmt: skip
+    who, search = st.columns([1, 1])
+    with who:
+        executor_id = people.choose(t("tasks.executor"), key="task_executor", on_change=_to_first_page)
+    text = search.text_input(
+        t("tasks.search"), key="task_search", placeholder=t("tasks.search_help"), on_change=_to_first_page
+    ).strip()
+    if text and _open_by_number(text):
+        st.rerun()
+    only: Json = {"pool_id": session.pool_id(), "executor_id": executor_id}
+    if chosen == "waiting":
+        only["waiting"] = True
+    elif chosen != "all":
+        only["status"] = chosen
+    if text:
+        only["external_id"] = text
+        if not session.api().get("/v1/tasks", **only, limit=1)["items"]:
+            st.warning(t("tasks.not_found", text=text), icon=":material/search_off:")
+            return None
+    return only
+
+
+def _open_by_number(text: str) -> bool:
+    """Open the task of this number if it is one of this pool."""
+    digits = text.lstrip("№# ")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        return False
+    try:
+        task = session.api().get(f"/v1/tasks/{digits}")
+    except ApiError as error:
+        if error.status in {404, 422}:
+            return False
+        raise
+    if task["pool_id"] != session.pool_id():
+        return False
+    st.query_params["task"] = digits
+    return True
+
+
+def _to_first_page() -> None:
+    st.session_state.task_cursors = []
+
+
+def _list(only: Json) -> None:
+    cursors: list[str] = st.session_state.setdefault("task_cursors", [])
+    if st.session_state.get("task_pool") != session.pool_id():
+        st.session_state.task_pool = session.pool_id()
+        cursors.clear()
+    page = session.api().get("/v1/tasks", **only, cursor=cursors[-1] if cursors else None, limit=PAGE_SIZE)
+    tasks = page["items"]
+    if not tasks:
+        notices.empty(t("tasks.empty_title"), t("tasks.empty_text"), "inbox")
+        return
+    parameters = catalogue.load()
+    columns = _columns(tasks, parameters)
+    chosen = st.dataframe(
+        columns, hide_index=True, on_select="rerun", selection_mode="single-row", height=min(38 + 33 * len(tasks), 640),
+        key=f"task_rows_{len(cursors)}_{st.session_state.get('task_rows_seen', 0)}",
+        column_config=_column_config(), alt=t("tasks.title"),
+    )  # fmt: skip
+    if chosen.selection.rows:
+        st.session_state.task_rows_seen = st.session_state.get("task_rows_seen", 0) + 1
+        st.query_params["task"] = str(tasks[chosen.selection.rows[0]]["task_id"])
+        st.rerun()
+    st.caption(t("tasks.hint"))
+    _pager(cursors, page["next_cursor"], columns)
+
+
+def _columns(tasks: list[Json], parameters: list[Json]) -> dict[str, list[Any]]:
+    return {
+        t("tasks.number"): [task["task_id"] for task in tasks],
+        t("tasks.external"): [task["external_id"] or "" for task in tasks],
+        t("common.status"): [_status(task) for task in tasks],
+        t("tasks.executor"): [
+            task["assignment"]["executor_name"] if task["assignment"] and task["executor_id"] else "—"
+            for task in tasks
+        ],
+        t("tasks.parameters"): [catalogue.summary(task["parameters"], parameters, "task") for task in tasks],
+        t("tasks.weight"): [plain(task["weight"]) for task in tasks],
+        t("tasks.priority"): [task["priority"] for task in tasks],
+        t("tasks.created"): [moment(task["created_at"], with_seconds=True) for task in tasks],
+    }
+
+
+def _status(task: Json) -> str:
+    if task["wait_reason"]:
+        return f"{t('common.status.pending')} {ago(task['waiting_since'])}: {word('common.wait', task['wait_reason'])}"
+    return word("common.status", task["status"])
+
+
+def _column_config() -> dict[str, Any]:
+    return {
+        t("tasks.number"): st.column_config.NumberColumn(format="%d", width="small"),
+        t("common.status"): st.column_config.TextColumn(width="medium"),
+        t("tasks.parameters"): st.column_config.TextColumn(width="large"),
+        t("tasks.weight"): st.column_config.TextColumn(width="small", alignment="right"),
+        t("tasks.priority"): st.column_config.NumberColumn(width="small"),
+    }
+
+
+def _pager(cursors: list[str], next_cursor: str | None, columns: dict[str, list[Any]]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(t("common.first"), icon=":material/first_page:", disabled=not cursors):
+            cursors.clear()
+            st.rerun()
+        if st.button(t("common.previous"), icon=":material/chevron_left:", disabled=not cursors):
+            cursors.pop()
+            st.rerun()
+        st.markdown(t("tasks.page", n=len(cursors) + 1), width="content")
+        if st.button(t("common.next"), icon=":material/chevron_right:", disabled=next_cursor is None):
+            cursors.append(str(next_cursor))
+            st.rerun()
+        charts.download(columns, key="tasks")

@@ -1,0 +1,3 @@
+"""Texts of the page."""
+
+WORDS: dict[str, tuple[str, str]] = {}

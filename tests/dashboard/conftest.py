@@ -1,0 +1,108 @@
+"""A running system with people, rules and work, and pages that look at it."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import httpx
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.config import Settings
+from app.database import Database
+from app.queue import open_doorbell
+from app.services.first_start import prepare
+from app.services.sample import add_sample
+from app.worker import Worker
+from streamlit_app.parts import live
+from tests.api.conftest import serving
+from tests.servers import RunServers, in_own_loop
+
+PATIENCE = 60.0
+
+Page = Callable[..., AppTest]
+
+
+def _show(name: str) -> None:
+    import importlib
+
+    from streamlit_app import session, shell
+
+    session.remember_address()
+    session.load_pools()
+    shell.pages()
+    importlib.import_module(f"streamlit_app.views.{name}").show()
+
+
+@pytest.fixture(scope="module")
+def api(servers: RunServers) -> Iterator[str]:
+    """The address of an API with the sample data, all of it assigned, and a worker for what comes."""
+    with servers.new_database() as url:
+        settings = Settings(database_url=url, redis_url=None, worker_sweep_seconds_no_redis=0.05)
+        in_own_loop(_fill(settings))
+        with _working(settings), serving(settings) as address:
+            _wait_until_decided(address)
+            yield address
+
+
+async def _fill(settings: Settings) -> None:
+    database = await Database.open(settings)
+    async with database.session() as session:
+        await prepare(session, settings=settings)
+        await add_sample(session, pool_code=settings.default_pool)
+    await database.close()
+
+
+@contextmanager
+def _working(settings: Settings) -> Iterator[None]:
+    """A worker in a thread of its own."""
+    started: list[tuple[asyncio.AbstractEventLoop, Worker]] = []
+    ready = threading.Event()
+
+    async def work() -> None:
+        database = await Database.open(settings)
+        doorbell = open_doorbell(settings.redis_url)
+        worker = Worker(settings, database, doorbell)
+        started.append((asyncio.get_running_loop(), worker))
+        ready.set()
+        await worker.run()
+        await doorbell.close()
+        await database.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+    thread.start()
+    assert ready.wait(PATIENCE)
+    yield
+    loop, worker = started[0]
+    loop.call_soon_threadsafe(worker.stop)
+    thread.join(PATIENCE)
+
+
+def _wait_until_decided(address: str) -> None:
+    pause = threading.Event()
+    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
+        for _ in range(int(PATIENCE / 0.1)):
+            if client.get("/v1/distribution/overview").json()["undecided"] == 0:
+                return
+            pause.wait(0.1)
+    raise AssertionError("the sample was not decided")
+
+
+@pytest.fixture
+def page(api: str, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """Runs a page of the dashboard as a session of its own: `page("tasks", language="en", task="7")`."""
+    monkeypatch.setitem(os.environ, "API_URL", api)
+    moments = count()  # each look asks anew: the browser's tests hear the stream
+    monkeypatch.setattr(live, "revision", lambda _pool_id: (next(moments), 0, True))
+
+    def run(name: str, *, language: str = "ru", **query: str) -> AppTest:
+        test = AppTest.from_function(_show, default_timeout=PATIENCE, args=(name,))
+        test.query_params["lang"] = language
+        for key, value in query.items():
+            test.query_params[key] = value
+        return test.run()
+
+    return run

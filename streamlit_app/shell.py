@@ -9,7 +9,9 @@ from streamlit_app import session, styles
 from streamlit_app.client import ApiError
 from streamlit_app.parts import notices
 from streamlit_app.views import (
+    analytics,
     executors,
+    load_test,
     overview,
     parameters,
     rules,
@@ -56,9 +58,10 @@ def pages() -> dict[str, list[st.Page]]:
             page(overview.show, "overview", "monitoring", default=True),
             page(tasks.show, "tasks", "assignment"),
             page(executors.show, "executors", "groups"),
+            page(analytics.show, "analytics", "bar_chart"),
         ],
         "setup": [page(rules.show, "rules", "rule"), page(parameters.show, "parameters", "tune")],
-        "service": [page(system.show, "system", "settings")],
+        "service": [page(load_test.show, "load", "speed"), page(system.show, "system", "settings")],
     }
     st.session_state.pages = {
         each.url_path or "overview": each for pages in sections.values() for each in pages

@@ -1,3 +1,56 @@
-"""Texts of the page."""
+"""Texts of the load test's page."""
 
-WORDS: dict[str, tuple[str, str]] = {}
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Нагрузочная проверка", "Load test"),
+    "text": (
+        (
+            "Поток выдуманных заявок в отдельную команду «{pool}». Ваши команды и люди не затронуты. Проверка идёт на сервере: "
+            "страницу можно закрыть и вернуться."
+        ),
+        (
+            "A stream of invented tasks into a team of its own, “{pool}”. Your teams and people are not touched. It runs on the "
+            "server: you may leave this page and come back."
+        ),
+    ),
+    "pool_name": ("Нагрузочная проверка", "Load test"),
+    "rate": ("Заявок в секунду", "Tasks per second"),
+    "duration": ("Сколько секунд", "For how many seconds"),
+    "people": ("Исполнителей", "Executors"),
+    "mix": ("Состав", "Mix"),
+    "mix.even": ("поровну по категориям", "even over categories"),
+    "mix.peak": ("всплеск одной категории", "one category peaks"),
+    "mix.heavy": ("много тяжёлых и важных", "many heavy and important ones"),
+    "start": ("Начать", "Start"),
+    "stop": ("Остановить", "Stop"),
+    "again": ("Новая проверка", "New test"),
+    "state.preparing": ("Готовлю команду, людей и правила…", "Preparing team, people and rules…"),
+    "state.running": ("Идёт: {done} из {total}", "Running: {done} of {total}"),
+    "state.draining": ("Отправлено всё, жду назначений", "All sent, waiting for assignments"),
+    "state.done": ("Готово", "Done"),
+    "state.stopped": ("Остановлено", "Stopped"),
+    "state.failed": ("Прервано: {why}", "Broken off: {why}"),
+    "sent": ("Принято", "Taken in"),
+    "assigned": ("Назначено", "Assigned"),
+    "throughput": ("Назначено в секунду", "Assigned per second"),
+    "waiting": ("Ещё не решено", "Not decided yet"),
+    "chart": ("Пропускная способность", "Throughput"),
+    "chart_latency": ("До назначения", "Time to assignment"),
+    "per_second": ("заявок в секунду", "tasks per second"),
+    "second": ("секунда", "second"),
+    "milliseconds": ("миллисекунды", "milliseconds"),
+    "chart_alt": ("Принято и назначено по секундам", "Taken in and assigned by the second"),
+    "latency_alt": ("Задержка до назначения по секундам", "Latency to assignment by the second"),
+    "refused": (
+        "Отказов: {n} (сервис перегружен и просит подождать)",
+        "Refused: {n} (the service is overloaded and asks to wait)",
+    ),
+    "even": (
+        "Несправедливость распределения за сегодня в этой команде: **{gap}**.",
+        "Fairness gap of this team today: **{gap}**.",
+    ),
+    "not_allowed": (
+        "Команду для проверки может создать администратор.",
+        "An administrator may make the team for the test.",
+    ),
+    "open_pool": ("Открыть эту команду на обзоре", "Open this team in the overview"),
+}

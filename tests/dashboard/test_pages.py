@@ -8,6 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.conftest import Page
 
+PAGES = ["overview", "tasks", "executors", "rules", "parameters", "system", "analytics", "load_test"]
+
 
 def texts(page: AppTest) -> str:
     """All that a page says in words."""
@@ -27,7 +29,9 @@ def a_task(api: str) -> dict:
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])
-@pytest.mark.parametrize("name", ["overview", "tasks", "executors", "rules", "parameters", "system"])
+@pytest.mark.parametrize(
+    "name", ["overview", "tasks", "executors", "rules", "parameters", "system", "analytics", "load_test"]
+)
 def test_a_page_shows_itself_in_both_languages(page: Page, name: str, language: str) -> None:
     assert faultless(page(name, language=language)).title
 

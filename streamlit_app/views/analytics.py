@@ -1,0 +1,227 @@
+"""Analytics: flow, fairness, what rules exclude, where people are missing; every chart with its data."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Api, Json
+from streamlit_app.formatting import day, instant, number, percent
+from streamlit_app.parts import charts, notices
+from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.views import analytics_rules
+from streamlit_app.words import t
+
+DAYS = (1, 7, 30)
+_MOST_PEOPLE = 40
+
+
+def show() -> None:
+    """The page."""
+    pool_id = session.pool_id()
+    head, chooser = st.columns([2, 2], vertical_alignment="bottom")
+    head.title(t("analytics.title"))
+    with chooser:
+        days = st.segmented_control(
+            t("analytics.days"), DAYS, default=1, required=True, key="analytics_days", label_visibility="collapsed",
+            format_func=lambda each: t(f"analytics.days.{each}"),
+        )  # fmt: skip
+    sections: dict[str, Callable[[], None]] = {}
+    if session.offers("/v1/kpi"):
+        sections["flow"] = lambda: _flow(pool_id, days)
+    sections["fairness"] = lambda: _fairness(pool_id, days)
+    sections["rules"] = lambda: analytics_rules.funnel(pool_id)
+    sections["skills"] = lambda: analytics_rules.skills(pool_id)
+    for tab, part in zip(
+        st.tabs([t(f"analytics.tab.{name}") for name in sections]), sections.values(), strict=True
+    ):
+        with tab, notices.told():
+            part()
+
+
+@st.cache_data(ttl=20, max_entries=100, show_spinner=False)
+def _ask(_api: Api, token: str | None, path: str, query: tuple[tuple[str, Any], ...]) -> Any:
+    return _api.get(path, **dict(query))
+
+
+def ask(path: str, **query: Any) -> Any:
+    """Ask the API, or take what it said within the last seconds."""
+    return _ask(session.api(), session.api().token, path, tuple(sorted(query.items())))
+
+
+def _flow(pool_id: int, days: int) -> None:
+    spans = _spans(pool_id, days)
+    if not any(each["received"] or each["assigned"] for each in spans):
+        notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "query_stats")
+        return
+    if days > 1:
+        _compare(pool_id, days)
+    if session.offers("/v1/exports/kpi"):
+        _excel(pool_id, days)
+    xs = [each["at"] for each in spans]
+    names = ("received", "assigned", "completed")
+    _chart(
+        "throughput", xs,
+        {t(f"analytics.{name}"): [each[name] for each in spans] for name in names},
+        colours=(UNDER, EVEN, OVER), unit=t("analytics.tasks"), bars=1,
+    )  # fmt: skip
+    left, right = st.columns(2)
+    with left:
+        _chart(
+            "latency", xs, {each: [span[f"latency_{each}"] for span in spans] for each in ("p50", "p95", "p99")},
+            colours=(EVEN, OVER, "#7c3aed"), unit=t("analytics.seconds"),
+        )  # fmt: skip
+    with right:
+        _chart(
+            "waits", xs, {t("analytics.parked"): [each["parked"] for each in spans]}, colours=(OVER,),
+            unit=t("analytics.tasks"), bars=1,
+        )  # fmt: skip
+
+
+def _spans(pool_id: int, days: int) -> list[Json]:
+    """Hours for a day, days for longer, each with `at` as a chart shows it."""
+    if days == 1:
+        hours = ask("/v1/kpi", pool_id=pool_id, days=1, by="hour")["hours"]
+        return [each | {"at": _local(each["hour"])} for each in hours]
+    found = ask("/v1/kpi", pool_id=pool_id, days=days, by="day")["days"]
+    return [each | {"at": day(each["business_day"])} for each in found]
+
+
+def _local(text: str) -> datetime | None:
+    at = instant(text)
+    return None if at is None else at.replace(tzinfo=None)
+
+
+def _compare(pool_id: int, days: int) -> None:
+    """The period beside the one before."""
+    both = ask("/v1/kpi", pool_id=pool_id, days=2 * days, by="day")["days"]
+    now, before = both[-days:], both[:-days]
+    st.subheader(t("analytics.compare"))
+    columns = st.columns(4)
+    for column, name in zip(columns, ("received", "assigned", "completed", "parked"), strict=True):
+        this, last = (sum(each[name] for each in span) for span in (now, before))
+        with column:
+            st.metric(
+                t(f"analytics.{name}").capitalize(), number(this), delta=t("analytics.before", value=number(last)),
+                border=True, delta_color="off", delta_arrow="off",
+            )  # fmt: skip
+
+
+def _excel(pool_id: int, days: int) -> None:
+    key = ("excel", pool_id, days, session.language())
+    if st.session_state.get("excel_key") != key:
+        if st.button(t("analytics.excel_make"), icon=":material/table_view:"):
+            st.session_state.excel = session.api().download(
+                "/v1/exports/kpi", pool_id=pool_id, days=days, format="excel", lang=session.language()
+            )
+            st.session_state.excel_key = key
+            st.rerun()
+        return
+    st.download_button(
+        t("analytics.excel"), st.session_state.excel, f"kpi-{session.pool()['code']}-{days}.xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", icon=":material/download:",
+        type="primary", on_click="ignore",
+    )  # fmt: skip
+
+
+def _chart(
+    name: str,
+    xs: Sequence[Any],
+    lines: dict[str, list[Any]],
+    *,
+    colours: Sequence[str],
+    unit: str,
+    bars: int = 0,
+    text: str = "",
+    tickformat: str | None = None,
+) -> None:
+    """A card with a chart of lines (the first `bars` of them bars), and its data."""
+    with st.container(border=True):
+        st.subheader(t(f"analytics.{name}"))
+        if text:
+            st.caption(text)
+        traces = [
+            (
+                go.Bar(x=list(xs), y=ys, name=label, marker_color=colour, opacity=0.6)
+                if place < bars
+                else go.Scatter(
+                    x=list(xs), y=ys, name=label, mode="lines+markers", line={"color": colour, "width": 2}
+                )
+            )
+            for place, ((label, ys), colour) in enumerate(zip(lines.items(), colours, strict=False))
+        ]
+        made = charts.figure(*traces, height=290)
+        made.update_yaxes(title=unit, tickformat=tickformat)
+        if xs and isinstance(xs[0], datetime):
+            made.update_xaxes(tickformat="%H:%M")
+        charts.show(made, key=f"analytics_{name}", alt=t(_ALTS[name]))
+        charts.download({t("analytics.span"): [str(x) for x in xs], **lines}, key=f"analytics_{name}")
+
+
+_ALTS = {
+    "throughput": "analytics.throughput_alt", "latency": "analytics.latency_alt", "waits": "analytics.waits_alt",
+    "gap_by_day": "analytics.gap_alt", "gap_by_hour": "analytics.gap_alt", "mae_title": "analytics.gap_alt",
+}  # fmt: skip
+
+
+def _fairness(pool_id: int, days: int) -> None:
+    period = {1: "day", 7: "week", 30: "month"}[days]
+    report = ask("/v1/distribution/fairness", pool_id=pool_id, period=period, hours=days == 1)
+    hours = report.get("hours", [])
+    if hours:
+        xs = [_local(each["hour"]) for each in hours]
+        left, right = st.columns(2)
+        with left:
+            _chart(
+                "gap_by_hour", xs, {t("analytics.gap"): [each["fairness_gap"] for each in hours]}, colours=(EVEN,),
+                unit="", text=t("analytics.gap_text"), tickformat=".1%",
+            )  # fmt: skip
+        with right:
+            lines = {t("analytics.mae"): [each["mae"] for each in hours],
+                     t("analytics.mae_optimum"): [each["mae_optimum"] for each in hours]}  # fmt: skip
+            _chart("mae_title", xs, lines, colours=(OVER, EVEN), unit="", text=t("analytics.mae_text"))
+    elif report.get("days"):
+        _chart(
+            "gap_by_day", [day(each["business_day"]) for each in report["days"]],
+            {t("analytics.gap"): [each["fairness_gap"] for each in report["days"]]}, colours=(EVEN,), unit="",
+            text=t("overview.gap_help"), tickformat=".1%",
+        )  # fmt: skip
+    _people(report)
+
+
+def _people(report: Json) -> None:
+    """Received beside fair share, person by person; the furthest off where there are many."""
+    people = sorted(report["executors"], key=lambda each: -abs(each["deviation"]))[:_MOST_PEOPLE]
+    people = sorted(people, key=lambda each: -each["fair_share"])
+    if not any(each["received"] for each in people):
+        notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "balance")
+        return
+    names = [each["name"] for each in people]
+    received, fair = [each["received"] for each in people], [each["fair_share"] for each in people]
+    with st.container(border=True):
+        st.subheader(t("analytics.who"))
+        st.caption(f"{t('overview.gap')}: {percent(report['fairness_gap'])}")
+        xs = list(range(len(people)))  # two people may share a name
+        made = charts.figure(
+            go.Bar(x=xs, y=received, name=t("overview.received_load"), marker_color=UNDER, opacity=0.6),
+            go.Scatter(
+                x=xs, y=fair, name=t("analytics.fair"), mode="markers",
+                marker={"symbol": "line-ew-open", "size": 16, "color": OVER, "line": {"width": 3}},
+            ),
+            height=360,
+        )  # fmt: skip
+        made.update_xaxes(tickvals=xs, ticktext=names, tickangle=-45)
+        charts.show(made, key="analytics_people", alt=t("analytics.who_alt"))
+        everybody = report["executors"]
+        charts.download(
+            {
+                t("analytics.person"): [each["name"] for each in everybody],
+                t("overview.received_load"): [each["received"] for each in everybody],
+                t("analytics.fair"): [each["fair_share"] for each in everybody],
+                t("overview.deviation"): [each["deviation"] for each in everybody],
+            },
+            key="analytics_people",
+        )

@@ -1,0 +1,160 @@
+"""What the rules exclude, and which demand nobody covers; over the latest tasks, which the page says."""
+
+from collections import Counter
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Api, ApiError, Json
+from streamlit_app.formatting import percent
+from streamlit_app.parts import catalogue, charts, notices, people
+from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.words import t
+
+_SAMPLE = 40
+"""Decisions that the funnel is drawn from: each is one question to the API."""
+_TASKS = 1000
+_SHORT = 1.5
+"""Demand over coverage from which people are missing: half as much again."""
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=True)
+def _explanations(_api: Api, token: str | None, pool_id: int) -> list[Json]:
+    """Why the latest tasks were decided as they were."""
+    tasks = _api.get("/v1/tasks", pool_id=pool_id, limit=_SAMPLE)["items"]
+    found = []
+    for task in tasks:
+        try:
+            found.append(_api.get(f"/v1/tasks/{task['task_id']}/explanation"))
+        except ApiError as error:
+            if error.status not in {404, 409}:  # not decided yet, or moved by hand
+                raise
+    return found
+
+
+def funnel(pool_id: int) -> None:
+    """How many executors remain after each rule, on average."""
+    found = _explanations(session.api(), session.api().token, pool_id)
+    cut: Counter[str] = Counter()
+    for each in found:
+        cut.update(each["excluded"])
+    if not found or not cut:
+        notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "filter_alt")
+        return
+    eligible = sum(each["eligible"] for each in found) / len(found)
+    everybody = eligible + sum(cut.values()) / len(found)
+    names, left = [t("analytics.funnel_all")], [everybody]
+    for rule, count in cut.most_common():
+        names.append(t("analytics.funnel_rule", rule=rule))
+        left.append(left[-1] - count / len(found))
+    with st.container(border=True):
+        st.subheader(t("analytics.funnel"))
+        st.caption(t("analytics.funnel_text", n=len(found)))
+        made = charts.figure(
+            go.Funnel(
+                y=names,
+                x=[round(each, 1) for each in left],
+                marker={"color": EVEN},
+                textinfo="value+percent initial",
+            ),
+            height=80 + 55 * len(names),
+        )
+        made.update_layout(showlegend=False, hovermode="closest")
+        charts.show(made, key="analytics_funnel", alt=t("analytics.funnel_alt"))
+        charts.download(
+            {t("analytics.funnel"): names, t("analytics.funnel_left"): left}, key="analytics_funnel"
+        )
+
+
+def skills(pool_id: int) -> None:
+    """What tasks ask for beside what the people who are here can do."""
+    parameters = catalogue.load()
+    pairs = _pairs(pool_id, parameters)
+    if not pairs:
+        st.info(t("analytics.no_pairs"), icon=":material/info:")
+        return
+    tasks = session.api().get("/v1/tasks", pool_id=pool_id, limit=_TASKS)["items"]
+    here = [each for each in people.load() if each["active"] and each["availability"] == "available"]
+    if not tasks or not here:
+        notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "group_off")
+        return
+    st.caption(t("analytics.skills_text", n=len(tasks)))
+    for ours, theirs in pairs:
+        _pair(ours, theirs, tasks, here)
+
+
+def _pairs(pool_id: int, parameters: list[Json]) -> list[tuple[Json, Json]]:
+    """Parameters of tasks and executors that the rules in force compare: a value with a list."""
+    items = session.api().get("/v1/rules", pool_id=pool_id, state="active", limit=1)["items"]
+    by_path = {f"{each['owner']}.parameters.{each['key']}": each for each in parameters}
+    pairs = []
+    for condition in _comparisons(items[0]["rules"].get("conditions", [])) if items else []:
+        paths = [condition["field"], condition["value"]["field"]]
+        found = sorted((by_path[path] for path in paths if path in by_path), key=lambda each: each["owner"])
+        if len(found) == 2 and found[0]["owner"] != found[1]["owner"] and found[0]["type"] == "list":
+            pairs.append((found[1], found[0]))  # executor sorts before task
+    return pairs
+
+
+def _comparisons(value: Any) -> list[Json]:
+    """All conditions that compare two fields."""
+    if isinstance(value, list):
+        return [found for each in value for found in _comparisons(each)]
+    if not isinstance(value, dict):
+        return []
+    if isinstance(value.get("field"), str) and isinstance(value.get("value"), dict):
+        return [value]
+    return [found for each in value.values() for found in _comparisons(each)]
+
+
+def _pair(ours: Json, theirs: Json, tasks: list[Json], here: list[Json]) -> None:
+    asked = Counter(
+        value for task in tasks if isinstance(value := task["parameters"].get(ours["key"]), str | int | float)
+    )
+    if not asked:
+        return
+    able = {
+        value: sum(value in (person["parameters"].get(theirs["key"]) or ()) for person in here)
+        for value in asked
+    }
+    values = [value for value, _ in asked.most_common(30)]
+    names = [catalogue.option_label(ours, value) for value in values]
+    demand = [asked[value] / sum(asked.values()) for value in values]
+    # Shares of shares: somebody with three skills covers a third of each.
+    whole = sum(able[value] for value in values) or 1
+    coverage = [able[value] / whole for value in values]
+    short = [
+        name
+        for name, need, have in zip(names, demand, coverage, strict=True)
+        if need > _SHORT * have and need > 0.02
+    ]
+    with st.container(border=True):
+        st.subheader(f"{catalogue.label(ours)} ↔ {catalogue.label(theirs)}")
+        if short:
+            st.markdown(
+                f":material/warning: {t('analytics.short_of', values=notices.plain(', '.join(short)))}"
+            )
+        else:
+            st.markdown(f":material/check_circle: {t('analytics.enough')}")
+        made = charts.figure(
+            go.Bar(x=names, y=demand, name=t("analytics.demand"), marker_color=OVER,
+                   text=[percent(each, 0) for each in demand]),
+            go.Bar(x=names, y=coverage, name=t("analytics.coverage"), marker_color=UNDER,
+                   text=[percent(each, 0) for each in coverage]),
+            height=280,
+        )  # fmt: skip
+        made.update_layout(barmode="group")
+        made.update_yaxes(tickformat=".0%")
+        key = f"analytics_skills_{ours['key']}_{theirs['key']}"
+        charts.show(made, key=key, alt=t("analytics.skills_alt"))
+        charts.download(
+            {
+                t("analytics.value"): names,
+                t("analytics.demand"): demand,
+                t("analytics.coverage"): coverage,
+                t("analytics.people_have"): [able[value] for value in values],
+            },
+            key=key,
+        )

@@ -35,6 +35,7 @@ doctor: $(STAMP) ## check this machine and the running system, with a remedy for
 	@exec $(BIN)/executor-balancer doctor $(ARGS)
 
 test: lint ## everything that must hold: style, types, arrows, tests
+	@sh scripts/chromium.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 quick: $(STAMP) ## the tests that take no time, in this process

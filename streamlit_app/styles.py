@@ -43,7 +43,10 @@ h3 {{ font-size: 1.15rem !important; }}
 .pill {{ display:inline-block; padding:.05rem .55rem; border-radius:1rem; font-size:.82rem; white-space:nowrap;
   background:color-mix(in srgb, currentColor 10%, transparent); }}
 @media (max-width: 640px) {{
-  .block-container {{ padding-left:1rem; padding-right:1rem; }}
+  .block-container {{ padding:4rem 1rem 2rem 1rem; }}
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stMetric"])
+    > [data-testid="stColumn"] {{
+    min-width:calc(50% - 1rem) !important; flex:1 1 calc(50% - 1rem) !important; }}
   .dev td.name {{ max-width:7.5rem; }}
   .dev .wide {{ display:none; }}
   [data-testid="stMetricValue"] {{ font-size: 1.4rem; }}

@@ -13,7 +13,10 @@ from app.services.epoch import raise_epoch
 
 CATEGORIES = ("network", "hardware", "software", "access")
 REGIONS = ("north", "south")
-LABELS_RU = {"network": "Сеть", "hardware": "Оборудование", "software": "Программы", "access": "Доступ"}
+LABELS_RU = {
+    "network": "Сеть", "hardware": "Оборудование", "software": "Программы", "access": "Доступ",
+    "north": "Север", "south": "Юг",
+}  # fmt: skip
 
 
 def _options(values: tuple[str, ...]) -> list[dict[str, str]]:
@@ -28,23 +31,40 @@ PARAMETERS: tuple[dict[str, Any], ...] = (
         "key": "category",
         "type": "enum",
         "label_ru": "Категория",
+        "label_en": "Category",
         "options": _options(CATEGORIES),
     },
-    {"owner": "task", "key": "region", "type": "enum", "label_ru": "Регион", "options": _options(REGIONS)},
+    {
+        "owner": "task",
+        "key": "region",
+        "type": "enum",
+        "label_ru": "Регион",
+        "label_en": "Region",
+        "options": _options(REGIONS),
+    },
     {
         "owner": "task",
         "key": "difficulty",
         "type": "number",
         "label_ru": "Сложность",
+        "label_en": "Difficulty",
         "minimum": 1,
         "maximum": 5,
     },
-    {"owner": "task", "key": "vip", "type": "boolean", "label_ru": "Важный клиент", "default": False},
+    {
+        "owner": "task",
+        "key": "vip",
+        "type": "boolean",
+        "label_ru": "Важный клиент",
+        "label_en": "Important client",
+        "default": False,
+    },
     {
         "owner": "executor",
         "key": "skills",
         "type": "list",
         "label_ru": "Навыки",
+        "label_en": "Skills",
         "options": _options(CATEGORIES),
     },
     {
@@ -52,9 +72,18 @@ PARAMETERS: tuple[dict[str, Any], ...] = (
         "key": "regions",
         "type": "list",
         "label_ru": "Регионы",
+        "label_en": "Regions",
         "options": _options(REGIONS),
     },
-    {"owner": "executor", "key": "grade", "type": "number", "label_ru": "Разряд", "minimum": 1, "maximum": 5},
+    {
+        "owner": "executor",
+        "key": "grade",
+        "type": "number",
+        "label_ru": "Разряд",
+        "label_en": "Grade",
+        "minimum": 1,
+        "maximum": 5,
+    },
 )
 
 RULES: dict[str, Any] = {

@@ -30,8 +30,8 @@ class Row:
 
     @property
     def notable(self) -> bool:
-        """Beyond tolerance, and by more than a task: work comes in whole ones."""
-        return abs(self.deviation) > max(1.0, TOLERANCE * self.fair)
+        """Beyond tolerance, and by more than two tasks: work comes in whole ones."""
+        return abs(self.deviation) > max(2.0, TOLERANCE * self.fair)
 
 
 def rows_of(fairness: dict) -> list[Row]:

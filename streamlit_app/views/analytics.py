@@ -82,17 +82,29 @@ def _flow(pool_id: int, days: int) -> None:
 
 
 def _spans(pool_id: int, days: int) -> list[Json]:
-    """Hours for a day, days for longer, each with `at` as a chart shows it."""
-    if days == 1:
-        hours = ask("/v1/kpi", pool_id=pool_id, days=1, by="hour")["hours"]
-        return [each | {"at": _local(each["hour"])} for each in hours]
-    found = ask("/v1/kpi", pool_id=pool_id, days=days, by="day")["days"]
-    return [each | {"at": day(each["business_day"])} for each in found]
+    """Hours for a day, days for longer, each with `at` as a chart shows it; quiet hours too."""
+    if days > 1:
+        found = ask("/v1/kpi", pool_id=pool_id, days=days, by="day")["days"]
+        return [each | {"at": day(each["business_day"])} for each in found]
+    hours = {
+        _hour(each["hour"]): each for each in ask("/v1/kpi", pool_id=pool_id, days=1, by="hour")["hours"]
+    }
+    return [_QUIET | hours.get(name, {}) | {"at": name} for name in _hours_until_now()]
 
 
-def _local(text: str) -> datetime | None:
+_QUIET: Json = {
+    "received": 0, "assigned": 0, "completed": 0, "parked": 0, "latency_p50": None, "latency_p95": None,
+    "latency_p99": None,
+}  # fmt: skip
+
+
+def _hour(text: str) -> str:
     at = instant(text)
-    return None if at is None else at.replace(tzinfo=None)
+    return "" if at is None else at.strftime("%H:00")
+
+
+def _hours_until_now() -> list[str]:
+    return [f"{hour:02}:00" for hour in range(datetime.now(session.zone()).hour + 1)]
 
 
 def _compare(pool_id: int, days: int) -> None:
@@ -155,8 +167,7 @@ def _chart(
         ]
         made = charts.figure(*traces, height=290)
         made.update_yaxes(title=unit, tickformat=tickformat)
-        if xs and isinstance(xs[0], datetime):
-            made.update_xaxes(tickformat="%H:%M")
+        made.update_xaxes(type="category")
         charts.show(made, key=f"analytics_{name}", alt=t(_ALTS[name]))
         charts.download({t("analytics.span"): [str(x) for x in xs], **lines}, key=f"analytics_{name}")
 
@@ -172,7 +183,7 @@ def _fairness(pool_id: int, days: int) -> None:
     report = ask("/v1/distribution/fairness", pool_id=pool_id, period=period, hours=days == 1)
     hours = report.get("hours", [])
     if hours:
-        xs = [_local(each["hour"]) for each in hours]
+        xs = [_hour(each["hour"]) for each in hours]
         left, right = st.columns(2)
         with left:
             _chart(

@@ -1,6 +1,7 @@
 """Overview: how the work flows right now, what waits and why, and how even the load is."""
 
 import functools
+import time
 from collections import Counter
 from html import escape
 from typing import Any
@@ -19,8 +20,8 @@ PERIODS = (15, 60, 240, 1440)
 MOST_PEOPLE = 30
 """Rows of the table of deviations: a screen. The page of executors shows all."""
 _FURTHEST = 24
-_ALARM_SHARE = 0.25
-"""Deviation of one person, as a share of the fair share, that is told in words."""
+_ALARMS_SECONDS = 10.0
+_ALERTS_AT_ONCE = 3
 
 _ICONS = {"critical": "error", "warning": "warning", "info": "info"}
 
@@ -51,7 +52,7 @@ def _now(period: int) -> None:
     look = _look(period)
     figures = fairness()
     _pulse(look)
-    _alerts(look, figures)
+    _alerts(look)
     _tiles(look, figures)
     flow, waiting = st.columns([3, 2])
     with flow, st.container(border=True, height="stretch"):
@@ -123,14 +124,25 @@ def _pulse(look: Json) -> None:
     )
 
 
-def _alerts(look: Json, figures: Json) -> None:
+def _alerts(look: Json) -> None:
     alerts = [(alert["severity"], _sentence(alert)) for alert in look["alerts"]]
-    alerts += [("warning", text) for text in _uneven(figures)]
+    alerts += [("warning", text) for text in _uneven()]
     if not alerts:
         st.success(t("overview.all_well"), icon=":material/check_circle:")
-    for severity, text in alerts:
-        kind = {"critical": st.error, "warning": st.warning, "info": st.info}[severity]
-        kind(text, icon=f":material/{_ICONS[severity]}:")
+    alerts.sort(key=lambda alert: list(_ICONS).index(alert[0]))
+    for alert in alerts[:_ALERTS_AT_ONCE]:
+        _alert(*alert)
+    if alerts[_ALERTS_AT_ONCE:]:
+        with st.expander(
+            t("overview.more_alerts", n=len(alerts) - _ALERTS_AT_ONCE), icon=":material/warning:"
+        ):
+            for alert in alerts[_ALERTS_AT_ONCE:]:
+                _alert(*alert)
+
+
+def _alert(severity: str, text: str) -> None:
+    kind = {"critical": st.error, "warning": st.warning, "info": st.info}[severity]
+    kind(text, icon=f":material/{_ICONS[severity]}:")
 
 
 def _sentence(alert: Json) -> str:
@@ -143,18 +155,11 @@ def _sentence(alert: Json) -> str:
     return t(key, **values)
 
 
-def _uneven(figures: Json) -> list[str]:
-    """The one person who is furthest off, where that is much."""
-    rows = [row for row in deviation.rows_of(figures) if row.notable and row.fair >= 5]
-    far = [row for row in rows if abs(row.deviation) > _ALARM_SHARE * row.fair]
-    return [
-        t("overview.alert.uneven", name=row.name, deviation=_signed_percent(row.deviation / row.fair))
-        for row in far[:1]
-    ]
-
-
-def _signed_percent(share: float) -> str:
-    return ("+" if share > 0 else "") + percent(share, 0)
+def _uneven() -> list[str]:
+    """Bounds of fairness that are passed, as the API tells them; looked for a few times a minute."""
+    seldom = int(time.monotonic() / _ALARMS_SECONDS)
+    stats = _ask(session.api(), "/v1/distribution/stats", (("pool_id", session.pool_id()),), 0, seldom)
+    return [notices.plain(alert["text"][session.language()]) for alert in stats["alerts"]]
 
 
 def _tiles(look: Json, figures: Json) -> None:

@@ -105,6 +105,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Send tasks to `POST /v1/tasks`, play `python demo.py`, or make a stream on the Load test page.",
     ),
     "all_well": ("Всё в порядке: тревог нет.", "All is well: no alerts."),
+    "more_alerts": ("Ещё {n} тревога|Ещё {n} тревоги|Ещё {n} тревог", "{n} more alert|{n} more alerts"),
     "alert.no_executors": (
         "В команде нет исполнителей: назначать некому. Добавьте их на странице «Исполнители».",
         "The team has no executors: nobody can be assigned. Add them on the Executors page.",
@@ -139,9 +140,5 @@ WORDS: dict[str, tuple[str, str]] = {
     "alert.no_rules": (
         "Правил нет: любую заявку может получить любой. Это законно, но обычно не то, что нужно.",
         "There are no rules in force: anybody may get anything. That is legal, but rarely what is wanted.",
-    ),
-    "alert.uneven": (
-        "Неравномерно: {name} получает {deviation} к справедливой доле. Причину объяснит карточка любой его заявки.",
-        "Uneven: {name} is {deviation} off the fair share. The card of any of their tasks explains why.",
     ),
 }

@@ -1,0 +1,175 @@
+"""What a lead does all day, in a real browser, in both languages; pictures are kept in artifacts/dashboard."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboard.browser import (
+    PATIENCE,
+    address_of,
+    browser as opened_browser,
+    dashboard as running_dashboard,
+    find_browser,
+    keep,
+    open_page,
+    settle,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_browser() is None, reason="no chromium here: apt-get install chromium"),
+    # The server, its API and its browser serve all of them: one process for all.
+    pytest.mark.xdist_group("browser"),
+]
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+PAGES = ["overview", "tasks", "executors", "analytics", "rules", "parameters", "load", "system"]
+
+
+@pytest.fixture(scope="module")
+def dashboard(api: str) -> Iterator[str]:
+    with running_dashboard(api) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = find_browser()
+    assert executable
+    with opened_browser(executable) as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A tab of a screen's width."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(PATIENCE * 1000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def client(api: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=api, timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("language", "theme"), [("ru", "light"), ("en", "dark")])
+def test_every_page_shows_itself_without_an_error(
+    browser: Browser, dashboard: str, language: str, theme: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme)
+    context.set_default_timeout(PATIENCE * 1000)
+    tab = context.new_page()
+    for name in PAGES:
+        open_page(tab, address_of(dashboard, name, language))
+        keep(tab, f"{name}-{language}-{theme}")
+        errors = tab.locator("[data-testid=stException]")
+        assert errors.count() == 0, f"{name}: {errors.all_inner_texts()}"
+    context.close()
+
+
+def test_the_overview_follows_the_work_and_keeps_its_place(
+    tab: Page, dashboard: str, client: httpx.Client
+) -> None:
+    open_page(tab, address_of(dashboard, "overview", "en"))
+    assigned = tab.locator("[data-testid=stMetric]", has_text="Assigned in the period").locator(
+        "[data-testid=stMetricValue]"
+    )
+    before = int(assigned.inner_text().replace(",", ""))
+    main = tab.locator("[data-testid=stMain]")
+    main.evaluate("each => each.scrollTo(0, 300)")
+    place = main.evaluate("each => each.scrollTop")
+    task = {"parameters": {"category": "network", "region": "north", "difficulty": 1}}
+    answer = client.post("/v1/tasks", params={"wait": 30}, json=task)
+    assert answer.status_code == 201, answer.text
+    expect(assigned).to_have_text(str(before + 1))
+    assert main.evaluate("each => each.scrollTop") == place
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "question", "answer"),
+    [("ru", "Номер", "Почему не…?", "правило"), ("en", "Number", "Why not …?", "rule")],
+)
+def test_a_lead_asks_why_a_task_went_where_it_went(
+    tab: Page, dashboard: str, client: httpx.Client, language: str, number: str, question: str, answer: str
+) -> None:
+    task = client.get("/v1/tasks", params={"status": "assigned", "limit": 1}).json()["items"][0]
+    unable = next(
+        each["name"]
+        for each in client.get("/v1/executors").json()["items"]
+        if task["parameters"]["category"] not in each["parameters"]["skills"]
+    )
+    open_page(tab, address_of(dashboard, "tasks", language))
+    search = tab.get_by_label(number, exact=True)
+    search.fill(str(task["task_id"]))
+    search.press("Enter")
+    expect(tab.locator("h1")).to_contain_text(str(task["task_id"]))
+    box = tab.get_by_label(question).last
+    box.click()
+    box.fill(unable)
+    tab.get_by_role("option", name=unable).first.click()
+    expect(tab.locator("[data-testid=stAlert]")).to_contain_text(answer)
+    keep(tab, f"task-{language}")
+
+
+def test_a_lead_sends_somebody_on_a_break(tab: Page, dashboard: str, client: httpx.Client) -> None:
+    person = client.get("/v1/executors").json()["items"][3]
+    open_page(tab, address_of(dashboard, "executors", "ru", executor=str(person["executor_id"])))
+    tab.get_by_role("radio", name="перерыв").click()
+    expect(tab.locator("[data-testid=stToast]")).to_contain_text(person["name"])
+    path = f"/v1/executors/{person['executor_id']}"
+    assert client.get(path).json()["availability"] == "break"
+    keep(tab, "person-ru")
+    client.patch(path, json={"availability": "available"})
+
+
+def test_a_lead_puts_a_rule_in_force_without_json(tab: Page, dashboard: str, client: httpx.Client) -> None:
+    before = client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
+    open_page(tab, address_of(dashboard, "rules", "en"))
+    tab.get_by_role("button", name="Condition", exact=False).first.click()
+    settle(tab)
+    expect(tab.get_by_text("Differs from the rules in force")).to_be_visible()
+    keep(tab, "rules-composed")
+    tab.get_by_role("button", name="Save and put in force").click()
+    expect(tab.get_by_text("The same as the rules in force")).to_be_visible()
+    now = client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
+    assert now["version"] > before["version"]
+    assert len(now["rules"]["conditions"]) == len(before["rules"]["conditions"]) + 1
+    back = client.post("/v1/rules", json={"name": before["name"], "rules": before["rules"]}).json()
+    client.post(f"/v1/rules/{back['rule_set_id']}/activate")
+
+
+def test_the_language_changes_in_place_and_stays_in_the_address(tab: Page, dashboard: str) -> None:
+    open_page(tab, address_of(dashboard, "overview", "ru"))
+    expect(tab.locator("h1")).to_have_text("Обзор")
+    tab.get_by_role("radio", name="English").click()
+    expect(tab.locator("h1")).to_have_text("Overview")
+    assert "lang=en" in tab.url
+    tab.reload()
+    expect(tab.locator("h1")).to_have_text("Overview")
+
+
+@pytest.mark.parametrize("name", ["overview", "tasks", "rules"])
+def test_a_page_fits_a_phone(browser: Browser, dashboard: str, name: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE * 1000)
+    phone = open_page(context.new_page(), address_of(dashboard, name, "ru"))
+    keep(phone, f"{name}-phone")
+    wide = phone.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, "nothing sticks out sideways"
+    context.close()
+
+
+def test_a_page_is_walked_by_keyboard_alone(tab: Page, dashboard: str) -> None:
+    open_page(tab, address_of(dashboard, "overview", "en"))
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement?.innerText?.trim()?.endsWith('Tasks')"):
+            break
+    tab.keyboard.press("Enter")
+    expect(tab.locator("h1")).to_have_text("Tasks")

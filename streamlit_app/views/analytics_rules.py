@@ -35,7 +35,16 @@ def _explanations(_api: Api, token: str | None, pool_id: int) -> list[Json]:
 
 
 def funnel(pool_id: int) -> None:
-    """How many executors remain after each rule, on average."""
+    """How many executors remain after each rule, on average; told by the API, or drawn from decisions."""
+    if session.offers("/v1/rules/funnel", "post"):
+        recent = session.api().post("/v1/rules/funnel", {"pool_id": pool_id})["recent"]
+        if not recent["tasks"] or not recent["steps"]:
+            notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "filter_alt")
+            return
+        steps = recent["steps"]
+        names = [t("analytics.funnel_rule", rule=step["label"]) for step in steps]
+        _funnel(names, [recent["executors"], *(step["left"] for step in steps)], recent["tasks"])
+        return
     found = _explanations(session.api(), session.api().token, pool_id)
     cut: Counter[str] = Counter()
     for each in found:
@@ -45,20 +54,21 @@ def funnel(pool_id: int) -> None:
         return
     eligible = sum(each["eligible"] for each in found) / len(found)
     everybody = eligible + sum(cut.values()) / len(found)
-    names, left = [t("analytics.funnel_all")], [everybody]
+    names, left = [], [everybody]
     for rule, count in cut.most_common():
         names.append(t("analytics.funnel_rule", rule=rule))
         left.append(left[-1] - count / len(found))
+    _funnel(names, left, len(found))
+
+
+def _funnel(rules: list[str], left: list[float], tasks: int) -> None:
+    names = [t("analytics.funnel_all"), *rules]
     with st.container(border=True):
         st.subheader(t("analytics.funnel"))
-        st.caption(t("analytics.funnel_text", n=len(found)))
+        st.caption(t("analytics.funnel_text", n=tasks))
+        shown = [round(each, 1) for each in left]
         made = charts.figure(
-            go.Funnel(
-                y=names,
-                x=[round(each, 1) for each in left],
-                marker={"color": EVEN},
-                textinfo="value+percent initial",
-            ),
+            go.Funnel(y=names, x=shown, marker={"color": EVEN}, textinfo="value+percent initial"),
             height=80 + 55 * len(names),
         )
         made.update_layout(showlegend=False, hovermode="closest")

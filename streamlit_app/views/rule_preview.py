@@ -4,13 +4,14 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Json
+from streamlit_app.formatting import number, plain
 from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.views import task_card
 from streamlit_app.words import t
 
 
-def show(_editor: Editor, parameters: list[Json]) -> None:
+def show(editor: Editor, parameters: list[Json]) -> None:
     """Describe a task, see who would get it and why, and why not somebody."""
     st.markdown(t("rules.preview_text"))
     left, right = st.columns([2, 3], gap="large")
@@ -31,6 +32,11 @@ def show(_editor: Editor, parameters: list[Json]) -> None:
     if not task or task["pool_id"] != session.pool_id():
         return
     with right, notices.told():
+        if session.offers("/v1/rules/preview", "post") and st.toggle(
+            t("rules.preview_draft"), key="preview_draft"
+        ):
+            _try(editor, task)
+            return
         answer = session.api().post("/v1/tasks/preview", task)
         with st.container(border=True):
             st.subheader(answer["chosen"]["name"] if answer["chosen"] else t("common.status.pending"))
@@ -42,3 +48,21 @@ def show(_editor: Editor, parameters: list[Json]) -> None:
             why = session.api().post("/v1/tasks/preview", task, executor_id=asked)["why_not"]
             st.info(notices.plain(why["text"][session.language()]), icon=":material/help:")
         task_card.candidates(answer)
+
+
+def _try(editor: Editor, task: Json) -> None:
+    """Who could take it by the document in the constructor, which need not be saved."""
+    body = {"pool_id": task["pool_id"], "rules": editor.document, "task": task}
+    trial = session.api().post("/v1/rules/preview", body)
+    funnel, candidates = trial["funnel"], trial["candidates"]
+    st.markdown(t("rules.trial", eligible=number(funnel["eligible"]), all=number(funnel["executors"])))
+    st.dataframe(
+        {
+            t("common.name"): [each["name"] for each in candidates],
+            t("rules.trial_eligible"): [each["eligible"] for each in candidates],
+            t("tasks.preference"): [f"×{plain(each['preference'])}" for each in candidates],
+            t("rules.trial_excluded"): [each["excluded_by"] or "" for each in candidates],
+        },
+        hide_index=True,
+        height=min(38 + 33 * len(candidates), 560),
+    )

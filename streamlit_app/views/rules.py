@@ -2,19 +2,21 @@
 
 import difflib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Json
-from streamlit_app.formatting import moment
+from streamlit_app.formatting import moment, number
 from streamlit_app.parts import catalogue, notices, rule_editor
 from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, told
-from streamlit_app.views import rule_preview
+from streamlit_app.views import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
 
+_MOST_FINDINGS = 5
 EMPTY: Json = {"conditions": [], "weights": [], "task_weights": []}
 
 
@@ -33,13 +35,20 @@ def show() -> None:
     else:
         st.info(t("rules.none_in_force"), icon=":material/info:")
     editor = _editor(pool_id, active)
-    tabs = st.tabs([t("rules.tab.editor"), t("rules.tab.preview"), t("rules.tab.versions")])
-    with tabs[0]:
-        _compose(editor, active, parameters, fields)
-    with tabs[1]:
-        rule_preview.show(editor, parameters)
-    with tabs[2]:
-        _versions(editor, active)
+    sections: dict[str, Callable[[], None]] = {
+        "editor": lambda: _compose(editor, active, parameters, fields),
+        "preview": lambda: rule_preview.show(editor, parameters),
+        "versions": lambda: _versions(editor, active),
+    }
+    if session.offers("/v1/rules/{rule_set_id}/replay", "post"):
+        sections["replay"] = lambda: rule_replay.show(pool_id)
+    if session.offers("/v1/rules/templates") and session.may_change():
+        sections["templates"] = lambda: rule_templates.show(pool_id, editor)
+    for tab, part in zip(
+        st.tabs([t(f"rules.tab.{name}") for name in sections]), sections.values(), strict=True
+    ):
+        with tab, notices.told():
+            part()
 
 
 def _active(pool_id: int) -> Json | None:
@@ -80,14 +89,26 @@ def _check(editor: Editor) -> list[Json]:
     else:
         lines = [f"**{t('rules.faults', n=len(faults))}**", *map(_fault, faults[:10])]
         st.error("\n\n".join(lines), icon=":material/error:")
-    for warning in verdict.get("warnings", ()):
-        st.warning(_fault(warning), icon=":material/warning:")
+    _findings(verdict)
     return faults
+
+
+def _findings(verdict: Json) -> None:
+    """What is legal but hardly meant, found with real people and recent tasks; and the document's own tests."""
+    for surprise in verdict.get("failed_tests", ()):
+        told_test = t("rules.test_failed", name=notices.plain(surprise["label"]), found=surprise["found"])
+        st.warning(told_test, icon=":material/science:")
+    findings = verdict.get("warnings", ())
+    for finding in findings[:_MOST_FINDINGS]:
+        kind = st.warning if finding.get("severity") != "note" else st.info
+        kind(_fault(finding), icon=":material/lightbulb:")
+    if verdict.get("tasks"):
+        st.caption(t("rules.looked_at", n=verdict["tasks"], alone=number(verdict["tasks_without_anyone"])))
 
 
 def _fault(fault: Json) -> str:
     remedy = fault.get("remedy")
-    return f"`{fault.get('path', '')}` {notices.plain(fault.get('reason', ''))}" + (
+    return f"`{fault.get('path', '')}` {notices.plain(fault.get('reason') or fault.get('message', ''))}" + (
         f" — *{notices.plain(remedy)}*" if remedy else ""
     )
 
@@ -249,13 +270,24 @@ def _version(chosen: Json, editor: Editor, active: Json | None) -> None:
                 st.markdown(t("rules.roll_back_text"))
                 if st.button(t("common.confirm"), type="primary", key="roll_back"):
                     with notices.told():
-                        _store(chosen["name"], chosen["rules"], activate=True)
+                        _roll_back(chosen)
     st.markdown(f"**{t('rules.diff')}**")
     difference = diff(active["rules"] if active else EMPTY, chosen["rules"])
     if difference:
         st.code(difference, language="diff")
     else:
         st.caption(t("rules.no_diff"))
+
+
+def _roll_back(chosen: Json) -> None:
+    """A new version with the document of an old one, in force at once."""
+    path = "/v1/rules/{rule_set_id}/rollback"
+    if not session.offers(path, "post"):
+        _store(chosen["name"], chosen["rules"], activate=True)
+        return
+    made = session.api().post(path.format(rule_set_id=chosen["rule_set_id"]))
+    notices.flash(t("rules.activated", name=made["name"], version=made["version"]), ":material/history:")
+    st.rerun()
 
 
 def diff(before: Json, after: Json) -> str:

@@ -38,8 +38,8 @@ class Field:
 
     @property
     def shown(self) -> str:
-        """Label with its owner."""
-        return f"{t('common.owner.' + self.owner).capitalize()}: {self.label}"
+        """Label with its owner, which is what may be cut off."""
+        return f"{self.label} ({t('common.owner.' + self.owner)})"
 
 
 def fields_of(parameters: list[Json]) -> dict[str, Field]:

@@ -55,6 +55,13 @@ def demo(
             help="Where the API is; left out: on this machine, and where nobody answers a temporary one is started.",
         ),
     ] = "",
+    token: Annotated[
+        str,
+        typer.Option(
+            envvar="EXECUTOR_BALANCER_TOKEN",
+            help="An admin's access token, where the system asks for one: POST /v1/auth/token.",
+        ),
+    ] = "",
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
@@ -64,7 +71,7 @@ def demo(
         if language not in WORDS:
             raise DemoError(f"--lang {language}: use ru or en")
         scenarios = _scenarios(source, mapping, domain, tasks, executors, seed, language)
-        played = _play_somewhere(scenarios, Pace(batch, rate), url, language)
+        played = _play_somewhere(scenarios, Pace(batch, rate), url, token, language)
     except (DemoError, EventLogError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
@@ -101,7 +108,9 @@ def _scenarios(
     ]
 
 
-def _play_somewhere(scenarios: list[Scenario], pace: Pace, url: str, language: str) -> list[Played]:
+def _play_somewhere(
+    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str
+) -> list[Played]:
     console = Console(stderr=True)
 
     def announce(usual: str) -> None:
@@ -109,7 +118,7 @@ def _play_somewhere(scenarios: list[Scenario], pace: Pace, url: str, language: s
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what we started is stopped in order then too
     with a_stage(url or None, _usual_address(), announce) as address:
-        return asyncio.run(_play_all(scenarios, pace, address, language))
+        return asyncio.run(_play_all(scenarios, pace, address, token, language))
 
 
 def _usual_address() -> str:
@@ -120,14 +129,17 @@ def _usual_address() -> str:
         raise DemoError(f"{str(fault['loc'][0]).upper()}: {fault['msg']}") from error
 
 
-async def _play_all(scenarios: list[Scenario], pace: Pace, url: str, language: str) -> list[Played]:
+async def _play_all(
+    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str
+) -> list[Played]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    async with httpx.AsyncClient(base_url=url, timeout=60, mounts=DIRECT) as client:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(base_url=url, timeout=60, mounts=DIRECT, headers=headers) as client:
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
             return [await _play(Player(client), scenario, pace, bars, language) for scenario in scenarios]
 

@@ -197,6 +197,10 @@ class Player:
             if answer.status_code in (429, 503):
                 await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
                 continue
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                raise DemoError(
+                    f"{self._client.base_url} asks who you are: give an admin's token with --token"
+                )
             if answer.is_error:
                 raise DemoError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
             result: dict[str, Any] = answer.json()

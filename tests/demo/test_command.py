@@ -12,12 +12,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.demo.command import app
 from app.embedded import free_port
 from app.embedded.data import process_arguments
+from app.services.first_start import prepare
+from tests.api.conftest import serving
 from tests.demo.logs import DOERS, HEADER, write_log
 from tests.servers import ROOT
 
@@ -68,6 +72,21 @@ async def test_named_columns_are_taken_and_the_report_is_json(stage, tmp_path) -
     )
 
 
+async def test_a_system_that_asks_who_calls_is_played_with_an_admins_token(stage, settings, database) -> None:
+    admin = {"username": "admin", "password": "correct horse battery"}
+    secrets = {"secret_key": SecretStr("s" * 40), "admin_password": SecretStr(admin["password"])}
+    strict = settings.model_copy(update={"auth_required": True, **secrets})
+    async with database.session() as session:
+        await prepare(session, settings=strict)
+    with serving(strict) as address:
+        refused = await on(address, "--domain", "it", "--tasks", 5)
+        async with httpx.AsyncClient(base_url=address) as client:
+            token = (await client.post("/v1/auth/token", json=admin)).json()["access_token"]
+        played = await on(address, "--domain", "it", "--tasks", 5, "--token", token)
+    assert (refused[0], "with --token" in refused[2]) == (1, True)
+    assert played[0] == 0, played[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -110,7 +129,7 @@ def test_interrupted_it_stops_the_system_that_it_started(number: signal.Signals)
     before = set(directories())
     playing = demo("--rate", 1, environment={"PORT": str(free_port())})
     deadline = time.monotonic() + 120
-    while not (mine := set(directories()) - before) or not serving(mine):
+    while not (mine := set(directories()) - before) or not users_of(mine):
         assert playing.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -121,7 +140,7 @@ def test_interrupted_it_stops_the_system_that_it_started(number: signal.Signals)
     assert (code, out) == (130, ""), err
     assert "Traceback" not in err
     assert not set(directories()) & mine
-    assert not serving(mine)
+    assert not users_of(mine)
 
 
 def directories() -> list[Path]:
@@ -129,7 +148,7 @@ def directories() -> list[Path]:
     return [place for base in bases for place in base.glob("executor-balancer-demo-*")]
 
 
-def serving(places: set[Path]) -> list[str]:
+def users_of(places: set[Path]) -> list[str]:
     """The processes that use these directories."""
     arguments = [process_arguments(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")]
     return [words for words in arguments if any(str(place) in words for place in places)]

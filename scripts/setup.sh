@@ -24,6 +24,7 @@ if ! "$VENV/bin/python" -c '' 2>/dev/null; then
     echo "Making $VENV with $("$python" --version)"
     "$python" -m venv --clear "$VENV"
 fi
+echo "Installing what $LOCK locks; the first time this takes a minute or two"
 
 # uv installs ten times as fast as pip; its own version and hashes come from the lock too.
 install_uv() {

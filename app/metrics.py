@@ -51,6 +51,11 @@ assignment_latency_seconds = Histogram(
     ["pool"],
     buckets=LATENCY_BUCKETS,
 )
+tasks_without_anyone_total = Counter(
+    "tasks_without_anyone_total",
+    "Looks at a task that nobody of the pool is eligible for by the rules.",
+    ["pool"],
+)
 tasks_accepted_total = Counter("tasks_accepted_total", "Tasks committed by intake.", ["pool"])
 batch_size = Histogram(
     "worker_batch_size",

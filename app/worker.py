@@ -27,7 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import metrics
 from app.config import Settings, get_settings
 from app.database import Database
-from app.engine.types import AssignmentKind, PoolId
+from app.engine.snapshot import plain
+from app.engine.types import AssignmentKind, PoolId, WaitReason
 from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
@@ -258,6 +259,22 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
         assigned=len(batch.decisions),
         waiting=len(batch.waiting),
     )
+    _count_without_anyone(picture, batch)
+
+
+def _count_without_anyone(picture: PoolPicture, batch: Batch) -> None:
+    """Rules that match nobody must not fail silently: GET /v1/rules/lint tells more."""
+    nobodys = [waiting for waiting in batch.waiting if waiting.reason is WaitReason.NO_ONE_ELIGIBLE]
+    if nobodys:
+        metrics.tasks_without_anyone_total.labels(str(picture.pool_id)).inc(len(nobodys))
+        classes = list(dict.fromkeys(waiting.class_key for waiting in nobodys))
+        log.warning(
+            "rules.nobody_eligible",
+            pool=picture.pool_id,
+            rule_set=picture.rule_set_id,
+            tasks=len(nobodys),
+            classes=[plain(each) for each in classes[:5]],
+        )
 
 
 def _serve_metrics(address: str, first_port: int) -> None:

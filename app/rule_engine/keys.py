@@ -69,14 +69,17 @@ class Points:
             self._inside[at + 1] = self._within(at + 1)
 
     def _within(self, at: int) -> float | int:
-        """A value between the ends before and at this place; any, where there are no ends."""
-        if at:
-            low = self._ends[at - 1]
-            return low + 1 if isinstance(low, int) else math.nextafter(low, math.inf)
-        high = self._ends[at]
-        if isinstance(high, int):
-            return high - 1
-        return 0.0 if math.isinf(high) else math.nextafter(high, -math.inf)
+        """A value between the ends before and at this place, as round as may be; any, where there are no ends."""
+        low, high = self._ends[at - 1] if at else -math.inf, self._ends[at]
+        if math.isinf(low) and math.isinf(high):
+            return 0.0
+        if isinstance(low, int) or isinstance(high, int):
+            middle = (low + high) // 2 if not math.isinf(low + high) else low + 1 if at else high - 1
+            return int(middle) if low < middle < high else int(low) + 1
+        middle = low / 2 + high / 2 if not math.isinf(low + high) else low + 1.0 if at else high - 1.0
+        if low < middle < high:
+            return middle
+        return math.nextafter(low, math.inf) if at else math.nextafter(high, -math.inf)
 
 
 class TaskKeys:

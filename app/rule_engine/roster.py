@@ -11,7 +11,7 @@ from app.engine.types import BoolArray, Executor, Task
 from app.rule_engine.compiled import CompiledRules, compile_rules
 from app.rule_engine.findings import Finding
 from app.rule_engine.language import Field, RuleSet
-from app.rule_engine.values import OTHER, Value
+from app.rule_engine.values import FALSE, OTHER, TRUE, Value, instant_of
 
 _MOST_CLASSES = 20
 _SELDOM = 0.5
@@ -260,6 +260,8 @@ def shown(value: Value) -> Any:
     """A value of a key as people read it."""
     if value == OTHER:
         return "(any other)"
-    if value in (("true",), ("false",)):
-        return value == ("true",)
+    if value in (TRUE, FALSE):
+        return value == TRUE
+    if isinstance(value, int):
+        return instant_of(value)
     return [shown(each) for each in value] if isinstance(value, tuple) else value

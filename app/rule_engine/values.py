@@ -158,3 +158,11 @@ def parse_instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return instant if instant.tzinfo is not None else None
+
+
+def instant_of(microseconds: int) -> str:
+    """ISO 8601 of an instant as it is compared."""
+    try:
+        return (_EPOCH + microseconds * _MICROSECOND).isoformat()
+    except OverflowError:
+        return f"{microseconds} us from 1970"

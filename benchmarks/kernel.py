@@ -1,17 +1,12 @@
 """How many placements a second the engine makes in one process, and what the explanation costs of it.
 
-    python benchmarks/kernel.py [--executors 1000] [--classes 300] [--tasks 50000] [--batch 500] [--runs 3]
-
-Each structure is run several times, with and without explanation (trail and what is stored with each decision),
-in turn; medians are reported. Times include everything from a batch of tasks to its decisions: ordering,
-classes, limits, the choice, the loads. The reference of the same run is the bare NumPy addition and argmin.
+python -m benchmarks kernel [--short]
 """
 
-import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,75 +14,80 @@ from app.engine.allocate import place
 from app.engine.matrix import MatrixRules
 from app.engine.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
-
-Structure = Callable[[np.random.Generator, int, int], list[set[ExecutorId]]]
-
-
-def everybody(_rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
-    return [{ExecutorId(i) for i in range(1, n + 1)} for _ in range(classes)]
-
-
-def nested(_rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
-    return [{ExecutorId(i) for i in range(1, 1 + max(1, n * (c + 1) // classes))} for c in range(classes)]
-
-
-def random_30(rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
-    return [{ExecutorId(int(i) + 1) for i in np.flatnonzero(rng.random(n) < 0.3)} for _ in range(classes)]
-
-
-def departments(rng: np.random.Generator, n: int, classes: int) -> list[set[ExecutorId]]:
-    size = max(1, n // 10)
-    return [
-        {ExecutorId(int(i)) for i in 1 + (c % 10) * size + rng.permutation(size)[: max(1, size * 3 // 10)]}
-        for c in range(classes)
-    ]
-
+from benchmarks.results import Result, Table, Target
+from benchmarks.structures import Structure, departments, everybody, nested, random_share
 
 STRUCTURES: dict[str, Structure] = {
     "all": everybody,
     "nested": nested,
-    "random 0.3": random_30,
+    "random 0.3": random_share(0.3),
     "departments": departments,
 }
+VARIANTS = ("", "limits", "preferences", "weights qualification")
 
 
-def a_pool(structure: str, variant: str, args: argparse.Namespace) -> PoolState:
+@dataclass(frozen=True)
+class Size:
+    """What is measured."""
+
+    executors: int = 1000
+    classes: int = 300
+    tasks: int = 50_000
+    batch: int = 500
+    runs: int = 5
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Medians over the runs; `bare` is the share that the bare NumPy addition and argmin would take of `plain`."""
+
+    plain: float
+    explained: float
+    bare: float
+
+    @property
+    def explanation(self) -> float:
+        """The share of a placement that the explanation costs."""
+        return 1 - self.plain / self.explained
+
+
+def a_pool(structure: str, variant: str, size: Size, policy: Policy = Policy.FAIR) -> PoolState:
     rng = np.random.default_rng(7)
-    allowed = STRUCTURES[structure](rng, args.executors, args.classes)
-    liked = {ExecutorId(i): 2.0 for i in range(1, args.executors + 1, 3)} if "preferences" in variant else {}
-    rules = MatrixRules(
-        {str(c): members for c, members in enumerate(allowed)},
-        preferred={str(c): liked for c in range(args.classes)},
-    )
-    state = PoolState(rules, PoolSettings(policy=Policy(args.policy), day_load=100.0))
+    eligible = STRUCTURES[structure](rng, size.executors, size.classes)
+    allowed = {
+        str(c): {ExecutorId(int(i) + 1) for i in np.flatnonzero(row)} for c, row in enumerate(eligible)
+    }
+    liked = {ExecutorId(i): 2.0 for i in range(1, size.executors + 1, 3)} if "preferences" in variant else {}
+    rules = MatrixRules(allowed, preferred=dict.fromkeys(allowed, liked))
+    state = PoolState(rules, PoolSettings(policy=policy, day_load=100.0))
     qualifications = [1.0, 1.5, 0.8] if "qualification" in variant else [1.0]
-    limit = args.tasks / args.executors * 1.05 if "limits" in variant else None
+    limit = size.tasks / size.executors * 1.05 if "limits" in variant else None
     state.upsert(
         [
             Executor(ExecutorId(i), qualification=qualifications[i % len(qualifications)], daily_limit=limit)
-            for i in range(1, args.executors + 1)
+            for i in range(1, size.executors + 1)
         ]
     )
     return state
 
 
-def batches(variant: str, args: argparse.Namespace) -> Iterator[list[Task]]:
+def batches(variant: str, size: Size) -> Iterator[list[Task]]:
     """Each batch is made when it is asked for, as a worker makes it from its rows."""
     rng = np.random.default_rng(8)
     weights = [1.0, 3.0, 0.5] if "weights" in variant else [1.0]
-    for first in range(0, args.tasks, args.batch):
-        classes = rng.integers(0, args.classes, min(args.batch, args.tasks - first)).tolist()
+    for first in range(0, size.tasks, size.batch):
+        classes = rng.integers(0, size.classes, min(size.batch, size.tasks - first)).tolist()
         yield [
             Task(TaskId(first + k), {"activity": str(c)}, weight=weights[k % len(weights)])
             for k, c in enumerate(classes)
         ]
 
 
-def seconds_a_placement(state: PoolState, variant: str, args: argparse.Namespace, explain: bool) -> float:
+def seconds_a_placement(state: PoolState, variant: str, size: Size, explain: bool) -> float:
     """Median over the batches, after a first one has met every class."""
-    place(state, [Task(TaskId(c), {"activity": str(c)}) for c in range(args.classes)])
+    place(state, [Task(TaskId(c), {"activity": str(c)}) for c in range(size.classes)])
     spent = []
-    for number, tasks in enumerate(batches(variant, args)):
+    for number, tasks in enumerate(batches(variant, size)):
         started = time.perf_counter()
         if explain:
             state.trail.begin(state, number)
@@ -100,13 +100,13 @@ def seconds_a_placement(state: PoolState, variant: str, args: argparse.Namespace
     return statistics.median(spent)
 
 
-def seconds_bare(state: PoolState, args: argparse.Namespace) -> float:
+def seconds_bare(state: PoolState, size: Size) -> float:
     """The reference: nothing but one NumPy addition and one argmin for each task of a batch."""
     board = state.board
     assert board is not None
     board.load(1)
     views = list(board.views.values())
-    chosen = np.random.default_rng(9).integers(0, len(views), args.batch).tolist()
+    chosen = np.random.default_rng(9).integers(0, len(views), size.batch).tolist()
     layers = [view.layers[0] if view.layers else board.base for view in (views[c] for c in chosen)]
     spent = []
     for _ in range(50):
@@ -118,51 +118,63 @@ def seconds_bare(state: PoolState, args: argparse.Namespace) -> float:
     return statistics.median(spent)
 
 
-def measure(structure: str, variant: str, args: argparse.Namespace) -> dict[str, object]:
+def measure(structure: str, variant: str, size: Size) -> Speed:
+    """With and without explanation, in turn."""
     plain, explained, bare = [], [], []
-    for _ in range(args.runs):
-        state = a_pool(structure, variant, args)
-        plain.append(seconds_a_placement(state, variant, args, explain=False))
-        bare.append(seconds_bare(state, args))
-        explained.append(seconds_a_placement(a_pool(structure, variant, args), variant, args, explain=True))
+    for _ in range(size.runs):
+        state = a_pool(structure, variant, size)
+        plain.append(seconds_a_placement(state, variant, size, explain=False))
+        bare.append(seconds_bare(state, size))
+        explained.append(seconds_a_placement(a_pool(structure, variant, size), variant, size, explain=True))
     once, told, least = (statistics.median(runs) for runs in (plain, explained, bare))
-    return {
-        "structure": structure,
-        "variant": variant or "plain",
-        "placements_per_second": round(1 / once),
-        "of_bare_numpy": round(least / once, 3),
-        "explained_per_second": round(1 / told),
-        "explanation_share": round(1 - once / told, 3),
-    }
+    return Speed(once, told, least)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--executors", type=int, default=1000)
-    parser.add_argument("--classes", type=int, default=300)
-    parser.add_argument("--tasks", type=int, default=50_000)
-    parser.add_argument("--batch", type=int, default=500)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--policy", default="fair", choices=[policy.value for policy in Policy])
-    parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
-    args = parser.parse_args()
-    variants = ["", "limits", "preferences", "weights qualification"]
-    cases = [(structure, "") for structure in STRUCTURES] + [("random 0.3", v) for v in variants[1:]]
-    if not args.json:
-        print(
-            f"{'structure':12} {'variant':22} {'placements/s':>12} {'of bare':>8} {'explained/s':>12} {'share':>7}"
-        )
-    for structure, variant in cases:
-        found = measure(structure, variant, args)
-        if args.json:
-            print(json.dumps(found))
-        else:
-            print(
-                f"{structure:12} {found['variant']:22} {found['placements_per_second']:>12,} "
-                f"{found['of_bare_numpy']:>8.0%} "
-                f"{found['explained_per_second']:>12,} {found['explanation_share']:>7.1%}"
+def run(*, short: bool) -> Result:
+    """All structures plain, and one of them with what costs more."""
+    size = Size(tasks=5_000, runs=1) if short else Size()
+    cases = [(structure, "") for structure in STRUCTURES] + [("random 0.3", v) for v in VARIANTS[1:]]
+    found = {case: measure(*case, size) for case in cases}
+    slowest = max(found[structure, ""].plain for structure in STRUCTURES)
+    dearest = statistics.median(speed.explanation for speed in found.values())
+    return Result(
+        "kernel",
+        "The engine alone",
+        f"{ABOUT}\n{size.executors:,} executors, {size.classes} classes, batches of {size.batch}.",
+        targets=[
+            Target(
+                "placements, slowest of the plain structures",
+                "per second",
+                round(1 / slowest),
+                300_000,
+                500_000,
+            ),
+            Target(
+                "explanation, median over all cases", "% of a placement", 100 * dearest, 10.0, better="lower"
+            ),
+        ],
+        tables=[
+            Table(
+                "Placements a second in one process",
+                ["structure", "variant", "plain", "explained", "explanation %", "bare NumPy % of plain"],
+                [
+                    [
+                        structure,
+                        variant or "plain",
+                        round(1 / speed.plain),
+                        round(1 / speed.explained),
+                        round(100 * speed.explanation, 1),
+                        round(100 * speed.bare / speed.plain, 1),
+                    ]
+                    for (structure, variant), speed in found.items()
+                ],
             )
+        ],
+    )
 
 
-if __name__ == "__main__":
-    main()
+ABOUT = """
+From a batch of tasks to its decisions: ordering, classes, limits, the choice, the loads. *Explained* adds the trail and
+what is stored with each decision; runs with and without it take turns, medians are reported. The reference of the same
+run is the bare NumPy addition and argmin that each choice needs at the least.
+"""

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Outcome, in_order, place, preview
-from app.engine.state import PoolState
+from app.engine.fair import fair_share
+from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import ExecutorId, Policy, Task
 from tests.engine.reference import Reference
@@ -108,6 +110,36 @@ def test_weight_is_conserved(world: World) -> None:
             sum(d.weight for d in own if d.kind in ROUTED), 3
         )
         assert after.open - before[person.id].open == len(own)
+
+
+@given(worlds())
+def test_no_policy_beats_the_fair_optimum(world: World) -> None:
+    """The sum of squares over qualification of whatever was placed is never below that of its fair share."""
+    state, rules = world.state(), world.rules()
+    used = state.used / MILLI
+    decisions = place(state, world.tasks).decisions
+    by_id = {task.id: task for task in world.tasks}
+    order = [person.id for person in world.people]
+    q = np.array([person.qualification for person in world.people])
+    limits = np.array([np.inf if p.daily_limit is None else p.daily_limit for p in world.people]) - used
+    fixed, got, barred = np.zeros(len(order)), np.zeros(len(order)), frozenset[ExecutorId]()
+    work: dict[tuple[object, frozenset[ExecutorId]], float] = {}
+    for decision in decisions:
+        at = order.index(decision.executor_id)
+        if decision.kind in ROUTED:
+            task = by_id[decision.task_id]
+            barred = task.excluded_executors
+            name = (rules.task_key(task), barred)
+            work[name] = work.get(name, 0.0) + decision.weight
+            got[at] += decision.weight
+        else:
+            fixed[at] += decision.weight
+    here = np.array([person.available and person.active for person in world.people])
+    rows = [rules.eligible(key) & here & ~np.isin(order, list(without)) for key, without in work]
+    eligible = np.array(rows).reshape(len(rows), len(order))
+    best = fair_share(eligible, np.array([*work.values()]), q, fixed, np.maximum(limits, 0.0))
+    assert best.unplaced.sum() < 1e-3
+    assert (best.shares**2 / q).sum() <= ((fixed + got) ** 2 / q).sum() + 1e-3
 
 
 def renamed(world: World, names: dict[ExecutorId, ExecutorId]) -> World:

@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from app.engine.allocate import Decision, place, preview
 from app.engine.explain import Record, explain
 from app.engine.matrix import MatrixRules
+from app.engine.settle import settle
 from app.engine.state import PoolSettings, PoolState
 from app.engine.trail import ROUTED, picture_at
 from app.engine.types import Executor, ExecutorId, Load, Policy, TaskId
@@ -118,6 +119,13 @@ class PoolLife(RuleBasedStateMachine):
             range(len(self.model.people)), [p.executor for p in self.model.people.values()]
         )
         self.model.sets.clear()
+
+    @rule(owed=st.dictionaries(st.sampled_from([ExecutorId(i) for i in IDS]), st.integers(-3, 3)))
+    def accounts_are_settled(self, owed: dict[ExecutorId, int]) -> None:
+        settle(self.state, owed, 1.0)
+        for executor_id, person in self.model.people.items():
+            person.level = round(self.state.load_of(executor_id).level * 1000)
+            assert person.level >= 0
 
     @rule(theta=st.sampled_from((0.0, 0.05, 2.0)))
     def settings_change(self, theta: float) -> None:

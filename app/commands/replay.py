@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -17,7 +17,7 @@ from app.engine.replay import Window, recount, replay as play
 from app.engine.state import PoolSettings
 from app.engine.types import Policy
 from app.eventlog import EventLog, EventLogError, parse_mapping, read_event_log
-from app.replay.comparison import ACTUAL, Comparison, Run, Source, as_json, moved
+from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
 from app.replay.from_log import PreparedLog, Presence, prepare
 from app.replay.page import page
 from app.replay.terminal import show
@@ -35,6 +35,7 @@ class _Wishes:
     theta: float
     rules: Mapping[str, Any] | None
     rules_name: str
+    forecast: bool
 
 
 def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -68,6 +69,9 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     timezone: Annotated[
         str, typer.Option(help="Where days begin, and what times without an offset mean.")
     ] = "UTC",
+    forecast: Annotated[
+        bool, typer.Option(help="Also play it leaving room for what the same weekdays before brought.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     as_json_: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
@@ -86,7 +90,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             daily_limit=limit,
             max_open=max_open,
         )
-        wishes = _Wishes(_policies(policy, compare), theta, document, rules.name if rules else "")
+        wishes = _Wishes(_policies(policy, compare), theta, document, rules.name if rules else "", forecast)
         result = _compare(prepared, wishes, source.name, presence)
         if html:
             html.write_text(page(result, spoken), encoding="utf-8")
@@ -119,6 +123,11 @@ def _compare(prepared: PreparedLog, wishes: _Wishes, name: str, presence: str) -
             state = prepared.state(prepared.rules(wishes.rules), settings)
             played = play(state, prepared.stream, partial(_move, bars, bar))
             runs.append(Run(policy.value, played.figures(), moved(actual, played)))
+        if wishes.forecast:
+            settings = PoolSettings(Policy.FAIR, wishes.theta, prepared.day_load())
+            ahead = replace(prepared.stream, forecasts=True)
+            played = play(prepared.state(prepared.rules(wishes.rules), settings), ahead)
+            runs.append(Run(FORECAST, played.figures(), moved(actual, played)))
     return Comparison(_source(prepared, wishes, name, presence), runs, prepared.names)
 
 

@@ -22,8 +22,11 @@ from zoneinfo import ZoneInfo
 
 from app.engine.allocate import Decision, place
 from app.engine.calendar import business_day, next_midnight, window_start
-from app.engine.ledger import Figures, Ledger
+from app.engine.eligibility import EligibilityClass
+from app.engine.ledger import Figures, Ledger, members_of
+from app.engine.outlook import Forecast, outlook_of
 from app.engine.settle import settle
+from app.engine.snapshot import key_text
 from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, Executor, ExecutorId, Policy, Task, TaskId, WaitReason
@@ -36,6 +39,7 @@ _Name: TypeAlias = tuple[ClassKey, float]
 """What waits alike: a class, and a weight in task units."""
 _CHUNK = 500
 _SETTLE_SECONDS = 600.0
+_HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Stream:
     """What is played: arrivals and turns, each in the order of time; business days and windows in a zone.
 
     Where it `settles`, levels start each day, and after turns, from what is still owed (see `settle`); otherwise from
-    zero with each window, and whoever comes joins in level.
+    zero with each window, and whoever comes joins in level. Where it `forecasts`, each hour leaves room for what the
+    same weekdays before brought from then on (see `outlook`).
     """
 
     arrivals: Sequence[Arrival]
@@ -78,6 +83,7 @@ class Stream:
     zone: ZoneInfo
     window: Window = "day"
     settles: bool = True
+    forecasts: bool = False
 
 
 @dataclass(slots=True)
@@ -166,6 +172,9 @@ class _Player:
         self._counts_open = self._open_work_matters()
         self._midnight = float("-inf")
         self._settled_at = float("-inf")
+        self._forecast = Forecast() if stream.forecasts else None
+        self._hour = float("inf")
+        self._classes: dict[str, EligibilityClass] = {}
         self._owing = False
         self._day = date.min
 
@@ -195,6 +204,7 @@ class _Player:
                 _turn(self._state, self._turns.popleft())
                 everything = self._owing = True
             self._settle(at)
+            self._look_ahead(at, everything)
             freed = self._finish(at)
             if self._waiting or self._bound:
                 self._retry(at, list(self._waiting) if everything else self._served_by(freed))
@@ -205,7 +215,7 @@ class _Player:
         midnight = self._midnight
         if midnight == float("-inf"):
             midnight = min(turn, self._arrivals[0].at if self._arrivals else turn)
-        return min(turn, done, midnight)
+        return min(turn, done, midnight, self._hour)
 
     def _begin_day(self, at: float) -> None:
         zone, before = self._stream.zone, self._day
@@ -226,6 +236,28 @@ class _Player:
             ledger = self._played.ledger
             settle(self._state, ledger.remainders(self._day), ledger.task_weight)
             self._owing, self._settled_at = False, at
+
+    def _look_ahead(self, at: float, changed: bool) -> None:
+        """With each hour, and whenever people changed, expect anew what the rest of the day will bring."""
+        if self._forecast is None or not (changed or at >= self._hour):
+            return
+        now = datetime.fromtimestamp(at, self._stream.zone)
+        self._hour = at - at % _HOUR_SECONDS + _HOUR_SECONDS
+        state = self._state
+        expected = {
+            key: (frozenset(state.ids[state.classes.meet(self._classes[key].key).eligible].tolist()), weight)
+            for key, weight in self._forecast.rest_of(now).items()
+        }
+        people = [
+            (
+                member.id,
+                member.qualification,
+                state.level.item(state.position[ExecutorId(member.id)]) / MILLI,
+                None if member.limit is None else state.room_of(ExecutorId(member.id)),
+            )
+            for member in members_of(state)
+        ]
+        state.outlook = outlook_of(expected, people) if expected and people else None
 
     def _finish(self, at: float) -> set[ExecutorId]:
         """Release what is done by now; returns who has a hand free again."""
@@ -259,6 +291,12 @@ class _Player:
         if arrival.away_from in holders:
             task = replace(task, excluded_executors=frozenset({holders[arrival.away_from]}))
         self._arrived[task.id] = arrival
+        if self._forecast is not None:
+            found = self._state.classes.meet(self._state.rules.task_key(task))
+            key = key_text(found.key)
+            self._classes[key] = found
+            when = datetime.fromtimestamp(arrival.at, self._stream.zone)
+            self._forecast.note(when, key, task.weight * found.factor)
         return task
 
     def _place(self, tasks: Iterable[Task], at: float) -> list[Decision]:

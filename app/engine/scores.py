@@ -51,7 +51,7 @@ class Board:
 
     def __init__(self, state: PoolState) -> None:
         self.state = state
-        self._made_of = (state.classes.version, state.roster_version, state.settings)
+        self._made_of = (state.classes.version, state.roster_version, state.settings, state.outlook)
         self.views: dict[ClassKey, View] = {}
         self.order = state.classes.order
         self.executor_ids: list[ExecutorId] = [state.executors[at].id for at in self.order.tolist()]
@@ -67,7 +67,8 @@ class Board:
     def current(self) -> bool:
         """Whether classes, people and settings are still those that the board was made of."""
         state = self.state
-        return self._made_of == (state.classes.version, state.roster_version, state.settings)
+        now = (state.classes.version, state.roster_version, state.settings, state.outlook)
+        return self._made_of == now
 
     def load(self, floor: int) -> None:
         """Take the state's columns over."""
@@ -165,10 +166,12 @@ class Board:
         if len(self._layers) * len(self.order) * 8 > _MOST_BYTES:
             self._layers.clear()
             self.views.clear()
-        kind = (found.content, 0 if self.uniform else weight)
+        ahead = self.state.ahead_of(found)
+        named = found.content if ahead is None else ahead.tobytes() + found.content
+        kind = (named, 0 if self.uniform else weight)
         layers = self._layers.get(kind)
         if layers is None:
-            layers = self._layers[kind] = self._build(found, kind[1])
+            layers = self._layers[kind] = self._build(found, kind[1], ahead)
         view = View(
             found,
             self.state.digest_of(found),
@@ -178,9 +181,11 @@ class Board:
         self.views[self.name(found.key, weight)] = view
         return view
 
-    def _build(self, found: EligibilityClass, weight: int) -> tuple[IntArray, ...]:
+    def _build(self, found: EligibilityClass, weight: int, ahead: IntArray | None) -> tuple[IntArray, ...]:
         settings = self.state.settings
         half = np.rint(weight / 2 * self._scales).astype(np.int64)
+        if ahead is not None:
+            half += np.rint(ahead * self._scales).astype(np.int64)
         if found.preference is None or settings.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
             return (self._masked(half, found.eligible),)
         if settings.policy is Policy.BEST_MATCH:

@@ -14,6 +14,7 @@ The content of a snapshot is plain JSON::
 Availability, limits and open work change by the minute and are not here: see `trail`.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -99,6 +100,11 @@ def _preferences(rules: Rules, found: EligibilityClass, ids: IntArray) -> list[l
         for terms, members in groups.items()
         if terms
     ]
+
+
+def key_text(key: object) -> str:
+    """A class key as text, equal for equal keys on any day."""
+    return json.dumps(plain(key), ensure_ascii=False)
 
 
 def plain(value: object) -> Any:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.engine.eligibility import Classes, EligibilityClass
-from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot
+from app.engine.outlook import Outlook
+from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot, key_text
 from app.engine.trail import Trail
 from app.engine.types import (
     BoolArray,
@@ -105,6 +106,7 @@ class PoolState:
         self.classes = Classes(rules)
         self.trail = Trail()
         self.board: Board | None = None
+        self.outlook: Outlook | None = None
         self._digests: dict[ClassKey, str] = {}
         self._by_digest: dict[str, EligibilityClass] = {}
         self.ids = np.empty(0, dtype=np.int64)
@@ -122,7 +124,7 @@ class PoolState:
         twin = PoolState(self.rules, self.settings, self.rules_version)
         twin.executors, twin.position = self.executors.copy(), self.position.copy()
         twin.roster_version, twin.sequence = self.roster_version, self.sequence
-        twin.classes = self.classes.copy()
+        twin.classes, twin.outlook = self.classes.copy(), self.outlook
         for name in ("ids", *COUNTS, "qualification", "here", "active"):
             setattr(twin, name, getattr(self, name).copy())
         return twin
@@ -156,6 +158,11 @@ class PoolState:
             self.last[position] = load.last_assigned
             self.sequence = max(self.sequence, load.last_assigned)
             self.trail.touch(position)
+
+    def room_of(self, executor_id: ExecutorId) -> float:
+        """What is left of somebody's daily limit, in task units (very much without one)."""
+        position = self.position[executor_id]
+        return (self.limit.item(position) - self.used.item(position)) / MILLI
 
     def set_level(self, executor_id: ExecutorId, level: float) -> None:
         """Replace one level, in task units. Raises KeyError for an unknown executor."""
@@ -197,6 +204,12 @@ class PoolState:
         own = self.level[positions]
         levels = np.where(np.isfinite(targets), np.maximum(own, np.rint(targets)), own) / MILLI
         return dict(zip(joining, levels.tolist(), strict=True))
+
+    def ahead_of(self, found: EligibilityClass) -> IntArray | None:
+        """What all still expect today besides this class, in thousandths, shape (n,); None without a forecast."""
+        if self.outlook is None or self.settings.policy not in (Policy.FAIR, Policy.BEST_MATCH):
+            return None
+        return self.outlook.ahead(key_text(found.key), found.eligible, self.ids)
 
     def digest_of(self, found: EligibilityClass) -> str:
         """The name of the class's snapshot under the present rules and people."""

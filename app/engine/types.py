@@ -83,7 +83,7 @@ class Executor:
 class Load:
     """What an executor carries and has received.
 
-    `level` is the weight received in the fairness window plus the level they joined at; `used` the
+    `level` is the weight received since levels were last settled, plus what they were settled or joined at; `used` the
     routed weight of the business day; `open` the number of open tasks; `last_assigned` a sequence
     number that grows with every assignment of the pool (0: never), for `longest_idle` and `round_robin`.
     """

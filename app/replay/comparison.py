@@ -10,6 +10,7 @@ from app.engine.replay import Played
 from app.engine.types import ExecutorId
 
 ACTUAL = "actual"
+FORECAST = "fair_forecast"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class PoolChange(BaseModel):
     fairness_window: Literal["day", "week", "month"] | None = None
     theta: Annotated[Number, Field(ge=0, le=100)] | None = None
     fairness: FairnessOptions | None = Field(
-        None, description="Bounds of alarms, settling, forecast; what is left out of it stays."
+        None, description="Bounds of alarms, and settling; what is left out of it stays."
     )
     active: Flag | None = None
 

@@ -7,7 +7,7 @@ settings that make no sense stops: nothing is decided, and the log says where th
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.engine.alarm import Bounds
 
@@ -42,10 +42,6 @@ class FairnessOptions(BaseModel):
         60,
         description="Least seconds between two settlements: after people came or went, and with each day, levels start"
         " again from what is still owed. 0: never; whoever comes joins in level.",
-    )
-    forecast: StrictBool = Field(
-        False,
-        description="Target day totals by a forecast of the rest of the day from the same weekdays before.",
     )
 
     def bounds(self) -> Bounds:

@@ -183,7 +183,7 @@ async def test_pitfall_16_broken_settings_stop_the_pool_and_say_where(
 ) -> None:
     await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 1)
-    for broken in ({"gap_bund": 0.1}, {"gap_bound": "much"}, {"settle_seconds": -1}, {"forecast": 1}, []):
+    for broken in ({"gap_bund": 0.1}, {"gap_bound": "much"}, {"settle_seconds": -1}, {"forecast": True}, []):
         await run(database, "UPDATE pools SET settings = $1", {"fairness": broken})
         with pytest.raises(ValueError, match=r"settings\.fairness"):
             await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
@@ -200,7 +200,7 @@ async def test_options_are_changed_one_by_one_and_nonsense_is_refused(
         "gap_bound"
     ] == 0.05
     changed = (await client.patch(path, json={"fairness": {"deviation_bound": None}})).json()["fairness"]
-    assert (changed["gap_bound"], changed["deviation_bound"], changed["forecast"]) == (0.05, None, False)
+    assert (changed["gap_bound"], changed["deviation_bound"], changed["settle_seconds"]) == (0.05, None, 60)
     for wrong in (
         {"gap_bound": 0},
         {"gap_bound": True},

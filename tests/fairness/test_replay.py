@@ -223,3 +223,43 @@ def test_the_worst_is_whoever_is_farthest_from_fair() -> None:
 def test_an_empty_stream_has_figures_too() -> None:
     figures = replay(a_pool(executors(2)), a_stream([])).figures()
     assert (figures.placed, figures.fairness_gap, figures.waits) == (0, None, None)
+
+
+def drifting_weeks(weeks: int, steady: bool = False) -> list[Arrival]:
+    """Mondays: what all may do in the morning, what only two may do in the afternoon; or both all day."""
+    items = []
+    for week in range(weeks):
+        for number in range(40):
+            common = number < 20 if not steady else number % 2 == 0
+            activity = "common" if common else "special"
+            at = week * 7 * DAY + (0 if number < 20 else 5 * HOUR) + number * 60
+            items.append(an_arrival(week * 40 + number + 1, at, activity))
+    return items
+
+
+def gap_with(items: list[Arrival], forecasts: bool) -> float:
+    """The mean gap of the days after the first, which has nothing to go by; nothing is carried from day to day."""
+    allowed = {"common": {1, 2, 3, 4}, "special": {1, 2}}
+    stream = a_stream(items, forecasts=forecasts, settles=False)
+    days = replay(a_pool(executors(4), allowed), stream).figures().days[1:]
+    return sum(day.gap or 0.0 for day in days) / len(days)
+
+
+def test_a_forecast_leaves_room_for_what_comes_in_the_afternoon() -> None:
+    plain, ahead = gap_with(drifting_weeks(8), False), gap_with(drifting_weeks(8), True)
+    assert plain > 0.4 and ahead < plain / 4
+
+
+def test_a_steady_day_is_no_worse_for_it_by_more_than_a_little() -> None:
+    assert gap_with(drifting_weeks(6, steady=True), True) < 0.05
+
+
+def test_a_forecast_of_the_past_alone_decides() -> None:
+    """What comes later in the stream changes nothing before: cut short, the replay decides the same."""
+    whole, cut = drifting_weeks(4), drifting_weeks(3)
+    allowed = {"common": {1, 2, 3, 4}, "special": {1, 2}}
+    full, short = (
+        replay(a_pool(executors(4), allowed), a_stream(items, forecasts=True)).holders
+        for items in (whole, cut)
+    )
+    assert {task: who for task, who in full.items() if task in short} == short

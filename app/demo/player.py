@@ -50,7 +50,7 @@ class Progress:
 class Played:
     """What came of a scenario: figures of the pool and the seconds from each task's commit to its decision.
 
-    `paced`: the tasks came at a rate, not all at once.
+    `paced`: the tasks came at a rate, not all at once. `seconds` go from the first commit to the last decision.
     """
 
     scenario: Scenario
@@ -73,15 +73,13 @@ class Player:
     async def play(self, scenario: Scenario, pace: Pace, report: Callable[[Progress], None]) -> Played:
         """Play a scenario to its end. Raises DemoError."""
         pool_id = await self._prepare(scenario)
-        started = time.perf_counter()
         sent = _Counter()
         sending = asyncio.create_task(self._send_all(pool_id, scenario, pace, sent))
         try:
-            await self._watch(pool_id, len(scenario.tasks), sent, sending, report)
+            tasks = await self._watch(pool_id, len(scenario.tasks), sent, sending, report)
         finally:
             sending.cancel()
-        seconds = time.perf_counter() - started
-        return await self._collect(scenario, pace, pool_id, seconds)
+        return await self._collect(scenario, pace, pool_id, tasks)
 
     async def _prepare(self, scenario: Scenario) -> int:
         pool = await self._ask("POST", "/v1/pools", {"code": scenario.code, "name": scenario.name})
@@ -124,27 +122,32 @@ class Player:
         sent: "_Counter",
         sending: asyncio.Task[None],
         report: Callable[[Progress], None],
-    ) -> None:
+    ) -> list[dict[str, Any]]:
+        """Every task, once each is placed or known to wait."""
         moved, last = time.perf_counter(), Progress(-1, 0, 0, 0)
         while True:
-            began = time.perf_counter()
-            stats = await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}")
-            now = Progress(sent.count, stats["assigned_tasks"], stats["waiting_tasks"], total)
+            all_sent = sending.done()
+            pool = await self._ask("GET", f"/v1/distribution/overview?pool_id={pool_id}")
+            waiting = sum(reason["count"] for reason in pool["waiting"])
+            now = Progress(sent.count, max(0, sent.count - pool["undecided"] - waiting), waiting, total)
             report(now)
-            if sending.done():
+            if all_sent:
                 sending.result()
-                if now.assigned + now.waiting >= total:
-                    return
+                # The look may be a second old and shared with others: the tasks themselves have the last word.
+                if pool["undecided"] == 0 and all(map(_is_decided, tasks := await self._all_tasks(pool_id))):
+                    report(_counted(tasks))
+                    return tasks
             if now != last:
                 moved, last = time.perf_counter(), now
             if time.perf_counter() - moved > _PATIENCE_SECONDS:
                 raise DemoError(
                     "nothing moves any more: is a worker running? Start one with: python app/worker.py"
                 )
-            await asyncio.sleep(max(_LOOK_SECONDS, _LOOK_SHARE * (time.perf_counter() - began)))
+            await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _collect(self, scenario: Scenario, pace: Pace, pool_id: int, seconds: float) -> Played:
-        tasks = await self._all_tasks(pool_id)
+    async def _collect(
+        self, scenario: Scenario, pace: Pace, pool_id: int, tasks: Sequence[dict[str, Any]]
+    ) -> Played:
         waiting: dict[str, int] = {}
         for task in tasks:
             if task["assignment"] is None:
@@ -155,7 +158,7 @@ class Player:
             scenario=scenario,
             paced=pace.rate is not None,
             pool_id=pool_id,
-            seconds=seconds,
+            seconds=_span(placed),
             stats=await self._ask("GET", f"/v1/distribution/stats?pool_id={pool_id}"),
             fairness=await self._ask("GET", f"/v1/distribution/fairness?pool_id={pool_id}"),
             latencies=sorted(
@@ -218,6 +221,22 @@ def _detail(answer: httpx.Response) -> str:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         return answer.text[:200]
+
+
+def _is_decided(task: dict[str, Any]) -> bool:
+    return bool(task["assignment"] or task["wait_reason"] or task["status"] != "pending")
+
+
+def _counted(tasks: Sequence[dict[str, Any]]) -> Progress:
+    placed = sum(task["assignment"] is not None for task in tasks)
+    return Progress(len(tasks), placed, len(tasks) - placed, len(tasks))
+
+
+def _span(placed: Sequence[dict[str, Any]]) -> float:
+    if not placed:
+        return 0.0
+    first = min(task["created_at"] for task in placed)
+    return _seconds(first, max(task["assignment"]["decided_at"] for task in placed))
 
 
 def _seconds(start: str, end: str) -> float:

@@ -16,7 +16,7 @@ _BAR = 16
 WORDS = {
     "ru": {
         "what": "заявок: {tasks}, исполнителей: {executors}",
-        "result": "[bold]распределено {placed} из {tasks}[/]; [bold]{speed} заявок в секунду[/], от первой отправки"
+        "result": "[bold]распределено {placed} из {tasks}[/]; [bold]{speed} заявок в секунду[/], от записи первой"
         " до последнего назначения",
         "latency": "от записи заявки до её назначения: p50 {p50} мс, p99 {p99} мс",
         "at_once": " (всё отправлено сразу, заявки стояли в очереди; ровный поток: --rate 200 --batch 1)",
@@ -40,8 +40,8 @@ WORDS = {
     },
     "en": {
         "what": "tasks: {tasks}, executors: {executors}",
-        "result": "[bold]{placed} of {tasks} placed[/]; [bold]{speed} tasks a second[/], from the first one sent to"
-        " the last one assigned",
+        "result": "[bold]{placed} of {tasks} placed[/]; [bold]{speed} tasks a second[/], from the first one taken in"
+        " to the last one assigned",
         "latency": "from a task's commit to its assignment: p50 {p50} ms, p99 {p99} ms",
         "at_once": " (all sent at once, so tasks queued; a steady stream: --rate 200 --batch 1)",
         "gap": "[bold]fairness gap, the distance from the fair shares: {gap}%[/]",

@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them; nothing needs to be installed or set before.
 #
 # The environment lives in .venv, installed from the hashed lock; the first `make` of a fresh clone makes it.
-# Wishes are optional: PYTHON=python3.12, PORT=9000, WORKERS=4, DATA=/srv/balancer, NAMES="host ...", ARGS="...".
+# Wishes are optional: PYTHON=python3.12, PORT=9000, WORKERS=4, DATA=/srv/balancer, TLS=1, NAMES="host ...", ARGS="...".
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,6 +12,7 @@ STAMP := $(VENV)/.installed
 LOCK := requirements-dev.txt
 
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
+RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
 .PHONY: help setup run demo doctor test quick lint format bench chaos env cert lock clean
 

@@ -16,6 +16,8 @@ from rich.table import Table
 from app.commands.archive import archive
 from app.commands.doctor import doctor
 from app.commands.replay import replay
+from app.commands.rotate_key import rotate_key
+from app.commands.users import users
 from app.config import Settings
 from app.embedded import EmbeddedError
 from app.logs import configure_logging
@@ -38,7 +40,7 @@ def _commands() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     data: Annotated[
         Path | None, typer.Option(help="Directory of the embedded servers' data and of all logs.")
     ] = None,
@@ -55,6 +57,12 @@ def run(
     dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")] = 8501,
     ais: Annotated[bool, typer.Option(help="Whether to start the emulator of the external system.")] = True,
     ais_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of that emulator.")] = 8090,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="Certificate of https (make cert); SSL_CERTFILE by default.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="The certificate's key; SSL_KEYFILE by default.")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option(help="Show all logs here instead of writing them to files.")
     ] = False,
@@ -74,6 +82,7 @@ def run(
             dashboard_port if dashboard else None,
             ais_port if ais else None,
             verbose,
+            _certificate(ssl_certfile or settings.ssl_certfile, ssl_keyfile or settings.ssl_keyfile),
         )
         configure_logging(settings)
         with stop_on_signals(), ExitStack() as stack:
@@ -102,6 +111,16 @@ def worker() -> None:
 app.command()(replay)
 app.command()(doctor)
 app.command()(archive)
+app.command("rotate-key")(rotate_key)
+app.add_typer(users, name="users")
+
+
+def _certificate(certfile: Path | None, keyfile: Path | None) -> tuple[Path, Path] | None:
+    if certfile is None and keyfile is None:
+        return None
+    if certfile is None or keyfile is None:
+        raise StartError("https needs both a certificate and its key: SSL_CERTFILE and SSL_KEYFILE")
+    return certfile, keyfile
 
 
 def _cannot_start(reason: str) -> typer.Exit:

@@ -2,13 +2,15 @@
 
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.outbound import parse_networks
-from app.security import KeyRing, make_secret
+from app.security import LEAST_SECRET, KeyRing, make_secret
 
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
 
@@ -88,6 +90,16 @@ class Settings(BaseSettings):
         "", description="Inside addresses that webhooks may reach: networks by commas; none where empty."
     )
 
+    cors_origins: str = Field(
+        "", description="Origins of pages that may call the API, by commas; none where empty."
+    )
+    ssl_certfile: Path | None = Field(None, description="Certificate of https (make cert); none: http.")
+    ssl_keyfile: Path | None = Field(None, description="The certificate's key.")
+    body_seconds: float = Field(60.0, gt=0, le=3600, description="Seconds in which a body must have come.")
+    max_connections: int = Field(
+        2000, ge=10, description="Connections `run` lets the API hold at once; more get 503."
+    )
+
     auth_required: bool = Field(False, description="Refuse requests without credentials on loopback too.")
     secret_key: SecretStr | None = Field(
         None, description="Signs tokens; required on any address but loopback."
@@ -131,6 +143,31 @@ class Settings(BaseSettings):
         current = self.secret_key.get_secret_value() if self.secret_key else make_secret()
         before = self.secret_key_previous.get_secret_value() if self.secret_key_previous else ""
         return KeyRing([current, *(key.strip() for key in before.split(",") if key.strip())])
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for origin in filter(None, (part.strip() for part in text.split(","))):
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or not parts.netloc
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"'{origin}' is no origin; send https://host without path, and never *")
+        return text
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
+            raise ValueError(f"shorter than {LEAST_SECRET} characters; `make env` writes a good one")
+        return secret
+
+    @property
+    def cors_list(self) -> list[str]:
+        """The origins of `cors_origins`."""
+        return [part.strip() for part in self.cors_origins.split(",") if part.strip()]
 
     @field_validator("outbound_allow")
     @classmethod

@@ -1,6 +1,7 @@
 """The FastAPI application: parts, middleware, routers; nothing else. `uvicorn app.main:app`."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,7 @@ from app.api.guard import decided, refusals, routes_of
 from app.api.middleware import add_middleware
 from app.api.openapi import describe
 from app.api.problems import add_problem_handlers
+from app.api.stance import check_exposure
 from app.config import Settings, get_settings
 from app.database import Database
 from app.logs import configure_logging
@@ -79,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings)
+        check_exposure(settings, sys.argv)
         async with _parts(settings) as parts:
             app.state.parts = parts
             gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it

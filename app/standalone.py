@@ -10,12 +10,13 @@ import importlib.util
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -24,10 +25,12 @@ import structlog
 
 from app.config import Settings
 from app.embedded import EmbeddedError, EmbeddedServers, default_data_directory
+from app.security import make_secret
 from app.supervisor import Service, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
+_LOOPBACKS = frozenset({LOOPBACK, "localhost", "::1"})
 API_PATIENCE = 60.0
 """Seconds the API may take to answer for the first time."""
 GLANCE = 0.5
@@ -55,6 +58,7 @@ class Wishes:
     dashboard_port: int | None = 8501  # None: no dashboard
     ais_port: int | None = 8090  # None: no emulator of the external system
     logs_here: bool = False
+    certificate: tuple[Path, Path] | None = None  # certificate and key of https; None: http
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,15 @@ def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
     StartError, EmbeddedError
         If something cannot be started; what had been started is stopped again.
     """
+    _check_safety(wishes, settings)
     _check_ports(wishes)
     directory = wishes.data.expanduser().absolute() if wishes.data else default_data_directory()
     with ExitStack() as stack:
         servers = stack.enter_context(EmbeddedServers(directory)) if _needs_servers(settings) else None
-        environment = _environment(wishes, settings, servers)
         directory.mkdir(parents=True, exist_ok=True)
+        environment = _environment(wishes, settings, servers)
+        if settings.secret_key is None:
+            environment["SECRET_KEY"] = _kept_secret(directory / "secret.key")
         notes = _prepare_database(environment)
         supervisor = Supervisor(ROOT)
         stack.callback(supervisor.stop)
@@ -136,10 +143,35 @@ def _needs_servers(settings: Settings) -> bool:
     return "database_url" not in settings.model_fields_set
 
 
+def _check_safety(wishes: Wishes, settings: Settings) -> None:
+    if settings.secret_key is None and wishes.host not in _LOOPBACKS:
+        raise StartError(
+            f"{wishes.host} is reached by other machines: set SECRET_KEY first (`make env` writes one into .env)"
+        )
+    for path in wishes.certificate or ():
+        if not path.is_file():
+            raise StartError(f"{path} is not there: `make cert` makes a certificate and its key")
+
+
+def _kept_secret(path: Path) -> str:
+    """The key of tokens on this machine: made once, readable by its owner alone, so that a restart signs nobody out."""
+    try:
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(make_secret())
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
 def _environment(wishes: Wishes, settings: Settings, servers: EmbeddedServers | None) -> dict[str, str]:
     """What every service is told: where the servers and the API are."""
     here = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
-    environment = {"HOST": wishes.host, "PORT": str(wishes.port), "API_URL": f"http://{here}:{wishes.port}"}
+    scheme = "https" if wishes.certificate else "http"
+    environment = {
+        "HOST": wishes.host,
+        "PORT": str(wishes.port),
+        "API_URL": f"{scheme}://{here}:{wishes.port}",
+    }
     if servers:
         environment["DATABASE_URL"] = servers.addresses.database_url
         if settings.redis_url is None and servers.addresses.redis_url:
@@ -181,9 +213,19 @@ def _services(
         yield emulator, f"http://{LOOPBACK}:{port}"
     for number in range(1, wishes.workers + 1):
         yield service(f"worker-{number}", sys.executable, "app/worker.py", grace=30.0), None
-    api = service(
-        "api", uvicorn, "app.main:app", "--host", wishes.host, "--port", str(wishes.port), grace=30.0
-    )
+    served = [
+        "--host",
+        wishes.host,
+        "--port",
+        str(wishes.port),
+        "--http",
+        "app.http_protocol:BoundedProtocol",
+    ]
+    served += ["--limit-concurrency", str(Settings().max_connections), "--no-server-header"]
+    if wishes.certificate:
+        certificate, key = (str(path.absolute()) for path in wishes.certificate)
+        served += ["--ssl-certfile", certificate, "--ssl-keyfile", key]
+    api = service("api", uvicorn, "app.main:app", *served, grace=30.0)
     yield api, environment["API_URL"]
     if _has_dashboard(wishes):
         options = {
@@ -194,10 +236,12 @@ def _services(
         }
         streamlit = str(programs / "streamlit")
         flags = [part for option in options.items() for part in option]
-        yield (
-            service("dashboard", streamlit, "run", "streamlit_app/dashboard.py", *flags, grace=5.0),
-            environment["API_URL"].replace(f":{wishes.port}", f":{wishes.dashboard_port}"),
-        )
+        board = service("dashboard", streamlit, "run", "streamlit_app/dashboard.py", *flags, grace=5.0)
+        if wishes.certificate:  # the dashboard must trust a certificate that no authority signed
+            trusted = {"SSL_CERT_FILE": str(wishes.certificate[0].absolute())}
+            board = replace(board, environment=environment | trusted)
+        address = environment["API_URL"].replace(f":{wishes.port}", f":{wishes.dashboard_port}")
+        yield board, address.replace("https:", "http:")
 
 
 def _has_dashboard(wishes: Wishes) -> bool:
@@ -235,17 +279,25 @@ def _await_api(wishes: Wishes, supervisor: Supervisor, service: Service) -> None
     while time.monotonic() < deadline:
         if supervisor.pid(service.name) is None:
             break
-        if _answers(host, wishes.port):
+        if _answers(host, wishes):
             return
         time.sleep(0.05)
     raise StartError(f"the API did not start{_tail(service.log)}")
 
 
-def _answers(host: str, port: int) -> bool:
-    with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection, suppress(OSError):
+def _answers(host: str, wishes: Wishes) -> bool:
+    with closing(_connection(host, wishes)) as connection, suppress(OSError):
         connection.request("GET", "/v1/health/live")
         return connection.getresponse().status == http.HTTPStatus.OK
     return False
+
+
+def _connection(host: str, wishes: Wishes) -> http.client.HTTPConnection:
+    if wishes.certificate is None:
+        return http.client.HTTPConnection(host, wishes.port, timeout=5)
+    context = ssl.create_default_context(cafile=str(wishes.certificate[0]))
+    context.check_hostname = False  # the very certificate is known; what it calls itself is the user's affair
+    return http.client.HTTPSConnection(host, wishes.port, timeout=5, context=context)
 
 
 def _tail(path: Path | None, lines: int = 15) -> str:

@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access import Caller, no_pool
 from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS, Decision
 from app.api.problems import problem_response, problems
-from app.api.stance import why_not_local
-from app.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from app.api.stance import reached_by_others, why_not_local
+from app.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from app.services.callers import Callers
 
 log = structlog.get_logger()
@@ -45,8 +45,9 @@ class _Line:
 class Guard:
     """The middleware. `routes` are all that the application has, in its order."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[Route], auth_required: bool) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[Route], auth_required: bool, has_secret: bool) -> None:
         self._app = app
+        self._has_secret = has_secret
         self._auth_required = auth_required
         self._lines = [
             _Line(route.name, frozenset(route.methods or ()), route.path_regex, ROUTES.get(route.name))
@@ -76,6 +77,8 @@ class Guard:
             raise Forbidden(
                 f"Nobody decided who may use '{line.name}': add its line to ROUTES in app/api/permissions.py."
             )
+        if not self._has_secret and reached_by_others(scope):
+            raise Unavailable("The service listens to other machines without SECRET_KEY: set it (make env).")
         if line.decision != PUBLIC:
             caller = await self._caller(scope)
             if not caller.may(line.decision):

@@ -1,5 +1,6 @@
 """What happens to every request before a route sees it: a name for the logs, a bound on its body, no naked failure."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -9,6 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,9 +29,46 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) -> None:
     """The outermost is added last."""
-    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
-    app.add_middleware(Guard, routes=routes, auth_required=settings.auth_required)
+    app.add_middleware(BodyLimit, most=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(
+        Guard, routes=routes, auth_required=settings.auth_required, has_secret=settings.secret_key is not None
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_list,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", REQUEST_ID],
+            expose_headers=["ETag", "Location", "Retry-After", REQUEST_ID],
+            allow_credentials=False,
+        )
     app.add_middleware(RequestContext)
+
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_DOCS_POLICY = (  # Swagger UI's own page, which FastAPI takes from there
+    "default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self';"
+    " style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com;"
+    " frame-ancestors 'none'"
+)
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+
+
+def protect(headers: MutableHeaders, scope: Scope) -> None:
+    """Headers that keep a browser from doing more with an answer than show it."""
+    headers.raw.extend(_RAW_HEADERS)
+    if "cache-control" not in headers:
+        headers["Cache-Control"] = "no-store"
+    if scope["scheme"] == "https":
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if scope["path"].startswith("/docs"):
+        headers["Content-Security-Policy"] = _DOCS_POLICY
 
 
 class RequestContext:
@@ -54,6 +93,9 @@ class RequestContext:
                 answered = True
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
                 _measure(scope, message["status"], time.perf_counter() - began)
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                protect(headers, scope)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -88,11 +130,12 @@ def _known(error: Exception, scope: Scope) -> DomainError:
 
 
 class BodyLimit:
-    """Refuses bodies over a size, whether announced or just sent."""
+    """Refuses bodies over a size, whether announced or just sent, and those that take too long to come."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app = app
         self._most = most
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, counting what comes in."""
@@ -103,11 +146,19 @@ class BodyLimit:
         if announced.isdigit() and int(announced) > self._most:
             await problem_response(Request(scope), TooLarge(self._detail))(scope, receive, send)
             return
-        came = 0
+        came, more = 0, True
+        until = asyncio.get_running_loop().time() + self._seconds
 
         async def receive_counted() -> Message:
-            nonlocal came
-            message = await receive()
+            nonlocal came, more
+            if not more:  # all is here: what follows is the client's going away, however late
+                return await receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"body: it did not come within {self._seconds:g} seconds.") from None
+            more = message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self._most:
                 raise HTTPException(413, self._detail)  # the one kind that the body's reader lets through

@@ -6,12 +6,16 @@ peer is loopback, the server listens on loopback only, nothing was forwarded, Ho
 the API's own.
 """
 
+import os
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
+
+from app.config import Settings
 
 _FORWARDED = (b"x-forwarded", b"forwarded", b"x-real-ip", b"via", b"x-original", b"x-client-ip", b"cf-")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -40,6 +44,47 @@ def why_not_local(scope: Scope) -> str | None:
     if not server or not is_loopback(server[0]) or _listens_to_others(server[1]):
         return "the service listens to other machines too"
     return _foreign_header(scope)
+
+
+def reached_by_others(scope: Scope) -> bool:
+    """Whether other machines reach this server, as far as its sockets and this request's address tell."""
+    server = scope.get("server")
+    if not server or server[1] is None:  # a socket in the file system
+        return False
+    return not is_loopback(server[0]) or _listens_to_others(server[1])
+
+
+def check_exposure(settings: Settings, arguments: Sequence[str]) -> None:
+    """Refuse to start where other machines would reach a service that has no SECRET_KEY. Raises Exposed.
+
+    Known so early: HOST, what uvicorn was told (`--host`, UVICORN_HOST), and sockets that were opened before. What is
+    opened later is found out at the first request, which the guard then refuses.
+    """
+    if settings.secret_key is not None:
+        return
+    for host in (settings.host, *_told(arguments), *(host for host, _ in listening_addresses())):
+        if not is_loopback(host):
+            raise Exposed(
+                f"{host} is reached by other machines: set SECRET_KEY first (`make env` writes one into .env);"
+                " or listen on 127.0.0.1."
+            )
+
+
+class Exposed(RuntimeError):
+    """Other machines would reach what is not protected."""
+
+
+def _told(arguments: Sequence[str]) -> list[str]:
+    """The hosts that a command line of uvicorn, or its environment, names."""
+    found = [os.environ["UVICORN_HOST"]] if os.environ.get("UVICORN_HOST") else []
+    if not any("uvicorn" in argument for argument in arguments[:1]):
+        return found
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == "--host" and following:
+            found.append(following)
+        elif argument.startswith("--host="):
+            found.append(argument.removeprefix("--host="))
+    return found
 
 
 def _foreign_header(scope: Scope) -> str | None:

@@ -7,11 +7,13 @@ import socket
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
+from pydantic import SecretStr
 
 from app.api import stance
 from app.config import Settings
 from app.database import Database
 from app.main import create_app
+from tests.access.conftest import SECRET
 from tests.builders import add_pool
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
@@ -34,6 +36,10 @@ async def answer(
 async def local(settings: Settings, database: Database) -> Settings:
     await add_pool(database)
     return settings
+
+
+def secret(settings: Settings) -> Settings:
+    return settings.model_copy(update={"secret_key": SecretStr(SECRET)})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.1.2.3"])
@@ -82,15 +88,17 @@ async def test_another_machine_is_nobody(local: Settings) -> None:
 
 
 async def test_a_server_address_that_others_reach_ends_it(local: Settings) -> None:
-    reached = await answer(local, base="http://192.0.2.1:8000", headers={"Host": "localhost"})
-    assert reached.status_code == 401
+    reached = {"base": "http://192.0.2.1:8000", "headers": {"Host": "localhost"}}
+    assert (await answer(secret(local), **reached)).status_code == 401
+    unsafe = await answer(local, **reached)
+    assert (unsafe.status_code, "SECRET_KEY" in unsafe.json()["detail"]) == (503, True)
 
 
 async def test_a_socket_open_to_others_ends_it_even_when_reached_from_here(local: Settings) -> None:
     with socket.create_server((EVERYWHERE, 0)) as listener:
         port = listener.getsockname()[1]
         assert (EVERYWHERE, port) in stance.listening_addresses()
-        refused = await answer(local, base=f"http://127.0.0.1:{port}")
+        refused = await answer(secret(local), base=f"http://127.0.0.1:{port}")
     assert refused.status_code == 401
     assert "other machines" in refused.json()["detail"]
 

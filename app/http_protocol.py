@@ -5,7 +5,7 @@ uvicorn with httptools waits for ever for the rest of a head and keeps whatever 
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -21,8 +21,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))  # uvloop's are none by name
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

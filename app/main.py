@@ -24,6 +24,7 @@ from app.api import (
     pools,
     replays,
     rule_checks,
+    privacy,
     rules,
     tasks,
     users,
@@ -71,6 +72,7 @@ ROUTERS = (
     api_keys,
     audit,
     replays,
+    privacy,
 )
 
 

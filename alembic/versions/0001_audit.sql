@@ -73,6 +73,10 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
+    IF current_setting('app.erasing', true) = 'on' THEN
+        was = NULL;
+        becomes = NULL;
+    END IF;
     FOREACH word IN ARRAY hidden LOOP
         was = CASE WHEN was ? word THEN was || jsonb_build_object(word, 'hidden') ELSE was END;
         becomes = CASE WHEN becomes ? word THEN becomes || jsonb_build_object(word, 'hidden') ELSE becomes END;
@@ -83,7 +87,10 @@ BEGIN
         CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END,
         TG_ARGV[0],
         coalesce(whole ->> 'id', whole ->> 'pool_id', ''),
-        (whole ->> nullif(TG_ARGV[1], ''))::bigint,
+        coalesce(
+            (whole ->> nullif(TG_ARGV[1], ''))::bigint,
+            (SELECT pool_id FROM executors WHERE id = (whole ->> 'executor_id')::bigint)
+        ),
         was,
         becomes,
         nullif(current_setting('app.request_id', true), ''),

@@ -24,7 +24,7 @@ AUDITED = {
     "parameters": ("pool_id", "updated_at"),
     "rule_sets": ("pool_id",),
     "executors": ("pool_id", "epoch", "updated_at"),
-    "executor_absences": ("pool_id",),
+    "executor_absences": ("",),  # found by the executor
     "users": ("", "failed_logins", "last_login_at"),
     "api_keys": ("", "last_used_at"),
 }

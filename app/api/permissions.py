@@ -99,6 +99,8 @@ ROUTES: dict[str, Decision] = {
     "cancel_replay": "rules.manage",
     "get_replay": "rules.read",
     "get_replay_report": "rules.read",
+    "export_person": "privacy.manage",
+    "erase_person": "privacy.manage",
     # distribution
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",

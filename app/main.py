@@ -25,6 +25,7 @@ from app.api import (
     replays,
     rule_checks,
     privacy,
+    replays,
     rules,
     tasks,
     users,

@@ -91,11 +91,10 @@ class RequestContext:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
-                _measure(scope, message["status"], time.perf_counter() - began)
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 protect(headers, scope)
+                _measure(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -29,7 +29,7 @@ _ABOUT = {
     "events": "SELECT task_id, event, at, actor, reason FROM task_events WHERE executor_id = :id ORDER BY id",
     "audit": (
         "SELECT at, actor, action, before, after FROM audit_log"
-        " WHERE entity = 'executors' AND entity_id = CAST(:id AS text) ORDER BY id"
+        " WHERE entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text) ORDER BY id"
     ),
 }
 
@@ -42,7 +42,7 @@ UPDATE assignments SET decided_by = 'erased user'
 WHERE decided_by IN (SELECT username FROM users WHERE executor_id = :id);
 UPDATE audit_log SET before = NULL, after = NULL, salt = NULL, erased_at = now()
 WHERE erased_at IS NULL AND (
-    (entity = 'executors' AND entity_id = CAST(:id AS text))
+    (entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text))
     OR (entity = 'users' AND entity_id IN (SELECT CAST(id AS text) FROM users WHERE executor_id = :id))
     OR (entity = 'executor_absences'
         AND entity_id IN (SELECT CAST(id AS text) FROM executor_absences WHERE executor_id = :id))

@@ -27,7 +27,7 @@ def test_the_whole_system_over_https_keeps_its_key_and_refuses_others_without_on
     tls = ("--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), "--workers", "0")
     system = System(place / "data", *tls, environment={"DATABASE_URL": database_url, "REDIS_URL": redis_url})
     try:
-        assert eventually(system.is_ready)
+        assert eventually(system.is_ready, 180)
         trusted = ssl.create_default_context(cafile=str(certificate))
         with httpx.Client(base_url=f"https://localhost:{system.port}", verify=trusted) as client:
             answer = client.get("/v1/auth/me")

@@ -52,6 +52,10 @@ def acting(actor: str, address: str | None = None, request_id: str | None = None
     return {"actor": actor, "address": address or "", "request_id": request_id or ""}
 
 
+_IDLE_SECONDS = 5.0
+"""A cold transaction idle this long is ended by the server: a process that hangs in one must not keep a pool's lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Everything a process needs to reach PostgreSQL; close it when the process ends."""
@@ -72,7 +76,11 @@ class Database:
             connect_args={
                 "timeout": settings.database_timeout,
                 "command_timeout": settings.database_timeout,
-                "server_settings": {"application_name": "executor-balancer", "timezone": "UTC"},
+                "server_settings": {
+                    "application_name": "executor-balancer",
+                    "timezone": "UTC",
+                    "idle_in_transaction_session_timeout": str(int(_IDLE_SECONDS * 1000)),
+                },
             },
         )
         hot = await asyncpg.create_pool(

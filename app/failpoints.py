@@ -1,37 +1,44 @@
 """Named points at which a test may make the process fail; a no-op unless the environment arms one.
 
 `FAILPOINTS="after_commit=exit,decided=sleep:2,locked=stop@3"`: at the point's third passing (`@3`, default first) the
-process exits at once (`exit`), raises (`raise`), sleeps so many seconds, or stops itself (`stop`, SIGSTOP).
+process exits at once (`exit`), raises (`raise`), sleeps so many seconds, or stops itself (`stop`, SIGSTOP). With `@*`
+it happens at every passing.
 """
 
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 
 
 class FailpointReached(RuntimeError):
     """Raised at an armed point whose action is `raise`."""
 
 
-def _parse(armed: str) -> dict[str, tuple[str, int]]:
-    points = {}
-    for entry in filter(None, armed.split(",")):
-        name, _, action = entry.partition("=")
-        action, _, passing = action.partition("@")
-        points[name.strip()] = (action.strip(), int(passing or 1))
-    return points
-
-
-_ARMED = _parse(os.environ.get("FAILPOINTS", ""))
+_armed: dict[str, tuple[str, int]] = {}
 _passed: Counter[str] = Counter()
 
 
+def arm(points: str) -> None:
+    """Arm these points and no others; all are passed for the first time again."""
+    _armed.clear()
+    _passed.clear()
+    for entry in filter(None, points.split(",")):
+        name, _, action = entry.partition("=")
+        action, _, passing = action.partition("@")
+        _armed[name.strip()] = (action.strip(), 0 if passing == "*" else int(passing or 1))
+
+
+def failpoint(name: str) -> None:
+    """Fail here if this point is armed."""
+    if _armed:
+        _reached(name)
+
+
 def _reached(name: str) -> None:
-    action, passing = _ARMED.get(name, ("", 0))
+    action, passing = _armed.get(name, ("", 0))
     _passed[name] += 1
-    if not action or _passed[name] != passing:
+    if not action or passing not in {0, _passed[name]}:
         return
     if action == "exit":
         os._exit(70)
@@ -43,8 +50,4 @@ def _reached(name: str) -> None:
         raise FailpointReached(name)
 
 
-def _ignore(name: str) -> None:
-    """Nothing is armed."""
-
-
-failpoint: Callable[[str], None] = _reached if _ARMED else _ignore
+arm(os.environ.get("FAILPOINTS", ""))

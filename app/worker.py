@@ -29,6 +29,7 @@ from app.config import Settings, get_settings
 from app.database import Database
 from app.engine.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
+from app.failpoints import failpoint
 from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
@@ -175,6 +176,8 @@ class Worker:
                     self._serve(PoolId(row["pool_id"]))
 
     def _hear(self, rings: Sequence[Ring]) -> None:
+        if rings:
+            failpoint("heard")
         for ring in rings:
             self._serve(ring.pool_id, ring)
 
@@ -201,10 +204,10 @@ class Worker:
             rings, served.rings = served.rings, []
             batch = await self._try_batch(served.picture, served.pace)
             if batch is not None and batch.found is Found.NOTHING:
-                await self._doorbell.acknowledge(rings)
+                await self._answer(rings)
                 return
             if batch is not None and batch.found is Found.WORK and not batch.full:
-                await self._doorbell.acknowledge(rings)
+                await self._answer(rings)
                 if not served.rung.is_set():
                     return
                 continue
@@ -212,6 +215,10 @@ class Worker:
             if batch is None or batch.found is Found.BUSY:
                 pause = 0.2 if batch is None else _BUSY_SECONDS
                 await self._pause(pause * self._jitter.uniform(0.5, 1.5))
+
+    async def _answer(self, rings: Sequence[Ring]) -> None:
+        await self._doorbell.acknowledge(rings)
+        failpoint("after_ack")
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -180,7 +180,7 @@ async def test_a_decision_on_an_old_epoch_writes_nothing(
 
     await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 3)
-    stale = statements.TAKE_POOL.replace("SELECT epoch,", "SELECT epoch - 1 AS epoch,")
+    stale = statements.TAKE_POOL.replace("SELECT state.epoch,", "SELECT state.epoch - 1 AS epoch,")
     monkeypatch.setattr(statements, "TAKE_POOL", stale)
     with pytest.raises(assignment.EpochMoved):
         await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=True)

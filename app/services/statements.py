@@ -73,7 +73,8 @@ WHERE used.pool_id = meant.pool_id AND used.key = meant.key
 # Takes the pool until the transaction ends, or returns no row where somebody else has it. `now` is the database's
 # clock, the one clock that all workers share.
 TAKE_POOL = """
-SELECT epoch, config_epoch, clock_timestamp() AS now FROM pool_states WHERE pool_id = $1 FOR NO KEY UPDATE SKIP LOCKED
+SELECT state.epoch, state.config_epoch, clock_timestamp() AS now
+FROM pool_states state WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 """
 
 # The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.

@@ -1,0 +1,132 @@
+"""Planted defects: each undoes one guard of the product, in this process, and must turn its fault test red.
+
+Each fails loudly where the line that it changes is no longer there.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+DEFECTS: dict[str, Callable[[], None]] = {}
+IN_DATABASE = {"no_unique_index": "DROP INDEX uq_tasks_pool_id_external_id"}
+"""Defects that are made in the database before the fault."""
+
+
+def plant(name: str) -> None:
+    """Change the product in this process."""
+    if name not in IN_DATABASE:
+        DEFECTS[name]()
+
+
+async def plant_in_database(name: str, dsn: str) -> None:
+    """Change the database, where the defect is one of it."""
+    if statement := IN_DATABASE.get(name):
+        connection = await asyncpg.connect(dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def _defect(function: Callable[[], None]) -> Callable[[], None]:
+    DEFECTS[function.__name__.removeprefix("_")] = function
+    return function
+
+
+def _replace(statement: str, *changes: tuple[str, str]) -> None:
+    from app.services import statements
+
+    text = getattr(statements, statement)
+    for old, new in changes:
+        if old not in text:
+            raise RuntimeError(f"planted defect: {statement} no longer holds {old!r}")
+        text = text.replace(old, new)
+    setattr(statements, statement, text)
+
+
+async def _idle(_self: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@_defect
+def _no_sweep() -> None:
+    """Work is found by rings alone."""
+    from app.worker import Worker
+
+    Worker._sweep = Worker._claim = _idle  # type: ignore[method-assign]
+
+
+@_defect
+def _ack_before_commit() -> None:
+    """Rings are acknowledged before their work is committed, and nothing else finds it."""
+    from app.worker import Worker
+
+    drain = Worker._drain
+
+    async def acknowledge_first(self: Any, served: Any) -> None:
+        rings, served.rings = served.rings, []
+        await self._doorbell.acknowledge(rings)
+        await drain(self, served)
+
+    Worker._drain = acknowledge_first  # type: ignore[method-assign]
+    _no_sweep()
+
+
+@_defect
+def _no_epoch() -> None:
+    """A decision is written whatever happened to the pool meanwhile."""
+    _replace("COMMIT_BATCH", ("AND epoch = $2 RETURNING", "AND $2::bigint > 0 RETURNING"))
+
+
+@_defect
+def _no_state_check() -> None:
+    """Tasks are taken whatever state they are in."""
+    _replace("NEXT_TASKS", ("task.status = 'pending' AND task.wait_reason IS NULL", "true"))
+    _replace(
+        "COMMIT_BATCH", ("task.id = decided.task_id AND task.status = 'pending'", "task.id = decided.task_id")
+    )
+
+
+@_defect
+def _read_then_write() -> None:
+    """The pool is read without being taken, and the write does not ask whether it changed."""
+    _replace("TAKE_POOL", ("FOR NO KEY UPDATE OF state SKIP LOCKED", ""))
+    _no_epoch()
+
+
+@_defect
+def _answer_before_commit() -> None:
+    """Intake answers first and writes a moment later."""
+    from app.services import intake
+    from app.services.intake import NewTask, Receipt, TaskId
+
+    write = intake.write_tasks
+
+    async def answer_first(pool: Any, tasks: Sequence[NewTask], *, whole: bool = False) -> list[Any]:
+        from datetime import UTC, datetime
+
+        async def later() -> None:
+            await asyncio.sleep(0.2)
+            await write(pool, tasks, whole=whole)
+
+        asyncio.ensure_future(later()).add_done_callback(lambda done: done.exception())
+        return [Receipt(TaskId(1), duplicate=False, created_at=datetime.now(UTC)) for _ in tasks]
+
+    intake.write_tasks = answer_first  # type: ignore[assignment]
+
+
+@_defect
+def _no_timeouts() -> None:
+    """Nothing gives up on a database that hangs."""
+    from app.config import Settings
+    from app.database import Database
+
+    open_ = Database.open.__func__  # type: ignore[attr-defined]
+
+    async def patiently(cls: type[Database], settings: Settings) -> Database:
+        database: Database = await open_(cls, settings.model_copy(update={"database_timeout": 3600.0}))
+        return database
+
+    Database.open = classmethod(patiently)  # type: ignore[assignment,method-assign]

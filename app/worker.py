@@ -34,6 +34,7 @@ from app.logs import configure_logging
 from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
+from app.services.attempts import Attempts
 from app.services.days import close_days
 from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
@@ -93,6 +94,7 @@ class Worker:
         self._database = database
         self._doorbell = doorbell
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        self._attempts = Attempts(settings.dsn)
         self._served: dict[PoolId, _Served] = {}
         self._stopping = asyncio.Event()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
@@ -115,6 +117,7 @@ class Worker:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         await asyncio.gather(*(served.task for served in self._served.values() if served.task))
+        await self._attempts.close()
         await self._doorbell.leave(self._consumer)
         log.info("worker.stopped", consumer=self._consumer)
 
@@ -233,6 +236,7 @@ class Worker:
                     picture,
                     limit=pace.size,
                     deliver=self._settings.ais_url is not None,
+                    attempts=self._attempts,
                 )
         except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             metrics.worker_failures_total.labels(type(error).__name__).inc()

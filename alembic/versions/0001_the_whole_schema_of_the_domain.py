@@ -322,6 +322,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("pool_id", "owner", "key", name=op.f("uq_parameters_pool_id_owner_key")),
     )
     op.create_table(
+        "pool_attempts",
+        sa.Column("pool_id", sa.BigInteger(), nullable=False),
+        sa.Column("deciding", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("careful", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pools.id"], name=op.f("fk_pool_attempts_pool_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("pool_id", name=op.f("pk_pool_attempts")),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_table(
         "pool_states",
         sa.Column("pool_id", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default="1", nullable=False),
@@ -799,6 +810,7 @@ def downgrade() -> None:
     op.drop_table("rule_sets")
     op.drop_table("rosters")
     op.drop_table("pool_states")
+    op.drop_table("pool_attempts")
     op.drop_table("parameters")
     op.drop_table("kpi_hours")
     op.drop_table("kpi_days")

@@ -56,6 +56,7 @@ class WaitReason(StrEnum):
     NOBODY_ON_SHIFT = "nobody_on_shift"  # some pass, none of them is available now
     ALL_AT_LIMIT = "all_at_limit"  # some are here, all of them at their daily limit
     ALL_BUSY = "all_busy"  # some have daily room, all of those at max_open
+    SET_ASIDE = "set_aside"  # workers died deciding it; a person should look
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
 from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
 from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
-from app.models.pools import Parameter, Pool, PoolState, RuleSet
+from app.models.pools import Parameter, Pool, PoolAttempt, PoolState, RuleSet
 from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, Task, TaskEvent
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "OutboxMessage",
     "Parameter",
     "Pool",
+    "PoolAttempt",
     "PoolState",
     "RefreshToken",
     "Replay",

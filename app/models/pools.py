@@ -53,6 +53,17 @@ class PoolState(Base):
     settled_at: Mapped[datetime | None]
 
 
+class PoolAttempt(Base):
+    """What a worker is deciding now, noted outside the transaction that decides: see `app.services.attempts`."""
+
+    __tablename__ = "pool_attempts"
+    __table_args__ = {"postgresql_with": {"fillfactor": "50"}}
+
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    deciding: Mapped[int] = mapped_column(Integer(), server_default="0")
+    careful: Mapped[int] = mapped_column(Integer(), server_default="0")
+
+
 class Parameter(Base):
     """A parameter of tasks or executors: added by a person, known to rules at once, without code or migration."""
 

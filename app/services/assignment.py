@@ -20,6 +20,7 @@ from app.engine.trail import ROUTED, Frame
 from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
+from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, set_aside
 from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
 from app.services.picture import PoolPicture
@@ -59,8 +60,10 @@ class Batch:
         return self.decided_at + timedelta(seconds=self.locked_seconds)
 
 
-async def place_batch(pool: HotPool, picture: PoolPicture, *, limit: int, deliver: bool) -> Batch:
-    """Look at up to `limit` tasks of a pool and commit what was decided.
+async def place_batch(
+    pool: HotPool, picture: PoolPicture, *, limit: int, deliver: bool, attempts: Attempts | None = None
+) -> Batch:
+    """Look at up to `limit` tasks of a pool and commit what was decided; `attempts` notes what is being decided.
 
     Raises EpochMoved, or what the database raises; the picture then forgets everything, and nothing was written.
     """
@@ -68,24 +71,34 @@ async def place_batch(pool: HotPool, picture: PoolPicture, *, limit: int, delive
         async with pool.acquire() as connection:
             async with connection.transaction():
                 started = time.monotonic()
-                batch = await _place(connection, picture, limit, deliver)
+                batch = await _place(connection, picture, limit, deliver, attempts)
                 failpoint("before_commit")
             failpoint("after_commit")
             return replace(batch, locked_seconds=time.monotonic() - started)
-    except BaseException:
+    except BaseException as error:
         picture.forget()
+        if attempts is not None and isinstance(error, (EpochMoved, *INNOCENT)):
+            await attempts.forgive(picture.pool_id)
         raise
 
 
-async def _place(connection: HotConnection, picture: PoolPicture, limit: int, deliver: bool) -> Batch:
+async def _place(
+    connection: HotConnection, picture: PoolPicture, limit: int, deliver: bool, attempts: Attempts | None
+) -> Batch:
     taken = await connection.fetchrow(statements.TAKE_POOL, picture.pool_id)
     if taken is None:
         return Batch(Found.BUSY)
     started = time.monotonic()
     failpoint("locked")
-    rows = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, limit)
-    if not rows:
+    found = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, careful_limit(taken, limit))
+    if not found:
         return Batch(Found.NOTHING)
+    rows = apart(found)
+    if rows[0]["attempts"] >= MOST - 1:
+        await set_aside(connection, picture.pool_id, rows[0])
+        return Batch(Found.WORK, full=True)
+    if attempts is not None:
+        await attempts.begin(picture.pool_id, taken, rows)
     state = await picture.refresh(
         connection, epoch=taken["epoch"], config_epoch=taken["config_epoch"], now=taken["now"]
     )
@@ -100,7 +113,12 @@ async def _place(connection: HotConnection, picture: PoolPicture, limit: int, de
     await _commit(connection, picture, state, write)
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
     return Batch(
-        Found.WORK, outcome.decisions, outcome.waiting, created_at, taken["now"], full=len(rows) == limit
+        Found.WORK,
+        outcome.decisions,
+        outcome.waiting,
+        created_at,
+        taken["now"],
+        full=len(rows) < len(found) or len(found) == careful_limit(taken, limit),
     )
 
 

@@ -73,15 +73,17 @@ WHERE used.pool_id = meant.pool_id AND used.key = meant.key
 # Takes the pool until the transaction ends, or returns no row where somebody else has it. `now` is the database's
 # clock, the one clock that all workers share.
 TAKE_POOL = """
-SELECT state.epoch, state.config_epoch, clock_timestamp() AS now
-FROM pool_states state WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
+SELECT state.epoch, state.config_epoch, clock_timestamp() AS now,
+       coalesce(tried.deciding, 0) AS deciding, coalesce(tried.careful, 0) AS careful
+FROM pool_states state LEFT JOIN pool_attempts tried USING (pool_id)
+WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 """
 
 # The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
        task.created_at, task.waiting_since, task.parent_id, task.executor_id AS previous_executor, task.route,
-       parent.executor_id AS parent_executor
+       parent.executor_id AS parent_executor, task.attempts
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
@@ -153,7 +155,7 @@ WITH fence AS (
 ), placed AS (
     UPDATE tasks task
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
-        wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, updated_at = $10
+        wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = $10
     FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
     RETURNING task.id, task.version
 ), assigned AS (
@@ -224,12 +226,40 @@ WITH fence AS (
 ), parked AS (
     UPDATE tasks task
     SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22,
-        wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, updated_at = $10
+        wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = $10
     FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[])
          AS waiting(task_id, reason, class_id, explanation)
     WHERE task.id = waiting.task_id AND task.status = 'pending'
+), ended AS (
+    UPDATE pool_attempts tried
+    SET deciding = 0, careful = greatest(0, tried.careful - cardinality($3) - cardinality($20))
+    FROM fence WHERE tried.pool_id = $1
 )
 SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24) FROM fence
+"""
+
+# Notes, in a transaction of its own, that $2 tasks are being decided; $3 more are still to be decided with care. Those
+# in $4 are counted: a worker died over them before. Takes no lock that anybody waits for: the pool is ours.
+BEGIN_ATTEMPT = """
+WITH counted AS (UPDATE tasks SET attempts = attempts + 1 WHERE id = ANY($4::bigint[]))
+INSERT INTO pool_attempts (pool_id, deciding, careful) VALUES ($1, $2, $3)
+ON CONFLICT (pool_id) DO UPDATE SET deciding = excluded.deciding, careful = excluded.careful
+"""
+
+# The last batch failed by nobody's fault: takes back the note and the counts of $2.
+FORGIVE_ATTEMPT = """
+WITH counted AS (UPDATE tasks SET attempts = greatest(0, attempts - 1) WHERE id = ANY($2::bigint[]))
+UPDATE pool_attempts SET deciding = 0 WHERE pool_id = $1
+"""
+
+# Parks a task over which too many workers died, and takes back the note.
+SET_ASIDE = """
+WITH ended AS (UPDATE pool_attempts SET deciding = 0 WHERE pool_id = $1)
+UPDATE tasks
+SET wait_reason = 'set_aside', waiting_since = coalesce(waiting_since, clock_timestamp()),
+    wake_at = clock_timestamp() + interval '1 hour', wait_class_id = NULL, wait_explanation = $3::jsonb,
+    updated_at = clock_timestamp()
+WHERE id = $2 AND status = 'pending'
 """
 
 # Pools that have tasks to look at, with how many (counting stops at $1, so that a large backlog stays cheap to see).
@@ -243,7 +273,8 @@ FROM pools pool
 
 # Parked tasks that the clock wakes: a shift begins, a limit turns over.
 WAKE_BY_CLOCK = """
-UPDATE tasks SET wait_reason = NULL, wake_at = NULL
+UPDATE tasks
+SET wait_reason = NULL, wake_at = NULL, attempts = CASE WHEN wait_reason = 'set_aside' THEN 0 ELSE attempts END
 WHERE status = 'pending' AND wait_reason IS NOT NULL AND wake_at <= clock_timestamp()
 RETURNING pool_id
 """

@@ -4,6 +4,7 @@ Each fails loudly where the line that it changes is no longer there.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +15,15 @@ IN_DATABASE = {"no_unique_index": "DROP INDEX uq_tasks_pool_id_external_id"}
 """Defects that are made in the database before the fault."""
 
 
-def plant(name: str) -> None:
-    """Change the product in this process."""
-    if name not in IN_DATABASE:
-        DEFECTS[name]()
+POISON = "poison"
+"""The parameter of a task that ends whoever decides it, in a poisoned world."""
+
+
+def plant(names: str) -> None:
+    """Change the product in this process; several names are parted by commas."""
+    for name in names.split(","):
+        if name not in IN_DATABASE:
+            DEFECTS[name]()
 
 
 async def plant_in_database(name: str, dsn: str) -> None:
@@ -130,3 +136,24 @@ def _no_timeouts() -> None:
         return database
 
     Database.open = classmethod(patiently)  # type: ignore[assignment,method-assign]
+
+
+@_defect
+def _poisoned() -> None:
+    """No defect but a world: deciding a poisonous task ends the process."""
+    from app.services import assignment
+
+    decide = assignment._decide
+
+    def die(state: Any, rows: Sequence[Any]) -> Any:
+        if any(POISON in row["parameters"] for row in rows):
+            os._exit(139)
+        return decide(state, rows)
+
+    assignment._decide = die
+
+
+@_defect
+def _no_attempt_counter() -> None:
+    """Nobody remembers that a batch ended its worker."""
+    _replace("BEGIN_ATTEMPT", ("VALUES ($1, $2, $3)", "VALUES ($1, $2 * 0, $3 * 0)"))

@@ -72,10 +72,15 @@ class Stage:
             database.hot.terminate()
             await database.engine.dispose()
 
-    def start(self, kind: str = "worker", failpoints: str = "", **settings: str) -> Child:
-        """Start a worker or an API on this stage, with the planted defect if there is one."""
+    def start(self, kind: str = "worker", failpoints: str = "", world: str = "", **settings: str) -> Child:
+        """Start a worker or an API on this stage, in a world that may differ, with the planted defect if any."""
         known = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url or ""}
-        return self.zygote.start(kind, {**known, **settings}, failpoints=failpoints, defect=self.defect)
+        return self.zygote.start(
+            kind,
+            {**known, **settings},
+            failpoints=failpoints,
+            defect=",".join(filter(None, (world, self.defect))),
+        )
 
 
 @dataclass(slots=True)

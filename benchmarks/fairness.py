@@ -4,19 +4,21 @@ python -m benchmarks fairness [--short]
 """
 
 import statistics
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from app.engine.allocate import place
-from app.engine.fair import Member, Memo, Span, fair_share_of_spans
+from app.engine.fair import Member, Memo, Span, fair_share, fair_share_of_spans
 from app.engine.matrix import MatrixRules
 from app.engine.settle import settle
 from app.engine.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
 from benchmarks.results import Chart, Result, Series, Table, Target
+from benchmarks.solvers import by_clarabel, by_highs
 from benchmarks.structures import Eligible, Rng, Structure, departments, everybody, nested, random_share
 
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
@@ -249,7 +251,7 @@ def run(*, short: bool) -> Result:
         "Fairness against the best of hindsight",
         ABOUT,
         targets=_targets(found, sizes),
-        tables=[*(_table(found, n) for n in sizes), _rejoin_table(sizes, seeds)],
+        tables=[*(_table(found, n) for n in sizes), _rejoin_table(sizes, seeds), _solver_table(short)],
         charts=[_chart(found, sizes[-1])],
         notes=["`unplaced` counts work that found nobody with room left in the daily limit."],
     )
@@ -319,6 +321,56 @@ def _rejoin_table(sizes: tuple[int, ...], seeds: dict[int, int]) -> Table:
         ["day", "people", *(f"{way} gap %" for way in ways), "settled worst %"],
         rows,
     )
+
+
+def _solver_table(short: bool) -> Table:
+    """Seconds for one fair share of a day, by our flows and by two general solvers; all three agree (tests)."""
+    rows: list[list[str | int | float | bool | None]] = []
+    for n in (15, 100) if short else (15, 100, 1000):
+        for limited in (False, True):
+            problem = _problem(n, limited)
+            ours, theirs = (
+                _timed(lambda given: fair_share(*given).shares, problem),
+                _timed(_clarabel, problem),
+            )
+            # HiGHS cycles where limits bind, and takes minutes for a hundred people.
+            highs = None if limited or n > 15 else round(_timed(_highs, problem)[0], 4)
+            apart = float(np.abs(ours[1] - theirs[1]).max())
+            rows.append([n, "yes" if limited else "no", round(ours[0], 4), round(theirs[0], 4), highs, apart])
+    columns = ["people", "limits", "flows s", "Clarabel s", "HiGHS s", "largest difference, tasks"]
+    return Table("Solving the fair share of a whole day at once", columns, rows)
+
+
+Problem: TypeAlias = "tuple[Any, Floats, Floats, Floats, Floats]"
+
+
+def _problem(n: int, limited: bool) -> Problem:
+    rng = np.random.default_rng(1)
+    eligible = random_share(0.3)(rng, n, CLASSES[n])
+    weights = np.bincount(rng.integers(0, CLASSES[n], n * PER_PERSON), minlength=CLASSES[n]).astype(
+        np.float64
+    )
+    limits = np.floor(PER_PERSON * rng.uniform(0.9, 1.6, n)) if limited else np.full(n, np.inf)
+    unplaced = fair_share(eligible, weights, np.ones(n), np.zeros(n), limits).unplaced
+    return eligible, np.maximum(weights - unplaced, 0.0), np.ones(n), np.zeros(n), limits
+
+
+def _clarabel(problem: Problem) -> Floats:
+    return by_clarabel(*problem)
+
+
+def _highs(problem: Problem) -> Floats:
+    return by_highs(*problem)
+
+
+def _timed(solve: Callable[[Problem], Floats], problem: Problem) -> tuple[float, Floats]:
+    """The median of three."""
+    spent, shares = [], np.zeros(0)
+    for _ in range(3):
+        started = time.perf_counter()
+        shares = solve(problem)
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent), shares
 
 
 def _chart(found: dict[Any, Played], n: int) -> Chart:

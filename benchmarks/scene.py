@@ -45,7 +45,10 @@ async def build(dsn: str, *, executors: int, rules: int, pools: int = 1, seed: i
 async def _fill(connection: Any, pool_id: int, executors: int, rules: int, rng: random.Random) -> None:
     await connection.executemany(
         "INSERT INTO parameters (pool_id, owner, key, type, options) VALUES ($1, $2, $3, $4, $5::jsonb)",
-        [(pool_id, owner, key, kind, json.dumps(options)) for owner, key, kind, options in _PARAMETERS],
+        [
+            (pool_id, owner, key, kind, json.dumps([{"value": each} for each in options]))
+            for owner, key, kind, options in _PARAMETERS
+        ],
     )
     await connection.execute(
         """

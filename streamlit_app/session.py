@@ -84,7 +84,7 @@ def zone() -> ZoneInfo:
     return ZoneInfo(chosen["timezone"] if chosen else "UTC")
 
 
-@st.cache_data(ttl=60, show_spinner=False)
+@st.cache_data(ttl=300, show_spinner=False)
 def _paths(_api: Api, token: str | None) -> dict[str, list[str]]:
     return {path: list(methods) for path, methods in _api.get("/openapi.json")["paths"].items()}
 

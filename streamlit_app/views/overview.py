@@ -52,13 +52,15 @@ def _now(period: int) -> None:
     look = _look(period)
     figures = fairness()
     _pulse(look)
-    _alerts(look)
+    alerts = st.container()  # their place; asked for after what is seen first
     _tiles(look, figures)
     flow, waiting = st.columns([3, 2])
     with flow, st.container(border=True, height="stretch"):
         _flow(look)
     with waiting, st.container(border=True, height="stretch"):
         _waiting(look)
+    with alerts:
+        _alerts(look)
 
 
 @st.fragment(run_every=2.0)

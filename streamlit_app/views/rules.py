@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from streamlit_app import session
-from streamlit_app.client import Json
+from streamlit_app.client import Api, Json
 from streamlit_app.formatting import moment, number
 from streamlit_app.parts import catalogue, notices, rule_editor
 from streamlit_app.parts.rule_editor import Editor
@@ -80,9 +80,7 @@ def _compose(editor: Editor, active: Json | None, parameters: list[Json], fields
 
 def _check(editor: Editor) -> list[Json]:
     """What is wrong with the document, found out with every change."""
-    verdict = session.api().post(
-        "/v1/rules/validate", {"pool_id": session.pool_id(), "rules": _tidy(editor.document)}
-    )
+    verdict = _verdict(session.api(), session.api().token, session.pool_id(), to_json(_tidy(editor.document)))
     faults: list[Json] = verdict["errors"]
     if not faults:
         st.success(t("rules.right"), icon=":material/check_circle:")
@@ -91,6 +89,13 @@ def _check(editor: Editor) -> list[Json]:
         st.error("\n\n".join(lines), icon=":material/error:")
     _findings(verdict)
     return faults
+
+
+@st.cache_data(ttl=30, max_entries=100, show_spinner=False)
+def _verdict(_api: Api, token: str | None, pool_id: int, document: str) -> Json:
+    """The same document is judged again only after a while: it is looked at with the recent tasks."""
+    verdict: Json = _api.post("/v1/rules/validate", {"pool_id": pool_id, "rules": json.loads(document)})
+    return verdict
 
 
 def _findings(verdict: Json) -> None:

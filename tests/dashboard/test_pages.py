@@ -1,12 +1,13 @@
 """The pages against a real API: what a lead sees and does."""
 
 import json
+import threading
 
 import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.conftest import Page
+from tests.dashboard.conftest import PATIENCE, Page
 
 PAGES = ["overview", "tasks", "executors", "rules", "parameters", "system", "analytics", "load_test"]
 
@@ -136,3 +137,18 @@ def test_a_task_that_is_only_described_says_who_would_get_it(page: Page) -> None
     [ask] = [button for button in rules.button if button.label == "Кто получит?"]
     faultless(ask.click().run())
     assert "оценка здесь наименьшая" in texts(rules)
+
+
+def test_the_past_is_replayed_before_rules_are_put_in_force(page: Page, api: str) -> None:
+    rules = faultless(page("rules"))
+    [start] = [button for button in rules.button if button.label == "Проверить на прошлом"]
+    faultless(start.click().run())
+    pause = threading.Event()
+    for _ in range(int(PATIENCE)):
+        found = [each.value for each in rules.dataframe if "Показатель" in each.value.columns]
+        if found:
+            break
+        pause.wait(1)
+        faultless(rules.run())
+    assert {"как было", "поровну (справедливая доля)"} <= set(found[0].columns)
+    assert "ушло бы другому" in list(found[0]["Показатель"])

@@ -1,0 +1,64 @@
+"""Signing in, where the API asks for it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from streamlit.testing.v1 import AppTest
+
+from app.config import Settings
+from app.database import Database
+from app.services.first_start import prepare
+from streamlit_app.parts import live
+from tests.api.conftest import serving
+from tests.servers import RunServers, in_own_loop
+
+PASSWORD = "a long enough password of the first admin"
+SCRIPT = str(Path(__file__).parents[2] / "streamlit_app" / "dashboard.py")
+
+
+@pytest.fixture
+def guarded_api(servers: RunServers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with servers.new_database() as url:
+        settings = Settings(
+            database_url=url,
+            redis_url=None,
+            auth_required=True,
+            secret_key=SecretStr("k" * 64),
+            admin_password=SecretStr(PASSWORD),
+        )
+        in_own_loop(_fill(settings))
+        with serving(settings) as address:
+            monkeypatch.setitem(os.environ, "API_URL", address)
+            monkeypatch.setattr(live, "revision", lambda _pool_id: (0, 0, True))
+            yield address
+
+
+async def _fill(settings: Settings) -> None:
+    database = await Database.open(settings)
+    async with database.session() as session:
+        await prepare(session, settings=settings)
+    await database.close()
+
+
+def sign_in(page: AppTest, password: str) -> AppTest:
+    page.text_input[0].input("admin")
+    page.text_input[1].input(password)
+    return page.button[0].click().run()
+
+
+def test_nothing_is_shown_before_signing_in_and_everything_after(guarded_api: str) -> None:
+    page = AppTest.from_file(SCRIPT, default_timeout=60).run()
+    assert [title.value for title in page.title] == ["Вход"]
+    sign_in(page, "wrong")
+    assert "не подходят" in page.error[0].value
+    assert [title.value for title in page.title] == ["Вход"]
+    sign_in(page, PASSWORD)
+    assert not page.exception
+    assert [title.value for title in page.title] == ["Обзор"]
+    assert any("admin" in caption.value for caption in page.sidebar.caption)
+    [leave] = [button for button in page.sidebar.button if button.label == "Выйти"]
+    leave.click().run()
+    assert [title.value for title in page.title] == ["Вход"]

@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
-.PHONY: help setup run demo doctor test quick lint format bench chaos env cert lock clean
+.PHONY: help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,15 @@ bench: $(STAMP) ## measure: throughput, latency, fairness
 
 chaos: $(STAMP) ## kill servers and workers under load, and count what is lost
 	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+fuzz: $(STAMP) ## thousands of generated requests against every route; FUZZ_EXAMPLES=200 of each kind by default
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -n 2 tests/api/test_openapi.py tests/access/test_injection.py $(ARGS)
+
+audit: $(STAMP) ## look the locked requirements up among known weaknesses
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt -r requirements-dashboard.txt $(ARGS)
+
+sbom: $(STAMP) ## write sbom.json: everything that is installed to run it, as CycloneDX
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible -o sbom.json
 
 env: $(STAMP) ## write a .env with fresh secrets, unless there is one
 	@$(BIN)/python scripts/make_env.py

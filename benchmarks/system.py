@@ -56,6 +56,7 @@ class System:
         """Start an API and so many workers on the current database; those named in `profile` under pyinstrument."""
         self.api_port = free_port()
         uvicorn = ["uvicorn", "app.main:app", "--port", str(self.api_port), "--no-access-log"]
+        uvicorn += ["--http", "app.http_protocol:BoundedProtocol"]  # as `run` starts it
         await self._clear_redis()
         self._launch("api", ["-m", *uvicorn], profile, settings)
         for number in range(1, workers + 1):

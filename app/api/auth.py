@@ -14,7 +14,7 @@ from app.services.sign_in import Lives, SignedIn
 router = APIRouter(prefix="/v1/auth", tags=["access"])
 
 
-@router.post("/token", responses=problems(401, 422, 429, 503))
+@router.post("/token", responses=problems(401, 413, 422, 429, 503))
 async def sign_in(
     body: Credentials, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> Tokens:
@@ -34,7 +34,7 @@ async def sign_in(
     return _tokens(signed_in)
 
 
-@router.post("/refresh", responses=problems(401, 422, 429, 503))
+@router.post("/refresh", responses=problems(401, 413, 422, 429, 503))
 async def refresh_sign_in(
     body: RefreshIn, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> Tokens:
@@ -51,7 +51,7 @@ async def refresh_sign_in(
     return _tokens(signed_in)
 
 
-@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, responses=problems(422, 503))
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, responses=problems(413, 422, 503))
 async def sign_out(body: RefreshIn, parts: PartsDep, session: SessionDep, now: NowDep) -> None:
     """End a sign-in, here and everywhere."""
     await sign_in_service.sign_out(session, token=body.refresh_token, now=now)

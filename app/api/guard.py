@@ -70,6 +70,7 @@ class Guard:
     async def _decide(self, scope: Scope) -> None:
         line, ids = self._find(scope)
         scope["decided"] = None
+        scope["public"] = line is None or line.decision == PUBLIC
         scope["caller"] = replace(ANONYMOUS, address=_address(scope), request_id=scope.get("request_id"))
         if line is None:  # no such place, or no such method there: the router says so
             return

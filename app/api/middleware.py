@@ -128,6 +128,10 @@ def _known(error: Exception, scope: Scope) -> DomainError:
     return DomainError("Something is wrong on our side; the logs name it by the request id.")
 
 
+_MOST_OF_ANYBODY = 64 * 1024
+"""Bytes of a body from whoever did not say who they are: enough to sign in."""
+
+
 class BodyLimit:
     """Refuses bodies over a size, whether announced or just sent, and those that take too long to come."""
 
@@ -141,9 +145,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = min(self._most, _MOST_OF_ANYBODY) if scope.get("public") else self._most
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self._most:
-            await problem_response(Request(scope), TooLarge(self._detail))(scope, receive, send)
+        if announced.isdigit() and int(announced) > most:
+            await problem_response(Request(scope), TooLarge(_too_large(most)))(scope, receive, send)
             return
         came, more = 0, True
         until = asyncio.get_running_loop().time() + self._seconds
@@ -159,12 +164,12 @@ class BodyLimit:
                 raise HTTPException(408, f"body: it did not come within {self._seconds:g} seconds.") from None
             more = message.get("more_body", False)
             came += len(message.get("body", b""))
-            if came > self._most:
-                raise HTTPException(413, self._detail)  # the one kind that the body's reader lets through
+            if came > most:
+                raise HTTPException(413, _too_large(most))  # the one kind that the body's reader lets through
             return message
 
         await self._app(scope, receive_counted, send)
 
-    @property
-    def _detail(self) -> str:
-        return f"body: larger than {self._most} bytes; send it in parts."
+
+def _too_large(most: int) -> str:
+    return f"body: larger than {most} bytes; send it in parts."

@@ -148,6 +148,16 @@ async def test_a_body_that_does_not_come_is_given_up(settings: Settings) -> None
     assert answer.status_code == 408
 
 
+async def test_whoever_did_not_say_who_they_are_sends_little(settings: Settings) -> None:
+    async with client_of(settings) as client:
+        large = {"username": "anna", "password": "x" * 100_000}
+        assert (await client.post("/v1/auth/token", json=large)).status_code == 413
+        refused = await client.post(
+            "/v1/tasks", content=b"{" * 100_000, headers={"X-Forwarded-For": "192.0.2.1"}
+        )
+        assert refused.status_code == 401
+
+
 def test_a_rotated_key_keeps_the_one_before_for_reading() -> None:
     text = "A=1\nSECRET_KEY=one\nB=2\n"
     once = rotated(text, "two")

@@ -1,5 +1,6 @@
 """The OpenAPI document: complete, and no input makes the server fail or answer otherwise."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,8 @@ ROUTES = [
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
 ]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+"""Generated requests of each kind for each route; `make fuzz` sends more."""
 ENDLESS = {"/v1/events"}  # a stream is never answered whole; tests/api/test_events.py reads it
 WITH_INPUT = [
     (path, method) for path, method, operation in ROUTES if operation.keys() & {"parameters", "requestBody"}
@@ -73,7 +76,7 @@ def test_wrong_input_is_refused_as_described(description: Any, path: str, method
 
 def answer_as_described(operation: Any, mode: GenerationMode) -> None:
     @given(operation.as_strategy(generation_mode=mode))
-    @bounds(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @bounds(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def check(case: schemathesis.Case) -> None:
         case.call_and_validate(timeout=10, excluded_checks=NOT_ASKED)
 

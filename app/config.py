@@ -85,6 +85,24 @@ class Settings(BaseSettings):
     ais_url: str | None = Field(
         None, description="Base address of the external system; none: nothing is delivered."
     )
+    ais_timeout: float = Field(20.0, gt=0, le=300, description="Seconds that the external system may take.")
+    ais_sync_seconds: float = Field(
+        300.0, ge=0, description="How often people are pulled from the external system; 0: only on request."
+    )
+    delivery_batch: int = Field(100, ge=1, le=1000, description="Most messages in one request.")
+    delivery_parallel: int = Field(4, ge=1, le=64, description="Requests to one receiver at once.")
+    delivery_lease_seconds: float = Field(
+        60.0, gt=0, description="Time after which a message that a sender took is another's to send."
+    )
+    delivery_attempts: int = Field(
+        8, ge=1, description="Answers that refuse one message before it is set aside as dead."
+    )
+    reconcile_seconds: float = Field(
+        30.0, ge=0, description="How often the external system is compared with us; 0: never."
+    )
+    reconcile_settle_seconds: float = Field(
+        15.0, ge=0, description="Time the external system has to show what it was told."
+    )
 
     outbound_allow: str = Field(
         "", description="Inside addresses that webhooks may reach: networks by commas; none where empty."

@@ -39,3 +39,6 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     # Our middleware logs each request with its id (at debug); uvicorn's own line costs a twelfth of a small request.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # a line for each delivery says nothing that metrics do not

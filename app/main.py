@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from app.api import (
+    absences,
     api_keys,
     audit,
     auth,
+    deliveries,
     distribution,
     events,
     executors,
@@ -24,6 +26,7 @@ from app.api import (
     pools,
     privacy,
     replays,
+    roster_import,
     rule_checks,
     rules,
     tasks,
@@ -55,8 +58,11 @@ from app.services.ticks import Ticks, WaitingRoom
 ROUTERS = (
     tasks,
     lifecycle,
+    deliveries,
     explanations,
+    roster_import,
     executors,
+    absences,
     health,
     metrics,
     pools,

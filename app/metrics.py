@@ -72,6 +72,10 @@ rule_compile_seconds = Histogram(
     "rule_compile_seconds", "Time to parse and compile the rules of a pool.", buckets=LATENCY_BUCKETS[:12]
 )
 fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
+deliveries_total = Counter("deliveries_total", "Messages that a receiver took in.", ["pool"])
+delivery_failures_total = Counter(
+    "delivery_failures_total", "Requests that a receiver did not answer as agreed.", ["receiver"]
+)
 http_seconds = Histogram(
     "http_request_seconds",
     "From a request to the beginning of its answer, by route and status.",

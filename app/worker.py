@@ -36,7 +36,9 @@ from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
 from app.services.attempts import Attempts
 from app.services.days import close_days
+from app.services.delivery import Delivery
 from app.services.fairness_watch import FairnessWatch
+from app.services.housekeeping import Housekeeper
 from app.services.picture import PoolPicture
 
 log = structlog.get_logger()
@@ -96,6 +98,7 @@ class Worker:
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._attempts = Attempts(settings.dsn)
         self._served: dict[PoolId, _Served] = {}
+        self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
 
@@ -112,12 +115,16 @@ class Worker:
             asyncio.create_task(loop())
             for loop in (self._listen, self._claim, self._sweep, self._watch, self._close_days)
         ]
+        delivery = Delivery(self._settings, self._database)
+        delivering = asyncio.create_task(delivery.run())
         await self._stopping.wait()
+        delivery.stop()
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         await asyncio.gather(*(served.task for served in self._served.values() if served.task))
         await self._attempts.close()
+        await delivering
         await self._doorbell.leave(self._consumer)
         log.info("worker.stopped", consumer=self._consumer)
 
@@ -172,6 +179,7 @@ class Worker:
         return settings.worker_sweep_seconds if settings.redis_url else settings.worker_sweep_seconds_no_redis
 
     async def _look_everywhere(self) -> None:
+        await self._housekeeper.look()
         async with self._database.hot.acquire() as connection:
             await connection.execute(statements.WAKE_BY_CLOCK)
             for row in await connection.fetch(statements.BACKLOG, _LAG_COUNTED):

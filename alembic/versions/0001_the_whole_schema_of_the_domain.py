@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.Column("counted", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivery_state", sa.Text(), server_default="decided", nullable=False),
         sa.CheckConstraint(
             "delivery_state IN ('decided', 'sent', 'confirmed', 'drifted')",
@@ -86,6 +87,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
     )
     op.create_index("ix_assignments_executor_id_id", "assignments", ["executor_id", "id"], unique=False)
+    op.create_index(
+        "ix_assignments_unconfirmed",
+        "assignments",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("delivery_state IN ('sent', 'drifted')"),
+    )
     op.create_index(
         "ix_assignments_pool_id_decided_at", "assignments", ["pool_id", "decided_at"], unique=False
     )
@@ -210,6 +218,7 @@ def upgrade() -> None:
         sa.Column("daily_limit", sa.Numeric(precision=14, scale=3), nullable=True),
         sa.Column("max_open", sa.Integer(), nullable=True),
         sa.Column("qualification", sa.Numeric(precision=14, scale=3), server_default="1", nullable=False),
+        sa.Column("reassign_open_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -408,6 +417,7 @@ def upgrade() -> None:
         sa.Column("wait_class_id", sa.BigInteger(), nullable=True),
         sa.Column("wait_explanation", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("route", sa.Text(), nullable=True),
+        sa.Column("escalation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -511,6 +521,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("open_tasks", sa.Text(), server_default="keep", nullable=False),
         sa.Column("reassign_after_minutes", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("handled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
             "open_tasks IN ('keep', 'reassign')", name=op.f("ck_executor_absences_open_tasks_known")
@@ -553,6 +564,7 @@ def upgrade() -> None:
         sa.Column("completed_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("rejected_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("returned_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("declined_count", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["executor_id"], ["executors.id"], name=op.f("fk_executor_days_executor_id"), ondelete="CASCADE"
         ),
@@ -737,6 +749,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
     )
     op.create_index("ix_replays_pool_id_id", "replays", ["pool_id", "id"])
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("created_by", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pools.id"], name=op.f("fk_webhooks_pool_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_index("ix_webhooks_pool_id", "webhooks", ["pool_id"], unique=False)
     # ### end Alembic commands ###
     for statement in AUDIT.read_text(encoding="utf-8").split("\n--next")[1:]:
         op.execute(statement.partition("\n")[2])  # the rest of its first line is a comment
@@ -759,6 +786,8 @@ def downgrade() -> None:
     op.drop_table("replays")
     op.drop_table("fairness_alerts")
     op.drop_table("fairness_hours")
+    op.drop_index("ix_webhooks_pool_id", table_name="webhooks")
+    op.drop_table("webhooks")
     op.drop_index("ix_class_hours_pool_id_hour", table_name="class_hours")
     op.drop_table("class_hours")
     op.drop_index("ix_refresh_tokens_user_id_family", table_name="refresh_tokens")
@@ -832,6 +861,11 @@ def downgrade() -> None:
     )
     op.drop_index("ix_assignments_task_id_id", table_name="assignments")
     op.drop_index("ix_assignments_pool_id_decided_at", table_name="assignments")
+    op.drop_index(
+        "ix_assignments_unconfirmed",
+        table_name="assignments",
+        postgresql_where=sa.text("delivery_state IN ('sent', 'drifted')"),
+    )
     op.drop_index("ix_assignments_executor_id_id", table_name="assignments")
     op.drop_table("assignments")
     op.drop_table("api_keys")

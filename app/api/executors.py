@@ -1,15 +1,18 @@
 """Executors: who they are, whether they are here, what they carry."""
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response, status
 
-from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep
+from app.ais import AisDown, closing_client
+from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.tasks import task_out
 from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
+from app.errors import Conflict, Unavailable
 from app.schemas.common import Identifier
 from app.schemas.executors import (
     ExecutorBatchIn,
@@ -19,10 +22,12 @@ from app.schemas.executors import (
     ExecutorOut,
     ExecutorPage,
     ExecutorReplacement,
+    ExecutorSyncOut,
 )
 from app.schemas.tasks import TaskPage, TaskStatus
-from app.services import executors as executor_service, tasks as task_service
+from app.services import executor_sync, executors as executor_service, tasks as task_service
 from app.services.executors import ExecutorView
+from app.services.leaving import hand_over, relieve_later
 from app.services.tasks import TaskFilter
 
 router = APIRouter(prefix="/v1/executors", tags=["executors"])
@@ -71,6 +76,32 @@ async def put_executors(
     ids = await executor_service.put_executors(session, pool_id=pool.id, people=people, now=now)
     doorbell.ring(pool.id)
     return ExecutorBatchOut(executor_ids=list(ids))
+
+
+@router.post("/cache-sync", responses=problems(404, 409, 422, 503))
+async def sync_executors(
+    session: SessionDep,
+    directory: DirectoryDep,
+    doorbell: DoorbellDep,
+    settings: SettingsDep,
+    now: NowDep,
+    pool_id: Annotated[Identifier | None, Query()] = None,
+) -> ExecutorSyncOut:
+    """Pull people from the external system now; it is done periodically too."""
+    pool = await directory.get(None if pool_id is None else PoolId(pool_id))
+    if settings.ais_url is None:
+        raise Conflict("There is no external system: set AIS_URL.")
+    async with closing_client(settings.ais_url, settings.ais_timeout) as client:
+        try:
+            found = await executor_sync.sync_executors(session, client, pool_id=pool.id, now=now)
+        except AisDown as error:
+            raise Unavailable(
+                f"The external system does not answer: {error}. Repeat.", retry_after=5
+            ) from error
+    doorbell.ring(pool.id)
+    return ExecutorSyncOut(
+        seen=found.seen, added=found.added, changed=found.changed, refused=list(found.refused)
+    )
 
 
 @router.get("/{executor_id}", responses=problems(404, 422))
@@ -126,11 +157,28 @@ async def change_executor(
 
 
 @router.delete("/{executor_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(404, 422))
-async def deactivate_executor(executor_id: ExecutorIdPath, session: SessionDep, now: NowDep) -> None:
-    """Let a person go: they receive nothing more; history keeps them."""
-    await executor_service.change_executor(
-        session, executor_id=ExecutorId(executor_id), changes={"active": False}, now=now
+async def deactivate_executor(
+    executor_id: ExecutorIdPath,
+    parts: PartsDep,
+    session: SessionDep,
+    caller: CallerDep,
+    now: NowDep,
+    open_tasks: Annotated[
+        Literal["keep", "reassign"], Query(description="What becomes of what they have in hand.")
+    ] = "keep",
+    reassign_after_minutes: Annotated[int, Query(ge=0, le=60 * 24 * 365)] = 0,
+) -> None:
+    """Let a person go: they receive nothing more; history keeps them. See GET .../leaving for a preview."""
+    number, pool = ExecutorId(executor_id), parts.database.hot
+    view = await executor_service.change_executor(
+        session, executor_id=number, changes={"active": False}, now=now
     )
+    if open_tasks == "reassign" and reassign_after_minutes:
+        await relieve_later(pool, executor_id=number, at=now + timedelta(minutes=reassign_after_minutes))
+    elif open_tasks == "reassign":
+        deliver = parts.settings.ais_url is not None
+        await hand_over(pool, executor_id=number, actor=caller.name, reason="left", deliver=deliver)
+    parts.doorbell.ring(PoolId(view.executor.pool_id))
 
 
 @router.get("/{executor_id}/tasks", responses=problems(404, 422))
@@ -159,7 +207,14 @@ async def list_tasks_of_executor(
 def executor_out(view: ExecutorView) -> ExecutorOut:
     """The API's form of an executor."""
     executor, load = view.executor, view.load
-    own = ("executor_id", "open_count", "open_weight", "assigned_today", "unknown_parameters")
+    own = (
+        "executor_id",
+        "open_count",
+        "open_weight",
+        "assigned_today",
+        "declined_today",
+        "unknown_parameters",
+    )
     fields = {name: getattr(executor, name) for name in ExecutorOut.model_fields if name not in own}
     return ExecutorOut.model_validate(
         {
@@ -168,6 +223,7 @@ def executor_out(view: ExecutorView) -> ExecutorOut:
             "open_count": load.open_count,
             "open_weight": load.open_weight,
             "assigned_today": view.assigned_today,
+            "declined_today": view.declined_today,
             "unknown_parameters": list(view.unknown_parameters),
         }
     )

@@ -21,6 +21,35 @@ Wait = Annotated[float, Query(ge=0, description="Seconds to wait until somebody 
 _NO_REASON = MoveIn()
 
 
+@router.post("/accept", responses=_PROBLEMS)
+async def accept_task(
+    task_id: TaskIdPath,
+    parts: PartsDep,
+    caller: CallerDep,
+    response: Response,
+    body: MoveIn = _NO_REASON,
+    if_match: IfMatch = None,
+) -> TaskOut:
+    """Take an offer: it stays, however long the work takes."""
+    move = Move(TaskId(task_id), MoveName.ACCEPT, caller.name, body.reason, version_of(if_match))
+    return await _moved(parts, move, response)
+
+
+@router.post("/decline", responses=_PROBLEMS)
+async def decline_task(
+    task_id: TaskIdPath,
+    parts: PartsDep,
+    caller: CallerDep,
+    response: Response,
+    body: MoveIn = _NO_REASON,
+    if_match: IfMatch = None,
+    wait: Wait = 0,
+) -> TaskOut:
+    """Do not take it: it goes on to the next, never back to the same person at once; declines are counted."""
+    move = Move(TaskId(task_id), MoveName.DECLINE, caller.name, body.reason, version_of(if_match))
+    return await _moved(parts, move, response, wait)
+
+
 @router.post("/start", responses=_PROBLEMS)
 async def start_task(
     task_id: TaskIdPath,

@@ -33,6 +33,8 @@ ROUTES: dict[str, Decision] = {
     "get_history": "tasks.read",
     "get_explanation": "tasks.read",
     # the life of a task
+    "accept_task": "tasks.move",
+    "decline_task": "tasks.move",
     "start_task": "tasks.move",
     "complete_task": "tasks.move",
     "reject_task": "tasks.move",
@@ -41,7 +43,21 @@ ROUTES: dict[str, Decision] = {
     "cancel_task": "tasks.manage",
     "reassign_task": "tasks.manage",
     "change_task": "tasks.manage",
+    # what the outside is told
+    "list_deliveries": "tasks.read",
+    "replay_delivery": "tasks.manage",
+    "list_webhooks": "webhooks.manage",
+    "create_webhook": "webhooks.manage",
+    "delete_webhook": "webhooks.manage",
     # executors
+    "sync_executors": "executors.manage",
+    "import_executors": "executors.manage",
+    "get_import_template": "executors.list",
+    "list_absences": "executors.read",
+    "add_absence": "executors.manage",
+    "remove_absence": "executors.manage",
+    "plan_leaving": "executors.manage",
+    "hand_over": "executors.manage",
     "list_executors": "executors.list",
     "get_executor": "executors.read",
     "list_tasks_of_executor": "tasks.read",
@@ -142,6 +158,13 @@ THINGS: dict[str, Thing] = {
     "user_id": ADMINS,
     "api_key_id": ADMINS,
     "replay_id": Thing("replay", "SELECT pool_id, NULL::bigint AS executor_id FROM replays WHERE id = $1"),
+    "absence_id": Thing(
+        "absence",
+        "SELECT person.pool_id, person.id AS executor_id FROM executor_absences absence"
+        " JOIN executors person ON person.id = absence.executor_id WHERE absence.id = $1",
+    ),
+    "delivery_id": Thing("delivery", "SELECT pool_id, NULL::bigint AS executor_id FROM outbox WHERE id = $1"),
+    "webhook_id": Thing("webhook", "SELECT pool_id, NULL::bigint AS executor_id FROM webhooks WHERE id = $1"),
     "rule_set_id": Thing(
         "rule set", "SELECT pool_id, NULL::bigint AS executor_id FROM rule_sets WHERE id = $1"
     ),

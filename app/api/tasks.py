@@ -263,7 +263,16 @@ def task_out(view: TaskView) -> TaskOut:
     )
 
 
-_ASSIGNMENT_FIELDS = ("executor_id", "kind", "rule_set_id", "weight", "score", "decided_at", "delivery_state")
+_ASSIGNMENT_FIELDS = (
+    "executor_id",
+    "kind",
+    "rule_set_id",
+    "weight",
+    "score",
+    "decided_at",
+    "delivery_state",
+    "accepted_at",
+)
 _TASK_FIELDS = (
     "pool_id",
     "external_id",
@@ -277,6 +286,7 @@ _TASK_FIELDS = (
     "executor_id",
     "wait_reason",
     "waiting_since",
+    "escalation",
     "created_at",
     "updated_at",
 )

@@ -97,7 +97,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A piece of work to be placed. `weight` > 0; a higher `priority` goes first."""
+    """A piece of work to be placed. `weight` > 0; a higher `priority` goes first.
+
+    `escalation` counts the steps that it has come to by waiting; 0: none.
+    """
 
     id: TaskId
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class Task:
     forced_executor: ExecutorId | None = None
     forced_kind: AssignmentKind | None = None
     excluded_executors: frozenset[ExecutorId] = frozenset()
+    escalation: int = 0
 
 
 class Rules(Protocol):

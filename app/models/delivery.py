@@ -1,8 +1,8 @@
-"""What the outside must learn."""
+"""What the outside must learn, and who asked to be told."""
 
 from datetime import datetime
 
-from sqlalchemy import Identity, Index, Integer, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Identity, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import EMPTY_OBJECT, NOW, Base, Json
@@ -36,4 +36,19 @@ class OutboxMessage(Base):
     delivered_at: Mapped[datetime | None]
     dead_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class Webhook(Base):
+    """A receiver of a pool's messages; `secret` signs them, so it is kept as it is."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index("ix_webhooks_pool_id", "pool_id"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"))
+    url: Mapped[str]
+    secret: Mapped[str]
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_by: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

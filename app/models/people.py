@@ -33,6 +33,7 @@ class Executor(Base):
     daily_limit: Mapped[Decimal | None]
     max_open: Mapped[int | None] = mapped_column(Integer())
     qualification: Mapped[Decimal] = mapped_column(server_default="1")
+    reassign_open_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(Integer(), server_default="1")
     epoch: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -56,6 +57,7 @@ class ExecutorAbsence(Base):
     reason: Mapped[str] = mapped_column(server_default="")
     open_tasks: Mapped[str] = mapped_column(server_default="keep")
     reassign_after_minutes: Mapped[int] = mapped_column(Integer(), server_default="0")
+    handled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -104,3 +106,4 @@ class ExecutorDay(Base):
     completed_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     rejected_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     returned_count: Mapped[int] = mapped_column(Integer(), server_default="0")
+    declined_count: Mapped[int] = mapped_column(Integer(), server_default="0")

@@ -84,6 +84,7 @@ class Task(Base):
     wait_class_id: Mapped[int | None]
     wait_explanation: Mapped[Json | None]
     route: Mapped[str | None]
+    escalation: Mapped[int] = mapped_column(Integer(), server_default="0")
     attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -124,6 +125,9 @@ class Assignment(Base):
         Index("uq_assignments_current", "task_id", unique=True, postgresql_where=text("released_at IS NULL")),
         Index("ix_assignments_task_id_id", "task_id", "id"),
         Index("ix_assignments_executor_id_id", "executor_id", "id"),
+        Index(
+            "ix_assignments_unconfirmed", "id", postgresql_where=text("delivery_state IN ('sent', 'drifted')")
+        ),
         Index("ix_assignments_pool_id_decided_at", "pool_id", "decided_at"),
     )
 
@@ -143,6 +147,7 @@ class Assignment(Base):
     released_at: Mapped[datetime | None]
     release_reason: Mapped[str | None]
     counted: Mapped[bool] = mapped_column(server_default=text("true"))
+    accepted_at: Mapped[datetime | None]
     delivery_state: Mapped[str] = mapped_column(server_default="decided")
 
 

@@ -98,6 +98,7 @@ class ExecutorOut(BaseModel):
     open_count: int
     open_weight: float
     assigned_today: float = Field(description="Routed task weight of this business day.")
+    declined_today: int = Field(0, description="Offers declined or let pass on this business day.")
     created_at: datetime
     updated_at: datetime
     unknown_parameters: list[str] = Field(default_factory=list)
@@ -107,6 +108,37 @@ class ExecutorBatchOut(BaseModel):
     """The ids of a batch, in its order."""
 
     executor_ids: list[int]
+
+
+class ExecutorSyncOut(BaseModel):
+    """What a pull from the external system changed."""
+
+    seen: int
+    added: int
+    changed: int
+    refused: list[str] = Field(description="People whose values cannot be kept, each with the reason.")
+
+
+class CellProblem(BaseModel):
+    """One wrong cell."""
+
+    field: str = Field(examples=["line 3, daily_limit"])
+    reason: str
+    remedy: str
+
+
+class ExecutorImportOut(BaseModel):
+    """What a table says, and what became of it."""
+
+    rows: int
+    form: str = Field(description="How it was read.", examples=["csv, cp1251, ;"])
+    added: int
+    changed: int
+    unchanged: int
+    applied: bool = Field(description="False: nothing was written (dry run).")
+    errors: list[CellProblem]
+    unknown_columns: list[str] = Field(description="Kept as parameters, but no rule reads them.")
+    people: list[dict[str, Any]] = Field(description="The first of them as they would be written.")
 
 
 class ExecutorPage(BaseModel):

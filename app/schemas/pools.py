@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.engine.types import Policy
 from app.schemas.common import Flag, Name, Number
-from app.services.options import FairnessOptions
+from app.services.options import FairnessOptions, FlowOptions
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
@@ -58,6 +58,7 @@ class PoolChange(BaseModel):
     fairness: FairnessOptions | None = Field(
         None, description="Bounds of alarms, and settling; what is left out of it stays."
     )
+    flow: FlowOptions | None = Field(None, description="Offers and escalation; what is left out of it stays.")
     active: Flag | None = None
 
 

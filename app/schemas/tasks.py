@@ -101,6 +101,7 @@ class AssignmentOut(BaseModel):
     score: float
     decided_at: datetime
     delivery_state: Literal["decided", "sent", "confirmed", "drifted"]
+    accepted_at: datetime | None = None
 
 
 class TaskOut(BaseModel):
@@ -121,6 +122,7 @@ class TaskOut(BaseModel):
         description="Why nobody can take it now; null while it is on its way."
     )
     waiting_since: datetime | None
+    escalation: int = Field(0, description="Steps that it has come to by waiting.")
     created_at: datetime
     updated_at: datetime
     assignment: AssignmentOut | None = None

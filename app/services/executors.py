@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Date, and_, cast, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import WorkingHours, business_day
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
-from app.models import Executor, ExecutorLoad, Pool
+from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.epoch import raise_epoch
 from app.services.parameters import read_catalogue
@@ -31,6 +31,7 @@ class ExecutorView:
     load: ExecutorLoad
     assigned_today: float
     unknown_parameters: Sequence[str] = ()
+    declined_today: int = 0
 
 
 async def create_executor(
@@ -158,19 +159,24 @@ async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: d
 def select_executors() -> Any:
     """Executors with their loads and their pool's zone."""
     return (
-        select(Executor, ExecutorLoad, Pool.timezone)
+        select(Executor, ExecutorLoad, Pool.timezone, ExecutorDay.declined_count)
         .join(ExecutorLoad, ExecutorLoad.executor_id == Executor.id)
         .join(Pool, Pool.id == Executor.pool_id)
+        .outerjoin(
+            ExecutorDay,
+            and_(
+                ExecutorDay.executor_id == Executor.id,
+                ExecutorDay.business_day == cast(func.timezone(Pool.timezone, func.now()), Date),
+            ),
+        )
     )
 
 
 async def _views(session: AsyncSession, query: Any, now: datetime) -> list[ExecutorView]:
     views = []
-    for executor, load, zone in await session.execute(query):
-        today = business_day(now, ZoneInfo(zone))
-        views.append(
-            ExecutorView(executor, load, float(load.day_routed) if load.business_day == today else 0.0)
-        )
+    for executor, load, zone, declined in await session.execute(query):
+        today = float(load.day_routed) if load.business_day == business_day(now, ZoneInfo(zone)) else 0.0
+        views.append(ExecutorView(executor, load, today, declined_today=declined or 0))
     return views
 
 

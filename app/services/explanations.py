@@ -119,6 +119,12 @@ class Previewer:
             names = {executor.id: executor.name for executor in state.executors}
         return Preview(outcome, Explained(explanation, names))
 
+    async def picture(self, pool_id: PoolId) -> PoolState:
+        """The pool as it is now, to try something on. Raises NotFound for an unknown pool."""
+        picture, lock = self._pictures.setdefault(pool_id, (PoolPicture(pool_id), asyncio.Lock()))
+        async with lock:
+            return (await self._refresh(picture)).copy()
+
     async def _refresh(self, picture: PoolPicture) -> PoolState:
         async with (
             self._pool.acquire() as connection,

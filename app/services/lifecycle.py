@@ -9,6 +9,7 @@ explanation and the policy of the pool.
 import asyncio
 import contextlib
 import json
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,10 +25,12 @@ from app.errors import DomainError, FieldError, ForbiddenMove, Invalid, NotFound
 from app.failpoints import failpoint
 from app.queue import Doorbell
 from app.services import lifecycle_statements as statements
+from app.services.kpi import Happened, count_events
 from app.services.statements import TICK_CHANNEL
 
 log = structlog.get_logger()
 
+_NOTHING_HAPPENED = Happened()
 _TRIES = 5
 _MOST_AT_ONCE = 500
 
@@ -35,12 +38,15 @@ _MOST_AT_ONCE = 500
 class MoveName(StrEnum):
     """What can be done with a task."""
 
+    ACCEPT = "accept"  # the executor takes an offer
+    DECLINE = "decline"  # and does not: it goes on to the next
     START = "start"  # the executor begins
     COMPLETE = "complete"  # done
     REJECT = "reject"  # refused for good, undone
     RETURN = "return"  # waits for the client; the executor's slot is free meanwhile
     RESUME = "resume"  # the client answered: back to the same executor
     CANCEL = "cancel"  # nobody needs it any more
+    EXPIRE = "expire"  # an offer that nobody answered in time: it goes on to the next; made by the clock
     REASSIGN = "reassign"  # taken back undone: to a named executor, or to whom the engine chooses
 
 
@@ -54,8 +60,12 @@ class Effect(NamedTuple):
 
 
 _OPEN = ("assigned", "in_progress")
+_GOES_ON = Effect("pending", route="reassign", releases=True, undone=True)
 
 MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
+    MoveName.ACCEPT: (("assigned",), Effect("assigned")),
+    MoveName.DECLINE: (("assigned",), _GOES_ON),
+    MoveName.EXPIRE: (("assigned",), _GOES_ON),
     MoveName.START: (("assigned",), Effect("in_progress")),
     MoveName.COMPLETE: (_OPEN, Effect("completed", releases=True)),
     MoveName.REJECT: (_OPEN, Effect("rejected", releases=True, undone=True)),
@@ -64,7 +74,7 @@ MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
     MoveName.CANCEL: (("pending", *_OPEN, "returned"), Effect("cancelled", releases=True, undone=True)),
     MoveName.REASSIGN: (
         ("pending", *_OPEN, "returned"),
-        Effect("pending", route="reassign", releases=True, undone=True),
+        _GOES_ON,
     ),
 }
 """From which statuses each move is allowed, and its effect."""
@@ -72,7 +82,8 @@ MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
 
 def allowed_moves(status: str) -> list[str]:
     """The moves that a task of this status can make."""
-    return [name.value for name, (statuses, _) in MOVES.items() if status in statuses]
+    by_people = (name for name in MoveName if name is not MoveName.EXPIRE)
+    return [name.value for name in by_people if status in MOVES[name][0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +227,31 @@ async def _write(
     freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN}
     if freed:
         await wake_for(connection, pool_id=pool_id, executor_ids=sorted(filter(None, freed)))
+    await _count(connection, pool_id, steps, now)
     return {row["id"]: row["version"] for row in rows}
+
+
+async def _count(connection: HotConnection, pool_id: PoolId, steps: Sequence[_Step], now: datetime) -> None:
+    """Into the pool's figures, and into those of each who had the work in hand."""
+    by_executor: dict[ExecutorId | None, Counter[MoveName]] = defaultdict(Counter)
+    for step in steps:
+        by_executor[step.had if step.status in _OPEN else None][step.move.name] += 1
+    for executor_id in sorted(by_executor, key=lambda number: number or 0):
+        count = by_executor[executor_id]
+        happened = Happened(
+            completed=count[MoveName.COMPLETE],
+            rejected=count[MoveName.REJECT],
+            returned=count[MoveName.RETURN],
+            cancelled=count[MoveName.CANCEL],
+            reassigned=count[MoveName.REASSIGN],
+        )
+        if happened != _NOTHING_HAPPENED:
+            await count_events(connection, happened, pool_id=pool_id, at=now, executor_id=executor_id)
+    declines = Counter(step.had for step in steps if step.move.name in (MoveName.DECLINE, MoveName.EXPIRE))
+    if declines:
+        await connection.execute(
+            statements.COUNT_DECLINES, pool_id, now, list(declines.keys()), list(declines.values())
+        )
 
 
 async def wake_for(

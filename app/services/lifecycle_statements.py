@@ -34,6 +34,10 @@ WITH moved AS MATERIALIZED (
     FROM moved WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
     RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id,
               date_trunc('hour', held.decided_at) AS hour, held.kind IN ('primary', 'reassign') AS routed, moved.undone
+), accepted AS (
+    UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
+    FROM moved
+    WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.event IN ('accept', 'start')
 ), carried AS (
     UPDATE executor_loads load
     SET epoch = $2,
@@ -82,19 +86,20 @@ WITH moved AS MATERIALIZED (
     UPDATE tasks task
     SET status = moved.to_status, version = version + 1, route = moved.route, executor_id = moved.executor_id,
         wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
-        waiting_since = NULL, updated_at = $14
+        waiting_since = NULL, updated_at = $14, escalation = 0
     FROM moved WHERE task.id = moved.task_id
     RETURNING task.id, task.version
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
     SELECT task_id, $1, event, from_status, to_status, had, actor, reason, $14 FROM moved ORDER BY task_id
 ), sent AS (
-    INSERT INTO outbox (pool_id, task_id, sequence, event, payload)
-    SELECT $1, changed.id, changed.version, moved.event,
+    INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
+    SELECT $1, changed.id, changed.version, receiver.destination, moved.event,
            jsonb_build_object('assignment_id', released.id, 'status', moved.to_status, 'executor_id', moved.had,
                               'actor', moved.actor, 'reason', moved.reason)
     FROM changed JOIN moved ON moved.task_id = changed.id LEFT JOIN released ON released.task_id = changed.id
-    WHERE $15::bool
+    CROSS JOIN (SELECT 'ais' AS destination WHERE $15::bool
+                UNION ALL SELECT 'webhook:' || id FROM webhooks WHERE pool_id = $1 AND active) receiver
 )
 SELECT id, version, pg_notify($16, $17) FROM changed
 """
@@ -122,9 +127,11 @@ WITH RECURSIVE class(id) AS (
       AND (person.id = ANY($2::bigint[]) OR ($2 IS NULL AND load.present))
 ), able AS (
     SELECT freed.*, class.id AS class_id
-    FROM freed JOIN class ON class.id IS NOT NULL
+    FROM class
     JOIN class_snapshots seen ON seen.id = class.id
-    WHERE freed.slots > 0 AND coalesce(freed.room, 1) > 0 AND seen.content -> 'eligible' @> to_jsonb(freed.id)
+    CROSS JOIN LATERAL jsonb_array_elements_text(seen.content -> 'eligible') person(id)
+    JOIN freed ON freed.id = person.id::bigint
+    WHERE freed.slots > 0 AND coalesce(freed.room, 1) > 0
 ), candidate AS (
     SELECT able.id AS executor_id, able.slots, first.*
     FROM able CROSS JOIN LATERAL (
@@ -150,3 +157,89 @@ RETURNING id
 
 # The pool's business day.
 TODAY = "SELECT (clock_timestamp() AT TIME ZONE timezone)::date FROM pools WHERE id = $1"
+
+POOL_OF_EXECUTOR = "SELECT pool_id FROM executors WHERE id = $1"
+
+# What somebody has in hand; reads ix_tasks_open_of_executor.
+OPEN_TASKS_OF = """
+SELECT id FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progress') ORDER BY id
+"""
+
+# The same as tasks to be placed anew, away from them.
+OPEN_TASKS_TO_PLAN = """
+SELECT id, external_id, parameters, weight::float8 AS weight, priority, deadline, created_at, NULL::bigint AS parent_id,
+       executor_id AS previous_executor, 'reassign' AS route, NULL::bigint AS parent_executor, escalation
+FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progress') ORDER BY id
+"""
+
+# Nothing is left to be taken from them: neither for the absences that have begun nor for another reason.
+HANDED_OVER = """
+WITH absences AS (
+    UPDATE executor_absences SET handled_at = clock_timestamp()
+    WHERE executor_id = $1 AND handled_at IS NULL AND open_tasks = 'reassign'
+      AND starts_at + make_interval(mins => reassign_after_minutes) <= clock_timestamp()
+)
+UPDATE executors SET reassign_open_at = NULL WHERE id = $1 AND reassign_open_at IS NOT NULL
+"""
+
+RELIEVE_LATER = "UPDATE executors SET reassign_open_at = $2 WHERE id = $1 RETURNING id"
+
+# Whose open tasks are to be taken by now.
+DUE_TO_HAND_OVER = """
+SELECT person.pool_id, absence.executor_id, coalesce(nullif(absence.reason, ''), 'absent') AS reason
+FROM executor_absences absence JOIN executors person ON person.id = absence.executor_id
+WHERE absence.handled_at IS NULL AND absence.open_tasks = 'reassign' AND absence.ends_at > clock_timestamp()
+  AND absence.starts_at + make_interval(mins => absence.reassign_after_minutes) <= clock_timestamp()
+UNION
+SELECT pool_id, id, 'left' FROM executors WHERE reassign_open_at <= clock_timestamp()
+ORDER BY pool_id, executor_id
+"""
+
+# Pools in which something waits; reads ix_tasks_parked_of_class.
+POOLS_WITH_PARKED = """
+SELECT id AS pool_id FROM pools
+WHERE EXISTS (SELECT FROM tasks WHERE pool_id = pools.id AND status = 'pending' AND wait_reason IS NOT NULL)
+"""
+
+# Offers that somebody declined or let pass, into their day.
+COUNT_DECLINES = """
+INSERT INTO executor_days AS day (executor_id, business_day, pool_id, declined_count)
+SELECT declined.executor_id, ($2::timestamptz AT TIME ZONE pool.timezone)::date, $1, declined.count
+FROM unnest($3::bigint[], $4::int[]) AS declined(executor_id, count) JOIN pools pool ON pool.id = $1
+ORDER BY declined.executor_id
+ON CONFLICT (executor_id, business_day) DO UPDATE SET declined_count = day.declined_count + excluded.declined_count
+"""
+
+# Offers of a pool that were not answered in time; reads ix_tasks_open_of_executor, so the open tasks alone.
+UNANSWERED = """
+SELECT task.id FROM executors person
+JOIN tasks task ON task.executor_id = person.id AND task.status = 'assigned'
+JOIN assignments offer ON offer.task_id = task.id AND offer.released_at IS NULL
+WHERE person.pool_id = $1 AND offer.accepted_at IS NULL AND offer.kind IN ('primary', 'reassign')
+  AND offer.decided_at < clock_timestamp() - make_interval(secs => $2::float8)
+ORDER BY task.id LIMIT 500
+"""
+
+# Pools with offers or escalation.
+POOLS_THAT_FLOW = (
+    "SELECT id AS pool_id, settings FROM pools WHERE active AND settings -> 'flow' IS NOT NULL ORDER BY id"
+)
+
+# What has waited long enough for step $2 and is not there yet.
+DUE_TO_ESCALATE = """
+SELECT id FROM tasks
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND escalation < $2
+  AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
+ORDER BY id LIMIT 500
+"""
+
+# Takes tasks to a step, has them looked at again and says so in their history.
+ESCALATE = """
+WITH raised AS (
+    UPDATE tasks SET escalation = $3, wait_reason = NULL, wake_at = NULL, updated_at = $4
+    WHERE id = ANY($2::bigint[]) AND pool_id = $1 AND status = 'pending' AND escalation < $3
+    RETURNING id, executor_id
+)
+INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
+SELECT id, $1, 'escalate', 'pending', 'pending', executor_id, 'clock', $5, $4 FROM raised ORDER BY id
+"""

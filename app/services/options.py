@@ -5,9 +5,9 @@ settings that make no sense stops: nothing is decided, and the log says where th
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from app.engine.alarm import Bounds
 
@@ -57,4 +57,50 @@ def fairness_options(settings: Mapping[str, Any]) -> FairnessOptions:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["settings", "fairness", *map(str, first["loc"])])
+        raise BrokenSettings(f"{place}: {first['msg']}; mend it with PATCH /v1/pools/{{id}}") from error
+
+
+class EscalationStep(BaseModel):
+    """What happens to a task that has waited so long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after_minutes: Annotated[float, Field(strict=True, gt=0, le=525_600, allow_inf_nan=False)]
+    relax: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
+        min_length=1,
+        max_length=50,
+        description="Names of conditions of the active rules that no longer count.",
+    )
+
+
+class FlowOptions(BaseModel):
+    """How work flows through a pool after it was decided, and when it cannot be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offer_seconds: Annotated[int, Field(strict=True, ge=5, le=86_400)] | None = Field(
+        None,
+        description="Assignments are offers: not accepted within so many seconds, they go on. Null: they stand.",
+    )
+    escalation: list[EscalationStep] = Field(
+        default_factory=list,
+        max_length=5,
+        description="Steps in the order of their minutes; each adds to the last.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        minutes = [step.after_minutes for step in self.escalation]
+        if minutes != sorted(set(minutes)):
+            raise ValueError("escalation: each step must come after the one before it")
+        return self
+
+
+def flow_options(settings: Mapping[str, Any]) -> FlowOptions:
+    """The options stored in a pool's settings. Raises BrokenSettings."""
+    try:
+        return FlowOptions.model_validate(settings.get("flow", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["settings", "flow", *map(str, first["loc"])])
         raise BrokenSettings(f"{place}: {first['msg']}; mend it with PATCH /v1/pools/{{id}}") from error

@@ -15,6 +15,7 @@ from app.engine.calendar import business_day, next_midnight, next_of, window_sta
 from app.engine.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.services import statements
+from app.services.options import flow_options
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
 
 
@@ -80,7 +81,7 @@ class PoolPicture:
         catalogue = catalogue_of(await connection.fetch(statements.PARAMETERS, self.pool_id))
         day_weight = await connection.fetchval(statements.RECENT_DAY_WEIGHT, self.pool_id, self.day)
         state = PoolState(
-            rules_of(pool["document"], catalogue),
+            rules_of(pool["document"], catalogue, flow_options(pool["settings"]).escalation),
             settings_of(pool, day_weight),
             version=str(self.rule_set_id),
         )

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import Caller, no_pool, within_reach
 from app.engine.types import PoolId
-from app.errors import AlreadyExists, Invalid
-from app.models import Pool, PoolState
+from app.errors import AlreadyExists, FieldError, Invalid
+from app.models import Pool, PoolState, RuleSet
 from app.services.epoch import raise_epoch
-from app.services.options import BrokenSettings, fairness_options
+from app.services.options import BrokenSettings, fairness_options, flow_options
 
 WAKE_PARKED = text(
     "UPDATE tasks SET wait_reason = NULL, wake_at = NULL"
@@ -42,6 +42,12 @@ async def list_pools(session: AsyncSession, *, caller: Caller) -> Sequence[Pool]
     return (await session.scalars(within_reach(select(Pool).order_by(Pool.id), Pool.id, caller))).all()
 
 
+async def find_pool(session: AsyncSession, *, code: str) -> PoolId | None:
+    """The pool with this code; None where there is none."""
+    found = await session.scalar(select(Pool.id).where(Pool.code == code))
+    return None if found is None else PoolId(found)
+
+
 async def get_pool(session: AsyncSession, *, pool_id: PoolId) -> Pool:
     """One pool. Raises NotFound."""
     pool = await session.get(Pool, pool_id)
@@ -57,6 +63,8 @@ async def change_pool(session: AsyncSession, *, pool_id: PoolId, changes: Mappin
     for name, value in changes.items():
         if name == "fairness":
             pool.settings = _with_fairness(pool.settings, value)
+        elif name == "flow":
+            pool.settings = await _with_flow(session, pool, value)
         else:
             setattr(pool, name, value)
     await session.execute(WAKE_PARKED, {"pool_id": pool_id})
@@ -73,4 +81,31 @@ def _with_fairness(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> d
         fairness_options(merged)
     except BrokenSettings as error:
         raise Invalid(f"fairness: {error}") from error
+    return merged
+
+
+async def _with_flow(session: AsyncSession, pool: Pool, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with these options changed. Raises Invalid, also for conditions that the active rules lack."""
+    before = pool.settings.get("flow")
+    merged = {**pool.settings, "flow": {**(before if isinstance(before, dict) else {}), **changes}}
+    try:
+        flow = flow_options(merged)
+    except BrokenSettings as error:
+        raise Invalid(f"flow: {error}") from error
+    document = await session.scalar(
+        select(RuleSet.document).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
+    )
+    known = [
+        condition.get("name") or f"conditions[{i}]"
+        for i, condition in enumerate((document or {}).get("conditions", ()))
+    ]
+    for number, step in enumerate(flow.escalation):
+        for name in step.relax:
+            if name not in known:
+                place, reason = (
+                    f"flow.escalation[{number}].relax",
+                    f"no condition '{name}' in the active rules",
+                )
+                remedy = f"use one of: {', '.join(known[:20]) or 'none: there are no conditions'}"
+                raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
     return merged

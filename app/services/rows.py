@@ -10,8 +10,9 @@ from app.engine.calendar import WorkingHours, next_of
 from app.engine.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
 from app.metrics import rule_compile_seconds
-from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set
-from app.services.options import fairness_options
+from app.rule_engine import Catalogue, Parameter, ParameterType, parse_rule_set
+from app.services.escalation import with_escalation
+from app.services.options import EscalationStep, fairness_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def task_of(row: Any) -> Task:
         forced_executor=forced,
         forced_kind=kind,
         excluded_executors=excluded,
+        escalation=row["escalation"],
     )
 
 
@@ -103,10 +105,10 @@ def catalogue_of(rows: Sequence[Any]) -> Catalogue:
     return Catalogue(tuple(parameter_of(row) for row in rows))
 
 
-def rules_of(document: Any, catalogue: Catalogue) -> Rules:
-    """The active rule set, compiled; without one everybody is eligible."""
+def rules_of(document: Any, catalogue: Catalogue, steps: Sequence[EscalationStep] = ()) -> Rules:
+    """The active rule set, compiled, with the steps of what waits; without one everybody is eligible."""
     with rule_compile_seconds.time():
-        return compile_rules(parse_rule_set(document or {}, catalogue))
+        return with_escalation(parse_rule_set(document or {}, catalogue), steps)
 
 
 def parameter_of(row: Any) -> Parameter:

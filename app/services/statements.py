@@ -83,7 +83,7 @@ WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
        task.created_at, task.waiting_since, task.parent_id, task.executor_id AS previous_executor, task.route,
-       parent.executor_id AS parent_executor, task.attempts
+       parent.executor_id AS parent_executor, task.attempts, task.escalation
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
@@ -166,10 +166,12 @@ WITH fence AS (
     FROM decided JOIN placed ON placed.id = decided.task_id
     RETURNING id, task_id
 ), told AS (
-    INSERT INTO outbox (pool_id, task_id, sequence, event, payload)
-    SELECT $1, placed.id, placed.version, 'assigned', jsonb_build_object('assignment_id', assigned.id)
+    INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
+    SELECT $1, placed.id, placed.version, receiver.destination, 'assigned',
+           jsonb_build_object('assignment_id', assigned.id)
     FROM placed JOIN assigned ON assigned.task_id = placed.id
-    WHERE $13::bool
+    CROSS JOIN (SELECT 'ais' AS destination WHERE $13::bool
+                UNION ALL SELECT 'webhook:' || id FROM webhooks WHERE pool_id = $1 AND active) receiver
 ), carried AS (
     UPDATE executor_loads load
     SET epoch = fence.epoch,

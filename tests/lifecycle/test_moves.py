@@ -117,7 +117,7 @@ async def test_forbidden_moves_are_refused_with_the_allowed_ones(story: Story) -
             task = await story.done(task, move)
         assert (task["status"], task["allowed_moves"]) == (status, allowed_moves(status))
         for name in MoveName:
-            if status not in MOVES[name][0]:
+            if status not in MOVES[name][0] and name is not MoveName.EXPIRE:
                 answer = await story.move(task, name.value)
                 assert (answer.status_code, problem_in(answer)["allowed"]) == (
                     409,

@@ -1,0 +1,105 @@
+"""The external system (АИС) over HTTP: slow (2 to 10 s an answer), sometimes down, so every call has a deadline."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_CONNECT_SECONDS = 3.0
+
+
+class AisDown(Exception):
+    """The system did not answer, or not as agreed: nothing is known of what it took in. Send it again later."""
+
+
+class AisRefused(AisDown):
+    """The system understood the connection and not the request."""
+
+
+_REFUSED = frozenset({400, 404, 409, 413, 415, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the system says of one message: taken in, or refused for good with a reason."""
+
+    accepted: bool
+    reason: str = ""
+
+
+class AisClient:
+    """One connection pool to the external system; close it when done."""
+
+    def __init__(self, base_url: str, *, timeout: float) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
+        """Hand over messages about different tasks; the verdict on each by delivery id. Raises AisDown."""
+        try:
+            body = await self._ask("POST", "/ais/assignments", json={"assignments": list(messages)})
+        except AisRefused as refused:
+            return await self._one_by_one(messages, str(refused))
+        try:
+            return {
+                int(result["delivery_id"]): Verdict(bool(result["accepted"]), str(result.get("reason", "")))
+                for result in body["results"]
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise AisDown(f"the answer is not as agreed: {error!r}") from error
+
+    async def _one_by_one(self, messages: Sequence[dict[str, Any]], reason: str) -> dict[int, Verdict]:
+        """One message that the system cannot read must not hold up its neighbours."""
+        if len(messages) == 1:
+            return {messages[0]["delivery_id"]: Verdict(False, reason)}
+        verdicts: dict[int, Verdict] = {}
+        for said in await asyncio.gather(*(self.send([message]) for message in messages)):
+            verdicts |= said
+        return verdicts
+
+    async def assignments(self, task_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What the system shows of these tasks, by task id; those it does not know are missing. Raises AisDown."""
+        body = await self._ask("GET", "/ais/assignments", params={"task_id": list(task_ids)})
+        return {int(item["task_id"]): item for item in _items(body)}
+
+    async def executors(self) -> list[dict[str, Any]]:
+        """Everybody it knows. Raises AisDown."""
+        return _items(await self._ask("GET", "/ais/executors"))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = await self._client.request(method, path, **options)
+            if response.status_code in _REFUSED:
+                raise AisRefused(f"{response.status_code} {response.text[:200]}")
+            response.raise_for_status()
+            return response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise AisDown(str(error) or type(error).__name__) from error
+
+
+@asynccontextmanager
+async def closing_client(base_url: str, seconds: float) -> AsyncIterator[AisClient]:
+    """A client for a few requests."""
+    client = AisClient(base_url, timeout=seconds)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _items(body: Any) -> list[dict[str, Any]]:
+    items = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise AisDown("the answer is not as agreed: no items")
+    return items

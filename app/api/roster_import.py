@@ -1,0 +1,74 @@
+"""Import of people from CSV and XLSX, and the template for it."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Query, Response, UploadFile
+
+from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
+from app.api.problems import problems
+from app.engine.types import PoolId
+from app.schemas.common import Identifier
+from app.schemas.executors import CellProblem, ExecutorImportOut
+from app.services import roster_import
+from app.services.tables import MOST_BYTES, read_table
+
+router = APIRouter(prefix="/v1/executors/import", tags=["executors"])
+
+_SHOWN = 50
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@router.post("", responses=problems(404, 409, 413, 422))
+async def import_executors(
+    file: Annotated[UploadFile, File(description="CSV or XLSX; see the template.")],
+    session: SessionDep,
+    directory: DirectoryDep,
+    doorbell: DoorbellDep,
+    now: NowDep,
+    pool_id: Annotated[Identifier | None, Query()] = None,
+    dry_run: Annotated[
+        bool, Query(description="Look only: what would be written, and what is wrong.")
+    ] = False,
+) -> ExecutorImportOut:
+    """Add or change many people by a table: all of them, or nobody where one row is wrong."""
+    pool = await directory.get(None if pool_id is None else PoolId(pool_id))
+    content = await file.read(MOST_BYTES + 1)
+    table = await asyncio.to_thread(read_table, content)
+    found = await roster_import.import_executors(
+        session, pool_id=pool.id, table=table, now=now, dry_run=dry_run
+    )
+    if found.applied:
+        doorbell.ring(pool.id)
+    return ExecutorImportOut(
+        rows=found.rows,
+        form=found.form,
+        added=found.added,
+        changed=found.changed,
+        unchanged=found.unchanged,
+        applied=found.applied,
+        errors=[CellProblem(**asdict(error)) for error in found.errors],
+        unknown_columns=found.unknown_columns,
+        people=found.people[:_SHOWN],
+    )
+
+
+@router.get(
+    "/template",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}, _XLSX: {}}}, **problems(404, 422)},
+)
+async def get_import_template(
+    directory: DirectoryDep,
+    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+    pool_id: Annotated[Identifier | None, Query()] = None,
+) -> Response:
+    """A table to fill in, with the columns of this pool."""
+    pool = await directory.get(None if pool_id is None else PoolId(pool_id))
+    content = roster_import.template(pool.catalogue, xlsx=form == "xlsx")
+    return Response(
+        content,
+        media_type=_XLSX if form == "xlsx" else "text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="executors.{form}"'},
+    )

@@ -1,0 +1,313 @@
+"""Deliveries: what was decided reaches the external system and every webhook, at least once, in order for each task.
+
+Any number of senders may run. A message is taken with a lease, so nobody else sends it meanwhile; a later message of
+the same task waits until the earlier one is there. Failures are repeated with growing pauses, and a receiver that does
+not answer at all is left alone for a while (`Breaker`). What a receiver refuses for good is set aside as dead: visible,
+and sent again on request (`app.services.outbox`).
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import metrics
+from app.ais import AisClient, AisDown, Verdict
+from app.config import Settings
+from app.database import Database
+from app.engine.types import PoolId
+from app.errors import DomainError
+from app.failpoints import failpoint
+from app.services import delivery_statements as statements
+from app.services.executor_sync import sync_executors
+from app.services.kpi import Happened, count_events
+from app.services.messages import message_of
+from app.services.pools import find_pool
+from app.services.reconciliation import reconcile
+from app.services.webhooks import WebhookReceiver, find_receiver
+
+log = structlog.get_logger()
+
+AIS = "ais"
+_IDLE_SECONDS = 0.5
+_LONGEST_PAUSE = 300.0
+_FIRST_PAUSE = 1.0
+_LEFT_ALONE = 1.0
+
+
+class Receiver(Protocol):
+    """Where messages go. Raises AisDown where nothing is known of what was taken in."""
+
+    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
+        """Hand over messages; the verdict on each by delivery id. A missing verdict means: send it again."""
+
+    async def close(self) -> None:
+        """Give the connections back."""
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Stops sending to a receiver that fails: after `failures` in a row nothing for a while, then one try.
+
+    The while doubles with every failed try, up to `longest` seconds.
+    """
+
+    failures: int = 3
+    longest: float = 60.0
+    failed: int = 0
+    open_until: float = 0.0
+    trying: bool = False
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a request may go out now; when open, one at a time after the while."""
+        if self.failed < self.failures:
+            return True
+        if now < self.open_until or self.trying:
+            return False
+        self.trying = True
+        return True
+
+    def note(self, success: bool, now: float) -> None:
+        """Remember how a request ended."""
+        self.trying = False
+        if success:
+            self.failed = 0
+            return
+        self.failed += 1
+        if self.failed >= self.failures:
+            self.open_until = now + min(_LEFT_ALONE * 2.0 ** (self.failed - self.failures), self.longest)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are held back."""
+        return self.failed >= self.failures
+
+
+@dataclass(slots=True)
+class _Line:
+    """A receiver with its breaker and the requests under way."""
+
+    receiver: Receiver
+    most: int
+    breaker: Breaker = field(default_factory=Breaker)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Delivery:
+    """Sends what is due, compares the external system with us; one per worker process."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._pool = database.hot
+        self._lines: dict[str, _Line] = {}
+        self._stopping = asyncio.Event()
+        self._something = asyncio.Event()
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+
+    def stop(self) -> None:
+        """Finish the requests under way, then end `run`."""
+        self._stopping.set()
+        self._something.set()
+
+    async def run(self) -> None:
+        """Send until `stop`."""
+        beside = [asyncio.create_task(loop()) for loop in (self._compare_forever, self._sync_forever)]
+        while not self._stopping.is_set():
+            try:
+                sent = await self.send_due()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("delivery.failed", error=str(error) or type(error).__name__)
+                sent = 0
+            if not sent and not self._stopping.is_set():
+                await self._rest()
+        for loop in beside:
+            loop.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        under_way = [task for line in self._lines.values() for task in line.under_way]
+        await asyncio.gather(*under_way)
+        for line in self._lines.values():
+            await line.receiver.close()
+
+    async def send_due(self) -> int:
+        """Begin to send what is due; returns how many messages were taken."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(statements.DUE)
+        taken = 0
+        for row in rows:
+            taken += await self._send_to(row["destination"])
+        return taken
+
+    async def _send_to(self, destination: str) -> int:
+        line = await self._line(destination)
+        if line is None:
+            return 0
+        taken = 0
+        while len(line.under_way) < self._settings.delivery_parallel and line.breaker.lets_through(
+            time.monotonic()
+        ):
+            messages = await self._claim(destination, line)
+            if not messages:
+                line.breaker.trying = False
+                break
+            taken += len(messages)
+            sending = asyncio.create_task(self._send(destination, line, messages))
+            line.under_way.add(sending)
+            sending.add_done_callback(partial(self._ended, line))
+        return taken
+
+    def _ended(self, line: _Line, sending: asyncio.Task[None]) -> None:
+        line.under_way.discard(sending)
+        self._something.set()
+
+    async def _line(self, destination: str) -> _Line | None:
+        line = self._lines.get(destination)
+        if line is None:
+            receiver = await self._receiver(destination)
+            if receiver is None:
+                return None
+            most = 1 if isinstance(receiver, WebhookReceiver) else self._settings.delivery_batch
+            line = self._lines[destination] = _Line(receiver, most)
+        return line
+
+    async def _receiver(self, destination: str) -> Receiver | None:
+        """Who a destination is; None where there is none any more."""
+        settings = self._settings
+        if destination == AIS:
+            return AisClient(settings.ais_url, timeout=settings.ais_timeout) if settings.ais_url else None
+        return await find_receiver(self._pool, destination, settings)
+
+    async def _claim(self, destination: str, line: _Line) -> list[Any]:
+        async with self._pool.acquire() as connection:
+            return list(
+                await connection.fetch(
+                    statements.CLAIM, destination, line.most, self._settings.delivery_lease_seconds
+                )
+            )
+
+    async def _send(self, destination: str, line: _Line, rows: Sequence[Any]) -> None:
+        """One request and what becomes of its messages; a failure to write that down ends the lease, no more."""
+        failpoint("outbox_read")
+        try:
+            async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
+                verdicts = await line.receiver.send([message_of(row) for row in rows])
+            failpoint("ais_called")
+            self._remember(destination, line, True)
+        except (AisDown, TimeoutError) as error:
+            self._remember(destination, line, False)
+            log.info("delivery.no_answer", destination=destination, messages=len(rows), error=str(error))
+            await self._note(rows, {}, str(error) or "no answer in time")
+            return
+        await self._note(rows, verdicts, "the receiver said nothing of it")
+        failpoint("outbox_marked")
+
+    def _remember(self, destination: str, line: _Line, success: bool) -> None:
+        line.breaker.note(success, time.monotonic())
+        if not success:
+            metrics.delivery_failures_total.labels(destination.partition(":")[0]).inc()
+
+    async def _note(self, rows: Sequence[Any], verdicts: dict[int, Verdict], otherwise: str) -> None:
+        delivered = [row["id"] for row in rows if (said := verdicts.get(row["id"])) and said.accepted]
+        failed = [row for row in rows if row["id"] not in set(delivered)]
+        refused = {number for number, verdict in verdicts.items() if not verdict.accepted}
+        errors = [verdicts[row["id"]].reason if row["id"] in refused else otherwise for row in failed]
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._note_delivered(connection, delivered)
+                if failed:
+                    await connection.execute(
+                        statements.FAILED,
+                        [row["id"] for row in failed],
+                        [row["attempts"] for row in failed],
+                        [error[:1000] for error in errors],
+                        [self._pause_after(row["attempts"]) for row in failed],
+                        [self._is_dead(row, row["id"] in refused) for row in failed],
+                    )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("delivery.not_noted", messages=len(rows), error=str(error) or type(error).__name__)
+
+    async def _note_delivered(self, connection: Any, delivered: Sequence[int]) -> None:
+        if not delivered:
+            return
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        for row in await connection.fetch(statements.DELIVERED, delivered):
+            metrics.deliveries_total.labels(str(row["pool_id"])).inc(row["count"])
+            await count_events(
+                connection, Happened(delivered=row["count"]), pool_id=PoolId(row["pool_id"]), at=now
+            )
+
+    def _is_dead(self, row: Any, refused: bool) -> bool:
+        """Refused often enough; a receiver that does not answer never makes a message dead."""
+        return refused and row["attempts"] >= self._settings.delivery_attempts
+
+    def _pause_after(self, attempts: int) -> float:
+        longest = min(_FIRST_PAUSE * 2.0 ** min(attempts - 1, 20), _LONGEST_PAUSE)
+        return self._jitter.uniform(0.5, 1.0) * longest
+
+    async def _compare_forever(self) -> None:
+        seconds, url = self._settings.reconcile_seconds, self._settings.ais_url
+        if not (seconds and url):
+            return
+        client = AisClient(url, timeout=self._settings.ais_timeout)
+        after = 0
+        try:
+            while True:
+                await asyncio.sleep(seconds * self._jitter.uniform(0.8, 1.2))
+                after = await self._compare(client, after)
+        finally:
+            await client.close()
+
+    async def _compare(self, client: AisClient, after: int) -> int:
+        try:
+            found = await reconcile(
+                self._pool, client, after=after, settle=self._settings.reconcile_settle_seconds
+            )
+        except (AisDown, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.info("reconciliation.put_off", error=str(error) or type(error).__name__)
+            return after
+        if found.drifted:
+            log.warning("reconciliation.drift", tasks=list(found.drifted)[:20], count=len(found.drifted))
+        return found.next_after
+
+    async def _sync_forever(self) -> None:
+        seconds, url = self._settings.ais_sync_seconds, self._settings.ais_url
+        if not (seconds and url):
+            return
+        client = AisClient(url, timeout=self._settings.ais_timeout)
+        try:
+            while True:
+                await self._sync(client)
+                await asyncio.sleep(seconds * self._jitter.uniform(0.8, 1.2))
+        finally:
+            await client.close()
+
+    async def _sync(self, client: AisClient) -> None:
+        """Pull people into the default pool; whoever is refused is named in the log."""
+        try:
+            async with self._database.session() as session:
+                pool_id = await find_pool(session, code=self._settings.default_pool)
+                if pool_id is None:
+                    return
+                found = await sync_executors(session, client, pool_id=pool_id, now=datetime.now(UTC))
+        except (AisDown, DomainError, OSError, TimeoutError, SQLAlchemyError) as error:
+            log.info("executors.sync_put_off", error=str(error) or type(error).__name__)
+            return
+        if found.added or found.changed or found.refused:
+            log.info(
+                "executors.synced", added=found.added, changed=found.changed, refused=list(found.refused)[:20]
+            )
+
+    async def _rest(self) -> None:
+        """Until a request ends, but not long: somebody else may have written something to send."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._something.wait(), _IDLE_SECONDS)
+        self._something.clear()

@@ -1,0 +1,89 @@
+"""People pulled from the external system: who is new, and who changed there; availability and work stay ours.
+
+Only what differs is written, so that a pull that finds nothing new disturbs nobody.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.ais import AisClient
+from app.engine.types import PoolId
+from app.errors import Invalid
+from app.models import Executor
+from app.services.executors import put_executors
+from app.services.person import Person, differs, values_of
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a pull changed; `refused` names people whose values cannot be kept, with the reason."""
+
+    seen: int
+    added: int
+    changed: int
+    refused: Sequence[str]
+
+
+async def sync_executors(
+    session: AsyncSession, client: AisClient, *, pool_id: PoolId, now: datetime
+) -> Synced:
+    """Pull everybody into a pool. Raises AisDown; what one person has wrong refuses that person only."""
+    said = await client.executors()
+    people, refused = _readable(said)
+    known = await known_people(session, pool_id, [person.external_id for person in people])
+    wanted = {person.external_id: values_of(person, known.get(person.external_id)) for person in people}
+    differing = {number: values for number, values in wanted.items() if differs(values, known.get(number))}
+    await session.rollback()
+    written = await _put(session, pool_id, list(differing.values()), now, refused)
+    added = sum(number not in known for number in written)
+    return Synced(len(said), added, len(written) - added, refused)
+
+
+def _readable(said: Sequence[Mapping[str, Any]]) -> tuple[list[Person], list[str]]:
+    people, refused = [], []
+    for item in said:
+        try:
+            people.append(Person.model_validate(item))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            refused.append(
+                f"{item.get('external_id')}: {fault['loc'][0] if fault['loc'] else ''} {fault['msg']}"
+            )
+    return people, refused
+
+
+async def known_people(
+    session: AsyncSession, pool_id: PoolId, external_ids: Sequence[str]
+) -> dict[str, Executor]:
+    """Those of a pool who carry these external ids."""
+    rows = await session.scalars(
+        select(Executor).where(Executor.pool_id == pool_id, Executor.external_id.in_(external_ids))
+    )
+    return {str(executor.external_id): executor for executor in rows}
+
+
+async def _put(
+    session: AsyncSession,
+    pool_id: PoolId,
+    people: Sequence[dict[str, Any]],
+    now: datetime,
+    refused: list[str],
+) -> list[str]:
+    """Write them together, or one by one where one of them is refused."""
+    if not people:
+        return []
+    try:
+        await put_executors(session, pool_id=pool_id, people=people, now=now)
+        return [person["external_id"] for person in people]
+    except Invalid as error:
+        await session.rollback()
+        if len(people) == 1:
+            refused.append(f"{people[0]['external_id']}: {error.detail}")
+            return []
+    return [number for person in people for number in await _put(session, pool_id, [person], now, refused)]

@@ -1,0 +1,91 @@
+"""What the clock brings about, looked for at every sweep of a worker: cheap when there is nothing to do.
+
+Several workers may look at once: each step takes the pool first and finds nothing left to do.
+"""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from app.database import HotPool
+from app.engine.types import PoolId, TaskId
+from app.services import lifecycle_statements as statements
+from app.services.leaving import hand_over_due
+from app.services.lifecycle import Move, MoveName, move_tasks, wake_for
+from app.services.options import BrokenSettings, EscalationStep, flow_options
+
+log = structlog.get_logger()
+
+_OVERLOOKED_SECONDS = 2.0
+
+
+class Housekeeper:
+    """Hands over what is due, and wakes what an event overlooked; one per worker process."""
+
+    def __init__(self, pool: HotPool, *, deliver: bool) -> None:
+        self._pool = pool
+        self._deliver = deliver
+        self._looked_at = -_OVERLOOKED_SECONDS
+
+    async def look(self) -> None:
+        """One look."""
+        await hand_over_due(self._pool, deliver=self._deliver)
+        await keep_flowing(self._pool, deliver=self._deliver)
+        if time.monotonic() - self._looked_at >= _OVERLOOKED_SECONDS:
+            await wake_overlooked(self._pool)
+            self._looked_at = time.monotonic()
+
+
+async def keep_flowing(pool: HotPool, *, deliver: bool) -> None:
+    """Let offers that nobody answered go on, and take what waits too long to its next step."""
+    async with pool.acquire() as connection:
+        pools = await connection.fetch(statements.POOLS_THAT_FLOW)
+    for row in pools:
+        try:
+            flow = flow_options(row["settings"])
+        except BrokenSettings as error:
+            log.critical("flow.broken_settings", pool=row["pool_id"], error=str(error))
+            continue
+        pool_id = PoolId(row["pool_id"])
+        if flow.offer_seconds is not None:
+            await expire_offers(pool, pool_id=pool_id, seconds=flow.offer_seconds, deliver=deliver)
+        for number in reversed(range(len(flow.escalation))):
+            await escalate(pool, pool_id=pool_id, step=number + 1, steps=flow.escalation[: number + 1])
+
+
+async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliver: bool) -> None:
+    """Take offers that were not answered in time to the next person."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(statements.UNANSWERED, pool_id, seconds)
+    if rows:
+        reason = f"not accepted within {seconds:g} s"
+        moves = [Move(TaskId(row["id"]), MoveName.EXPIRE, "clock", reason) for row in rows]
+        await move_tasks(pool, pool_id=pool_id, moves=moves, deliver=deliver)
+
+
+async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence[EscalationStep]) -> None:
+    """Take what has waited long enough to this step."""
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, steps[-1].after_minutes * 60)
+        if not rows:
+            return
+        taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+        names = ", ".join(name for each in steps for name in each.relax)
+        reason = f"waited {steps[-1].after_minutes:g} min: no longer required: {names}"
+        if taken is not None:
+            ids = [row["id"] for row in rows]
+            await connection.execute(statements.ESCALATE, pool_id, ids, step, taken["now"], reason)
+
+
+async def wake_overlooked(pool: HotPool) -> int:
+    """Wake what waits although somebody has room for it; returns how many tasks.
+
+    Events wake exactly what they freed. Where two of them meet, a task may be given to the one and the other is left
+    with room that nobody was woken for: this finds it.
+    """
+    woken = 0
+    async with pool.acquire() as connection:
+        for row in await connection.fetch(statements.POOLS_WITH_PARKED):
+            woken += await wake_for(connection, pool_id=PoolId(row["pool_id"]), executor_ids=None)
+    return woken

@@ -1,0 +1,122 @@
+"""Leaving: what becomes of the open tasks of somebody who goes, for good or for a while, at once or after some minutes.
+
+The fewest moves: only the tasks of whoever goes are moved, each once; everybody else keeps what they have. They are
+distributed like any other work, by the policy of the pool, so they spread instead of landing on one victim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.database import HotConnection, HotPool
+from app.engine.allocate import place
+from app.engine.state import PoolState
+from app.engine.types import ExecutorId, PoolId, TaskId, WaitReason
+from app.errors import NotFound
+from app.services import lifecycle_statements as statements
+from app.services.explanations import Previewer
+from app.services.lifecycle import Move, Moved, MoveName, apply_moves
+from app.services.rows import task_of
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What was taken from somebody; a worker gives it to others at once."""
+
+    pool_id: PoolId
+    task_ids: Sequence[TaskId]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who would get a task of somebody who goes; nobody: it would wait, with the reason."""
+
+    task_id: TaskId
+    external_id: str | None
+    weight: float
+    executor_id: ExecutorId | None
+    executor_name: str | None
+    reason: WaitReason | None
+
+
+async def hand_over(
+    pool: HotPool, *, executor_id: ExecutorId, actor: str, reason: str, deliver: bool
+) -> HandedOver:
+    """Take everything open from somebody, to be given to others. Raises NotFound."""
+    async with pool.acquire() as connection, connection.transaction():
+        pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
+        if pool_id is None:
+            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver)
+
+
+async def _take(
+    connection: HotConnection,
+    pool_id: PoolId,
+    executor_id: ExecutorId,
+    actor: str,
+    reason: str,
+    deliver: bool,
+) -> HandedOver:
+    taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+    rows = await connection.fetch(statements.OPEN_TASKS_OF, executor_id)
+    moves = [Move(TaskId(row["id"]), MoveName.REASSIGN, actor, reason) for row in rows]
+    outcomes = (
+        await apply_moves(
+            connection, pool_id=pool_id, moves=moves, epoch=taken["epoch"], now=taken["now"], deliver=deliver
+        )
+        if taken and moves
+        else []
+    )
+    await connection.execute(statements.HANDED_OVER, executor_id)
+    return HandedOver(pool_id, [outcome.task_id for outcome in outcomes if isinstance(outcome, Moved)])
+
+
+async def hand_over_due(pool: HotPool, *, deliver: bool) -> list[HandedOver]:
+    """Take from everybody whose absence began long enough ago, or who was to be relieved by now."""
+    done = []
+    async with pool.acquire() as connection:
+        due = await connection.fetch(statements.DUE_TO_HAND_OVER)
+        for row in due:
+            async with connection.transaction():
+                executor_id, pool_id = ExecutorId(row["executor_id"]), PoolId(row["pool_id"])
+                done.append(await _take(connection, pool_id, executor_id, "clock", row["reason"], deliver))
+    return done
+
+
+async def plan_leaving(pool: HotPool, previewer: Previewer, *, executor_id: ExecutorId) -> list[Plan]:
+    """Who would get the open tasks of somebody if they went now; changes nothing. Raises NotFound."""
+    async with pool.acquire() as connection:
+        pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
+        if pool_id is None:
+            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        rows = await connection.fetch(statements.OPEN_TASKS_TO_PLAN, executor_id)
+    return _planned(await previewer.picture(PoolId(pool_id)), executor_id, rows)
+
+
+def _planned(state: PoolState, leaver: ExecutorId, rows: Sequence[Any]) -> list[Plan]:
+    gone = replace(state.executors[state.position[leaver]], available=False)
+    state.upsert([gone])
+    outcome = place(state, [task_of(row) for row in rows])
+    names = {executor.id: executor.name for executor in state.executors}
+    to = {decision.task_id: decision.executor_id for decision in outcome.decisions}
+    waits = {waiting.task_id: waiting.reason for waiting in outcome.waiting}
+    return [
+        Plan(
+            task_id=TaskId(row["id"]),
+            external_id=row["external_id"],
+            weight=row["weight"],
+            executor_id=to.get(row["id"]),
+            executor_name=names.get(to[row["id"]]) if row["id"] in to else None,
+            reason=waits.get(row["id"]),
+        )
+        for row in rows
+    ]
+
+
+async def relieve_later(pool: HotPool, *, executor_id: ExecutorId, at: datetime) -> None:
+    """Have everything open taken from somebody at an instant. Raises NotFound."""
+    async with pool.acquire() as connection:
+        if await connection.fetchval(statements.RELIEVE_LATER, executor_id, at) is None:
+            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)

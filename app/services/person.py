@@ -1,0 +1,36 @@
+"""A person as files and other systems describe them: checked here, whoever says it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.models import Executor
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+
+
+class Person(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    external_id: _Text
+    name: _Text
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    active: bool | None = None
+    daily_limit: float | None = Field(None, ge=0, le=1_000_000, allow_inf_nan=False)
+    max_open: int | None = Field(None, ge=0, le=1_000_000)
+    qualification: float | None = Field(None, gt=0, le=1_000, allow_inf_nan=False)
+
+
+def values_of(person: Person, known: Executor | None) -> dict[str, Any]:
+    """What to write of a person: parameters over those they have."""
+    given = person.model_dump(exclude_none=True)
+    had = known.parameters if known else {}
+    return {**given, "parameters": {**had, **person.parameters}}
+
+
+def differs(values: Mapping[str, Any], known: Executor | None) -> bool:
+    """Whether anything in these values is new."""
+    return known is None or any(getattr(known, name) != value for name, value in values.items())

@@ -1,0 +1,360 @@
+"""R9: the lifecycle over the real database beside a model of a few dicts; after every step both must agree.
+
+The model knows who may move what, and what everybody carries; who receives a task is the engine's to say, so the model
+only checks that they could, and that nobody waits for whom there is room.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from app.config import Settings
+from app.database import Database
+from app.engine.types import ExecutorId, PoolId, TaskId
+from app.errors import DomainError, ForbiddenMove
+from app.services import assignment, lifecycle
+from app.services.absences import NewAbsence, add_absence, remove_absence
+from app.services.assignment import Found, place_batch
+from app.services.audit import find_violations
+from app.services.executors import change_executor
+from app.services.housekeeping import wake_overlooked
+from app.services.intake import NewTask, write_tasks
+from app.services.leaving import hand_over
+from app.services.lifecycle import Move, MoveName, move_tasks
+from app.services.picture import PoolPicture
+from tests.builders import add_executors, add_pool
+
+NAMES = [name for name in MoveName if name is not MoveName.EXPIRE]
+ALLOWED = {
+    "accept": {"assigned": "assigned"},
+    "decline": {"assigned": "pending"},
+    "start": {"assigned": "in_progress"},
+    "complete": {"assigned": "completed", "in_progress": "completed"},
+    "reject": {"assigned": "rejected", "in_progress": "rejected"},
+    "return": {"assigned": "returned", "in_progress": "returned"},
+    "resume": {"returned": "pending"},
+    "cancel": dict.fromkeys(("pending", "assigned", "in_progress", "returned"), "cancelled"),
+    "reassign": dict.fromkeys(("assigned", "in_progress", "returned"), "pending"),
+}
+"""The contract, written down once more by hand: from which status a move leads where."""
+UNDONE = {"decline", "reject", "cancel", "reassign"}
+OPEN = ("assigned", "in_progress")
+LOADS = """
+SELECT executor_id, open_count,
+       CASE WHEN business_day = (clock_timestamp() AT TIME ZONE 'UTC')::date THEN day_routed ELSE 0 END::float8 AS used
+FROM executor_loads WHERE pool_id = $1
+"""
+DAY_PASSES = (
+    """
+    UPDATE assignments SET business_day = business_day - 1, decided_at = decided_at - interval '1 day'
+    WHERE pool_id = $1
+    """,
+    "UPDATE executor_loads SET business_day = business_day - 1, window_start = window_start - 1 WHERE pool_id = $1",
+    # Downwards through a gap, so that no day meets the next one on its way.
+    "UPDATE executor_days SET business_day = business_day - 100000 WHERE pool_id = $1",
+    "UPDATE executor_days SET business_day = business_day + 99999 WHERE pool_id = $1",
+    "UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1",
+    "UPDATE tasks SET wait_reason = NULL WHERE pool_id = $1",
+)
+WEIGHTS = st.sampled_from([0.5, 1.0, 2.0])
+LIMITS = st.sampled_from([None, 1.0, 3.0, 8.0])
+SLOTS = st.sampled_from([None, 0, 1, 2, 5])
+
+
+@dataclass
+class Person:
+    limit: float | None
+    slots: int | None
+    here: bool = True
+    absence: int | None = None
+    used: float = 0.0
+
+    @property
+    def takes(self) -> bool:
+        return self.here and self.absence is None
+
+
+@dataclass
+class Work:
+    weight: float
+    status: str = "pending"
+    executor: int | None = None
+    away_from: int | None = None
+    counted: float = 0.0
+
+
+@dataclass
+class World:
+    people: dict[int, Person] = field(default_factory=dict)
+    tasks: dict[int, Work] = field(default_factory=dict)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """The system beside the model."""
+
+    settings_of_run: Settings
+
+    @initialize(people=st.lists(st.tuples(LIMITS, SLOTS), min_size=1, max_size=4))
+    def open_a_pool(self, people: list[tuple[float | None, int | None]]) -> None:
+        self.covered: Counter[tuple[str, str]] = Counter()
+        self.runner = asyncio.Runner()
+        self.database = self.run(Database.open(self.settings_of_run))
+        self.world = World()
+        self.pool_id = self.run(
+            add_pool(self.database, code=f"pool-{id(self)}-{datetime.now(UTC).timestamp():.6f}")
+        )
+        for limit, slots in people:
+            [number] = self.run(
+                add_executors(self.database, self.pool_id, 1, daily_limit=limit, max_open=slots)
+            )
+            self.world.people[number] = Person(limit, slots)
+        self.picture = PoolPicture(self.pool_id)
+        self.names = 0
+
+    def run(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            self.run(self.database.close())
+            self.runner.close()
+
+    def some(self, things: dict[int, Any], data: Any) -> int:
+        return int(data.draw(st.sampled_from(sorted(things))))
+
+    # What clients do
+
+    @rule(weights=st.lists(WEIGHTS, min_size=1, max_size=4), again=st.booleans())
+    def submit(self, weights: list[float], again: bool) -> None:
+        tasks = []
+        for weight in weights:
+            self.names += 1
+            tasks.append(NewTask(PoolId(self.pool_id), external_id=f"t-{self.names}", weight=weight))
+        first = self.run(write_tasks(self.database.hot, tasks))
+        for task, receipt in zip(tasks, first, strict=True):
+            self.world.tasks[receipt.task_id] = Work(task.weight)
+        if again:
+            second = self.run(write_tasks(self.database.hot, tasks))
+            assert [item.task_id for item in second] == [item.task_id for item in first]
+            assert all(item.duplicate for item in second)
+
+    @precondition(lambda self: self.world.tasks)
+    @rule(data=st.data(), name=st.sampled_from(NAMES), named=st.booleans())
+    def somebody_moves_a_task(self, data: Any, name: MoveName, named: bool) -> None:
+        task_id = self.some(self.world.tasks, data)
+        to = self.some(self.world.people, data) if named and name is MoveName.REASSIGN else None
+        self.move(task_id, name, to)
+
+    def move(self, task_id: int, name: MoveName, to: int | None = None) -> None:
+        move = Move(TaskId(task_id), name, "tester", "why not", to=None if to is None else ExecutorId(to))
+        [outcome] = self.run(
+            move_tasks(self.database.hot, pool_id=PoolId(self.pool_id), moves=[move], deliver=True)
+        )
+        work = self.world.tasks[task_id]
+        if to is not None and work.status != "pending":
+            allowed = not (work.executor == to and work.status in OPEN) and name.value in self.allowed(work)
+        elif to is not None:
+            allowed = True
+        else:
+            allowed = name.value in self.allowed(work)
+        if not allowed:
+            assert isinstance(outcome, DomainError), f"{name} of a task that is {work.status} was accepted"
+            if name is not MoveName.REASSIGN:
+                assert isinstance(outcome, ForbiddenMove)
+            return
+        assert not isinstance(outcome, DomainError), f"{name} of a task that is {work.status}: {outcome}"
+        self.covered[work.status, name.value] += 1
+        self.settle(work, name, to)
+
+    def allowed(self, work: Work) -> set[str]:
+        return {name for name, ways in ALLOWED.items() if work.status in ways}
+
+    def settle(self, work: Work, name: MoveName, to: int | None) -> None:
+        """Do to the model what the move does."""
+        status = ALLOWED[name.value].get(work.status, "pending")
+        if name.value in UNDONE and work.status in OPEN and work.executor is not None:
+            self.world.people[work.executor].used -= work.counted
+        if work.status in OPEN and status not in OPEN:
+            work.counted = 0.0
+        work.away_from = work.executor if status == "pending" and name is not MoveName.RESUME else None
+        if to is not None:
+            work.executor, work.away_from = to, None
+        work.status = status
+
+    # What people do
+
+    @rule(data=st.data(), limit=LIMITS, slots=SLOTS)
+    def a_limit_changes(self, data: Any, limit: float | None, slots: int | None) -> None:
+        number = self.some(self.world.people, data)
+        self.change(number, {"daily_limit": limit, "max_open": slots})
+        self.world.people[number].limit, self.world.people[number].slots = limit, slots
+
+    @rule(data=st.data())
+    def somebody_takes_a_break_or_returns(self, data: Any) -> None:
+        number = self.some(self.world.people, data)
+        person = self.world.people[number]
+        person.here = not person.here
+        self.change(number, {"availability": "available" if person.here else "break"})
+
+    def change(self, number: int, changes: dict[str, Any]) -> None:
+        async def do() -> None:
+            async with self.database.session() as session:
+                await change_executor(
+                    session, executor_id=ExecutorId(number), changes=changes, now=datetime.now(UTC)
+                )
+
+        self.run(do())
+
+    @rule(data=st.data())
+    def somebody_falls_ill_or_is_well_again(self, data: Any) -> None:
+        number = self.some(self.world.people, data)
+        person, now = self.world.people[number], datetime.now(UTC)
+
+        async def do() -> int | None:
+            async with self.database.session() as session:
+                who = ExecutorId(number)
+                if person.absence is None:
+                    away = NewAbsence(now - timedelta(hours=1), now + timedelta(days=30))
+                    return (await add_absence(session, executor_id=who, absence=away, now=now))[0].id
+                await remove_absence(session, executor_id=who, absence_id=person.absence, now=now)
+                return None
+
+        person.absence = self.run(do())
+
+    @rule(data=st.data())
+    def somebody_hands_everything_over(self, data: Any) -> None:
+        number = self.some(self.world.people, data)
+        done = self.run(
+            hand_over(
+                self.database.hot, executor_id=ExecutorId(number), actor="tester", reason="ill", deliver=True
+            )
+        )
+        held = [
+            task_id
+            for task_id, work in self.world.tasks.items()
+            if work.executor == number and work.status in OPEN
+        ]
+        assert sorted(done.task_ids) == sorted(held)
+        for task_id in held:
+            self.settle(self.world.tasks[task_id], MoveName.REASSIGN, None)
+
+    # What the system does
+
+    @rule()
+    def a_worker_places_what_waits(self) -> None:
+        while self.run(self._place()) is Found.WORK:
+            pass
+        if self.run(wake_overlooked(self.database.hot)):
+            while self.run(self._place()) is Found.WORK:
+                pass
+        self.learn_who_received()
+        self.nobody_waits_for_whom_there_is_room()
+
+    async def _place(self) -> Found:
+        return (await place_batch(self.database.hot, self.picture, limit=3, deliver=True)).found
+
+    @rule()
+    def a_worker_dies_before_it_commits(self) -> None:
+        def die(name: str) -> None:
+            if name == "before_commit":
+                raise RuntimeError("died")
+
+        kept, assignment.failpoint = assignment.failpoint, die
+        try:
+            self.run(self._place())
+        except RuntimeError:
+            self.picture = PoolPicture(PoolId(self.pool_id))
+        finally:
+            assignment.failpoint = kept
+
+    @rule()
+    def everything_starts_again(self) -> None:
+        self.run(self.database.close())
+        self.database = self.run(Database.open(self.settings_of_run))
+        self.picture = PoolPicture(PoolId(self.pool_id))
+
+    @rule()
+    def a_day_passes(self) -> None:
+        """Everything of today becomes yesterday's, and what waits for midnight is woken."""
+
+        async def pass_() -> None:
+            async with self.database.hot.acquire() as connection, connection.transaction():
+                for statement in DAY_PASSES:
+                    await connection.execute(statement, self.pool_id)
+
+        self.run(pass_())
+        for person in self.world.people.values():
+            person.used = 0.0
+        for work in self.world.tasks.values():
+            work.counted = 0.0
+
+    # What must be true
+
+    def learn_who_received(self) -> None:
+        """Read who received what, and check that they could."""
+        for row in self.run(
+            self._fetch("SELECT * FROM assignments WHERE pool_id = $1 AND released_at IS NULL")
+        ):
+            work = self.world.tasks[row["task_id"]]
+            if work.status != "pending":
+                continue
+            person = self.world.people[row["executor_id"]]
+            routed = row["kind"] in ("primary", "reassign")
+            assert row["executor_id"] != work.away_from, "given back to whom it was taken from"
+            assert person.takes or row["kind"] == "manual", "given to somebody who is away"
+            if routed:
+                person.used += work.weight
+                work.counted = work.weight
+                assert person.limit is None or person.used <= person.limit, "over the daily limit"
+            work.status, work.executor, work.away_from = "assigned", row["executor_id"], None
+            if routed and person.slots is not None:
+                assert self.open_of(row["executor_id"]) <= person.slots, "more open than allowed"
+
+    def open_of(self, number: int) -> int:
+        return sum(work.executor == number and work.status in OPEN for work in self.world.tasks.values())
+
+    def nobody_waits_for_whom_there_is_room(self) -> None:
+        for task_id, work in self.world.tasks.items():
+            if work.status != "pending":
+                continue
+            for number, person in self.world.people.items():
+                full = person.slots is not None and self.open_of(number) >= person.slots
+                spent = person.limit is not None and person.used + work.weight > person.limit
+                nothing = not person.takes or full or spent or number == work.away_from
+                assert nothing, f"task {task_id} waits although executor {number} has room"
+
+    async def _fetch(self, query: str) -> list[Any]:
+        async with self.database.hot.acquire() as connection:
+            return list(await connection.fetch(query, self.pool_id))
+
+    @invariant()
+    def model_and_system_agree(self) -> None:
+        if not hasattr(self, "database"):
+            return
+        tasks = self.run(self._fetch("SELECT id, status FROM tasks WHERE pool_id = $1"))
+        assert {row["id"]: row["status"] for row in tasks} == {
+            task_id: work.status for task_id, work in self.world.tasks.items()
+        }
+        loads = self.run(self._fetch(LOADS))
+        assert {row["executor_id"]: (row["open_count"], row["used"]) for row in loads} == {
+            number: (self.open_of(number), person.used) for number, person in self.world.people.items()
+        }
+        assert self.run(self._violations()) == []
+
+    async def _violations(self) -> list[str]:
+        async with self.database.hot.acquire() as connection:
+            found = await find_violations(connection)
+        seen_later = {
+            "nobody_waits_unseen",
+            "daily_limit",
+            "max_open",
+        }  # limits fall here; the model checks them
+        return [f"{each.check.name}: {each.examples}" for each in found if each.check.name not in seen_later]
+
+
+__all__ = ["Lifecycle", "lifecycle"]

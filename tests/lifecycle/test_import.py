@@ -1,0 +1,150 @@
+"""People from tables as spreadsheets write them: looked at first, then all or nobody."""
+
+import io
+import zipfile
+from typing import Any
+
+import httpx
+import pytest
+from openpyxl import Workbook, load_workbook
+
+from app.errors import Invalid, TooLarge
+from app.services.tables import read_table
+from tests.api.conftest import problem_in
+
+HEAD = "Табельный номер;ФИО;Дневной лимит;grade;Город"
+GOOD = HEAD + "\r\nE-1;Анна Иванова;20;3,5;Казань\r\nE-2;Борис;;;\r\n"
+
+
+async def send(client: httpx.AsyncClient, content: str | bytes, encoding: str = "utf-8", **query: Any) -> Any:
+    body = content.encode(encoding) if isinstance(content, str) else content
+    return await client.post("/v1/executors/import", params=query, files={"file": ("people.csv", body)})
+
+
+@pytest.fixture
+async def catalogue(client: httpx.AsyncClient) -> None:
+    for key, kind, label in (("grade", "number", "Разряд"), ("city", "string", "Город")):
+        answer = await client.post(
+            "/v1/parameters", json={"owner": "executor", "key": key, "type": kind, "label_ru": label}
+        )
+        assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("utf-8", ";"), ("utf-8-sig", ","), ("cp1251", ";"), ("cp1251", "\t")]
+)
+def test_encodings_and_delimiters_are_recognised(encoding: str, delimiter: str) -> None:
+    content = GOOD.replace("3,5", "3.5").replace(";", delimiter).encode(encoding)
+    table = read_table(content)
+    assert table.columns[1] == "ФИО"
+    assert [row[1] for _, row in table.rows] == ["Анна Иванова", "Борис"]
+    assert encoding.removesuffix("-sig") in table.form
+
+
+async def test_a_table_is_looked_at_then_imported_then_known(
+    client: httpx.AsyncClient, catalogue: None
+) -> None:
+    seen = (await send(client, GOOD, dry_run=True)).json()
+    assert (seen["added"], seen["errors"], seen["applied"]) == (2, [], False)
+    assert (await client.get("/v1/executors")).json()["items"] == []
+    done = (await send(client, GOOD, "cp1251")).json()
+    assert (done["added"], done["applied"], done["form"]) == (2, True, "csv, cp1251, ;")
+    anna, boris = (await client.get("/v1/executors")).json()["items"]
+    assert (anna["name"], anna["daily_limit"]) == ("Анна Иванова", 20)
+    assert (anna["parameters"], boris["daily_limit"]) == ({"grade": 3.5, "city": "Казань"}, None)
+    again = (await send(client, GOOD.replace("Борис;;;", "Борис Б.;5;;"))).json()
+    assert (again["added"], again["changed"], again["unchanged"]) == (0, 1, 1)
+
+
+async def test_one_wrong_row_keeps_everybody_out_and_each_is_named(
+    client: httpx.AsyncClient, catalogue: None
+) -> None:
+    bad = HEAD + "\nE-1;Анна;много;3;\nE-2;;-4;x;\nE-3;Вера;;;\nE-3;Вера;;;\n"
+    answer = await send(client, bad)
+    faults = [(error["field"], error["reason"]) for error in problem_in(answer)["errors"]]
+    assert answer.status_code == 422
+    assert [field for field, _ in faults] == [
+        "line 2, daily_limit",
+        "line 3, grade",
+        "line 3, name",
+        "line 3, daily_limit",
+        "line 5, external_id",
+    ]
+    assert faults[0][1] == "'много' is no number" and "line 4" in faults[-1][1]
+    assert (await client.get("/v1/executors")).json()["items"] == []
+    seen = (await send(client, bad, dry_run=True)).json()
+    assert len(seen["errors"]) == 5 and seen["added"] == 1
+
+
+async def test_the_template_can_be_filled_in_and_sent_back(
+    client: httpx.AsyncClient, catalogue: None
+) -> None:
+    for form in ("csv", "xlsx"):
+        answer = await client.get("/v1/executors/import/template", params={"format": form})
+        assert f"executors.{form}" in answer.headers["content-disposition"]
+        seen = (await send(client, answer.content, dry_run=True)).json()
+        assert (seen["rows"], seen["errors"], seen["unknown_columns"]) == (1, [], [])
+    book = load_workbook(io.BytesIO(answer.content))
+    book.active.append(["E-7", "Глеб", False, 3, 2, 1.5, 4, "Омск"])
+    changed = io.BytesIO()
+    book.save(changed)
+    done = (await send(client, changed.getvalue())).json()
+    assert (done["added"], done["form"]) == (2, "xlsx")
+    gleb = (await client.get("/v1/executors")).json()["items"][1]
+    assert (gleb["active"], gleb["max_open"], gleb["qualification"], gleb["parameters"]["city"]) == (
+        False,
+        2,
+        1.5,
+        "Омск",
+    )
+
+
+async def test_an_unknown_column_is_kept_and_said(client: httpx.AsyncClient) -> None:
+    done = (await send(client, "external_id,name,shoe size\nE-1,Anna,38\n")).json()
+    assert done["unknown_columns"] == ["shoe size"]
+    assert (await client.get("/v1/executors")).json()["items"][0]["parameters"] == {"shoe size": "38"}
+
+
+def zipped(**parts: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return content.getvalue()
+
+
+def test_what_would_fill_the_memory_is_refused_before_it_is_read() -> None:
+    bomb = zipped(sheet=b"0" * (80 * 1024 * 1024))
+    assert len(bomb) < 1024 * 1024
+    for large in (bomb, b"a;b\n" + b"x" * 6 * 1024 * 1024, b"a;b\n" + b"1;2\n" * 10_001):
+        with pytest.raises(TooLarge):
+            read_table(large)
+
+
+def test_what_is_no_table_is_refused_with_words() -> None:
+    entity = b'<!DOCTYPE x [<!ENTITY e "boom">]><workbook>&e;</workbook>'
+    strange = [
+        b"",
+        b"\x00\x01",
+        zipped(hello=b"world"),
+        zipped(**{"[Content_Types].xml": entity, "xl/workbook.xml": entity}),
+        b"PK\x03\x04broken",
+        b'external_id,name\n"E-1,Anna\n',
+        b"a,a\n1,2\n",
+        b"a;b\n" + b"x" * 10_001 + b";2\n",
+        b"\x98\x98;\xff\xfe",
+    ]
+    for content in strange:
+        with pytest.raises(Invalid) as refused:
+            read_table(content)
+        assert refused.value.members["errors"][0]["field"] == "file"
+
+
+def test_a_wide_or_long_sheet_is_refused() -> None:
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    sheet.append([f"c{number}" for number in range(300)])
+    content = io.BytesIO()
+    book.save(content)
+    with pytest.raises(Invalid):
+        read_table(content.getvalue())

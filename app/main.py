@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from app.api import (
     absences,
+    admin,
     api_keys,
     audit,
     auth,
@@ -79,6 +80,7 @@ ROUTERS = (
     audit,
     replays,
     privacy,
+    admin,
 )
 
 

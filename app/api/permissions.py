@@ -110,6 +110,7 @@ ROUTES: dict[str, Decision] = {
     "list_audit": "audit.read",
     "export_audit": "audit.read",
     "prove_audit": "admin.manage",
+    "reset_daily_counts": "admin.manage",
     # replays
     "start_replay": "rules.manage",
     "cancel_replay": "rules.manage",

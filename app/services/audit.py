@@ -226,12 +226,18 @@ LEFT JOIN LATERAL (
 WHERE self.executor_id = load.executor_id AND load.pool_id = $1
 """
 
-CLEAR_DAYS = "DELETE FROM executor_days WHERE pool_id = $1"
+# What else is counted by day (completed, declined) is not the assignments' to say: it stays.
+CLEAR_DAYS = (
+    "UPDATE executor_days SET assigned_count = 0, assigned_weight = 0, routed_weight = 0 WHERE pool_id = $1"
+)
 
 REPAIR_DAYS = f"""
 INSERT INTO executor_days (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
 SELECT sums.executor_id, sums.business_day, $1, sums.count, sums.weight, sums.routed
 FROM ({_SUMS}) sums JOIN executors person ON person.id = sums.executor_id AND person.pool_id = $1
+ON CONFLICT (executor_id, business_day) DO UPDATE
+SET assigned_count = excluded.assigned_count, assigned_weight = excluded.assigned_weight,
+    routed_weight = excluded.routed_weight
 """
 
 

@@ -229,3 +229,20 @@ async def test_a_hundred_moves_at_once_keep_the_counters(story: Story) -> None:
         )
     )
     await story.sound()
+
+
+async def test_daily_counts_begin_anew_on_request_and_still_equal_the_assignments(story: Story) -> None:
+    anna = await story.executor(daily_limit=1)
+    first = await story.task()
+    waiting = await story.task()
+    assert waiting["wait_reason"] == "all_at_limit"
+    await story.done(first, "complete")
+    async with story.database.hot.acquire() as connection, connection.transaction():
+        for table in ("assignments", "executor_days", "executor_loads"):
+            await connection.execute(f"UPDATE {table} SET business_day = business_day - 1")
+        await connection.execute("UPDATE executor_loads SET window_start = window_start - 1")
+    done = (await story.client.post("/v1/admin/reset-daily-counts")).json()
+    assert done == {"pools": 1, "turned_over": 1}
+    assert await story.carries(anna) == (0, 0.0)
+    assert (await story.client.post("/v1/admin/reset-daily-counts")).json()["turned_over"] == 0
+    await story.sound()

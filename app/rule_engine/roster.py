@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.types import BoolArray, Executor, Task
+from app.engine.types import BoolArray, ClassKey, Executor, Task
 from app.rule_engine.compiled import CompiledRules, compile_rules
 from app.rule_engine.findings import Finding
 from app.rule_engine.language import Field, RuleSet
@@ -87,12 +87,13 @@ class Roster:
         self.rule_set = rule_set
         self.executors = [executor for executor in executors if executor.active]
         self.rules: CompiledRules = compile_rules(rule_set, self.executors)
+        self._looked_at: dict[ClassKey, tuple[int, list[Step]]] = {}
 
     def funnel(self, task: Task) -> Funnel:
         """Whom each condition leaves for this task."""
         key = self.rules.task_key(task)
-        steps = self._steps(self.rules.passed(key))
-        return Funnel(len(self.executors), int(self.rules.eligible(key).sum()), steps)
+        eligible, steps = self._look(key)
+        return Funnel(len(self.executors), eligible, steps)
 
     def stream_funnel(self, tasks: Sequence[Task]) -> StreamFunnel:
         """The same over many tasks."""
@@ -105,13 +106,12 @@ class Roster:
         )
         eligible = none = 0
         for key, count in classes.items():
-            steps = self._steps(self.rules.passed(key))
+            several, steps = self._look(key)
             remaining = [step.left for step in steps]
             excludes += [count * step.excludes for step in steps]
             left += [count * each for each in remaining]
             if remaining and 0 in remaining:
                 ends[remaining.index(0)] += count
-            several = int(self.rules.eligible(key).sum())
             eligible, none = eligible + count * several, none + count * (several == 0)
         pairs = max(1, len(tasks) * len(self.executors))
         return StreamFunnel(
@@ -130,15 +130,7 @@ class Roster:
     def classes(self, tasks: Sequence[Task]) -> list[ClassCount]:
         """The eligibility classes of these tasks, those with the fewest eligible first."""
         counted = Counter(self.rules.task_key(task) for task in tasks)
-        found = [
-            ClassCount(
-                self._shown(key),
-                count,
-                int(self.rules.eligible(key).sum()),
-                self._steps(self.rules.passed(key)),
-            )
-            for key, count in counted.items()
-        ]
+        found = [ClassCount(self._shown(key), count, *self._look(key)) for key, count in counted.items()]
         return sorted(found, key=lambda each: (each.eligible, -each.tasks))
 
     def candidates(self, task: Task) -> list[Candidate]:
@@ -160,6 +152,14 @@ class Roster:
             for at, executor in enumerate(self.executors)
         ]
         return sorted(found, key=lambda each: (not each.eligible, -each.preference, each.executor_id))
+
+    def _look(self, key: ClassKey) -> tuple[int, list[Step]]:
+        """How many of a class are eligible, and the steps to them."""
+        found = self._looked_at.get(key)
+        if found is None:
+            steps = self._steps(self.rules.passed(key))
+            found = self._looked_at[key] = (steps[-1].left if steps else len(self.executors)), steps
+        return found
 
     def _steps(self, passed: Sequence[BoolArray]) -> list[Step]:
         everybody = len(self.executors)

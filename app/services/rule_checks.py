@@ -21,6 +21,8 @@ MOST_TASKS: Final = 5000
 """Recent tasks that rules are looked at with: the last day's, or the last ones where there were few."""
 FEWEST_TASKS: Final = 200
 RECENT: Final = timedelta(days=1)
+MOST_PAIRS: Final = 10_000_000
+"""Pairs of task and executor in one look, so that an answer takes seconds whatever the size of the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def _look(
     rule_set: RuleSet, catalogue: Catalogue, executors: Sequence[Executor], tasks: Sequence[Task]
 ) -> Verdict:
     roster = Roster(rule_set, executors)
+    tasks = _fitting(tasks, roster)
     classes = roster.classes(tasks)
     return Verdict(
         surprises=run_examples(rule_set),
@@ -113,7 +116,13 @@ async def recent_funnel(
     """Whom each condition leaves, over the pool's recent tasks and by eligibility class. Raises Invalid."""
     roster = await _roster(session, pool_id, document)
     tasks = await read_recent_tasks(session, pool_id=pool_id, now=now)
-    return await asyncio.to_thread(lambda: (roster.stream_funnel(tasks), roster.classes(tasks)[:20]))
+    fitting = _fitting(tasks, roster)
+    return await asyncio.to_thread(lambda: (roster.stream_funnel(fitting), roster.classes(fitting)[:20]))
+
+
+def _fitting(tasks: Sequence[Task], roster: Roster) -> Sequence[Task]:
+    """The newest tasks, as many as one look may hold."""
+    return tasks[: max(FEWEST_TASKS, MOST_PAIRS // max(1, len(roster.executors)))]
 
 
 async def _roster(session: AsyncSession, pool_id: PoolId, document: Mapping[str, Any] | None) -> Roster:

@@ -151,6 +151,16 @@ def test_amounts_share_a_class_between_the_points_that_they_are_compared_with() 
     assert (keys(101, 149), keys(151, 199), keys(149, 151)) == (1, 1, 2)
 
 
+def test_preference_follows_the_one_who_changed() -> None:
+    senior = {"operator": "gte", "field": "executor.parameters.number", "value": 5}
+    executors = [Executor(ExecutorId(number), {"number": 5}) for number in range(1, 11)]
+    rules = compiled({"weights": [{"condition": senior, "weight": 2}]}, executors)
+    assert rules.preference(()).tolist() == [2.0] * 10
+    rules.update([3], [Executor(ExecutorId(4), {"number": 4})])
+    rules.eligible(())
+    assert rules.preference(()).tolist() == [2.0] * 3 + [1.0] + [2.0] * 6
+
+
 def test_answers_are_shared_and_cannot_be_written_to() -> None:
     rules = compiled({}, [Executor(ExecutorId(1))])
     for array in (rules.eligible(()), rules.excluded_by(())):

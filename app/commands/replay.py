@@ -1,9 +1,11 @@
 """`executor-balancer replay`: past work distributed once more, beside what really happened."""
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -12,10 +14,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.config import get_settings
+from app.database import Database
 from app.engine.replay import Window, recount, replay as play
 from app.engine.state import PoolSettings
 from app.engine.types import Policy
+from app.errors import DomainError
 from app.eventlog import EventLog, EventLogError, parse_mapping, read_event_log
 from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
 from app.replay.from_log import PreparedLog, Presence, prepare
@@ -23,6 +29,8 @@ from app.replay.page import page
 from app.replay.terminal import show
 from app.replay.words import TEXTS, Language
 from app.rule_engine import RuleSetInvalid
+from app.services.history import TooMuch
+from app.services.replays import Wish, play_history
 
 
 class _Refused(Exception):
@@ -39,7 +47,12 @@ class _Wishes:
 
 
 def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    source: Annotated[Path, typer.Argument(help="An event log: CSV or XES, may be gzipped.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="An event log (CSV or XES, may be gzipped), or `history`: what this system did itself."
+        ),
+    ],
     mapping: Annotated[
         str,
         typer.Option(
@@ -72,6 +85,8 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     forecast: Annotated[
         bool, typer.Option(help="Also play it leaving room for what the same weekdays before brought.")
     ] = False,
+    pool: Annotated[str, typer.Option(help="Whose history; the default pool where left out.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=92, help="How many days of history, up to now.")] = 7,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     as_json_: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
@@ -81,20 +96,24 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         spoken = _language(language)
         zone = _zone(timezone)
         document = _rules(rules)
-        log = read_event_log(source, parse_mapping(mapping), zone)
-        prepared = prepare(
-            log,
-            presence=_one_of(presence, "--presence", get_args(Presence)),
-            window=_one_of(window, "--window", get_args(Window)),
-            zone=zone,
-            daily_limit=limit,
-            max_open=max_open,
-        )
         wishes = _Wishes(_policies(policy, compare), theta, document, rules.name if rules else "", forecast)
-        result = _compare(prepared, wishes, source.name, presence)
+        if str(source) == "history":
+            until = datetime.now(UTC)
+            wish = Wish(until - timedelta(days=days), until, wishes.policies, theta, limit, max_open)
+            result = asyncio.run(_of_history(pool, wish, wishes))
+        else:
+            prepared = prepare(
+                read_event_log(source, parse_mapping(mapping), zone),
+                presence=_one_of(presence, "--presence", get_args(Presence)),
+                window=_one_of(window, "--window", get_args(Window)),
+                zone=zone,
+                daily_limit=limit,
+                max_open=max_open,
+            )
+            result = _compare(prepared, wishes, source.name, presence)
         if html:
             html.write_text(page(result, spoken), encoding="utf-8")
-    except (_Refused, EventLogError, OSError) as error:
+    except (_Refused, EventLogError, TooMuch, DomainError, SQLAlchemyError, OSError) as error:
         typer.echo(f"replay: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json_:
@@ -104,6 +123,26 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     show(console, result, spoken)
     if html:
         console.print(f"→ {html}", highlight=False)
+
+
+async def _of_history(pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
+    settings = get_settings()
+    database = await Database.open(settings)
+    try:
+        return await play_history(
+            database,
+            pool_code=pool or settings.default_pool,
+            wish=wish,
+            document=wishes.rules,
+            name=wishes.rules_name,
+        )
+    except RuleSetInvalid as error:
+        issue = error.issues[0]
+        raise _Refused(
+            f"--rules {wishes.rules_name}: {issue.path}: {issue.reason}; {issue.remedy}"
+        ) from error
+    finally:
+        await database.close()
 
 
 def _compare(prepared: PreparedLog, wishes: _Wishes, name: str, presence: str) -> Comparison:

@@ -170,16 +170,9 @@ class ReplayJob:
             rule_set = await session.get_one(RuleSet, asked.rule_set_id)
             catalogue = await read_catalogue(session, pool_id=PoolId(pool.id))
         wish = Wish.of(asked.request)
-        async with self._database.hot.acquire() as connection:
-            history = await read_history(
-                connection,
-                pool_id=PoolId(pool.id),
-                since=wish.since,
-                until=wish.until,
-                zone=ZoneInfo(pool.timezone),
-                window=_window(pool.fairness_window),
-            )
-        comparison = await self._play(_Stage(history, pool, rule_set, catalogue, wish))
+        history = await _history(self._database, pool, wish)
+        rules = _Draft(f"{rule_set.name} v{rule_set.version}", rule_set.document, catalogue)
+        comparison = await self._play(_Stage(history, pool, rules, wish))
         pages = {"ru": page(comparison, "ru"), "en": page(comparison, "en")}
         result = {"comparison": as_json(comparison), "pages": pages}
         await self._keep(state="done", result=result, seen_at=func.now(), finished_at=func.now())
@@ -206,18 +199,57 @@ class ReplayJob:
         return found is not None
 
 
+async def play_history(
+    database: Database, *, pool_code: str, wish: Wish, document: Mapping[str, Any] | None, name: str
+) -> Comparison:
+    """Play a period here and now, under this document or the active rule set (`name` is then its name).
+
+    Raises NotFound, TooMuch, RuleSetInvalid.
+    """
+    async with database.session() as session:
+        pool = await session.scalar(select(Pool).where(Pool.code == pool_code))
+        if pool is None:
+            raise NotFound(f"There is no pool '{pool_code}'.")
+        active = await session.scalar(
+            select(RuleSet).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
+        )
+        catalogue = await read_catalogue(session, pool_id=PoolId(pool.id))
+    if document is None:
+        document, name = (active.document, f"{active.name} v{active.version}") if active else ({}, "")
+    stage = _Stage(await _history(database, pool, wish), pool, _Draft(name, document, catalogue), wish)
+    return await asyncio.to_thread(stage.play, lambda _done: None)
+
+
+async def _history(database: Database, pool: Pool, wish: Wish) -> History:
+    async with database.hot.acquire() as connection:
+        return await read_history(
+            connection,
+            pool_id=PoolId(pool.id),
+            since=wish.since,
+            until=wish.until,
+            zone=ZoneInfo(pool.timezone),
+            window=_window(pool.fairness_window),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Rules that need not be in force."""
+
+    name: str
+    document: Mapping[str, Any]
+    catalogue: Catalogue
+
+
 class _Stage:
     """Everything one replay needs, and the playing of it; knows no database."""
 
-    def __init__(
-        self, history: History, pool: Pool, rule_set: RuleSet, catalogue: Catalogue, wish: Wish
-    ) -> None:
+    def __init__(self, history: History, pool: Pool, draft: _Draft, wish: Wish) -> None:
         self.history = history
         self.wish = wish
         self.wanted = True
         self._pool = pool
-        self._rule_set = rule_set
-        self._catalogue = catalogue
+        self._draft = draft
 
     def play(self, step: Any) -> Comparison:
         """What really happened, then each policy. Raises Unwanted."""
@@ -234,7 +266,7 @@ class _Stage:
         return Comparison(self._source(theta), runs, names)
 
     def _rules(self) -> Rules:
-        return compile_rules(parse_rule_set(self._rule_set.document, self._catalogue))
+        return compile_rules(parse_rule_set(self._draft.document, self._draft.catalogue))
 
     def _state(self, history: History, settings: PoolSettings) -> PoolState:
         state = PoolState(self._rules(), settings)
@@ -261,7 +293,7 @@ class _Stage:
             settings={
                 "presence": "trail" if self.history.stream.turns else "always",
                 "window": self.history.stream.window,
-                "rules": f"{self._rule_set.name} v{self._rule_set.version}",
+                "rules": self._draft.name or None,
                 "theta": theta,
                 "daily_limit": wish.daily_limit,
                 "max_open": wish.max_open,

@@ -1,6 +1,7 @@
 """Replays of the system's own history: what happened is found again, and what would have happened is told."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
-from app.config import Settings
+from app.cli import app
+from app.config import Settings, get_settings
 from app.database import Database
 from app.engine.ledger import Figures
 from app.engine.matrix import MatrixRules
@@ -192,3 +195,20 @@ async def test_a_replay_that_is_cancelled_stays_so_and_a_dead_one_has_failed(
     assert (await client.post(f"/v1/replays/{one['id']}/cancel")).status_code == 409
     assert (await client.get(f"/v1/replays/{one['id']}/report")).status_code == 409
     assert (await client.get(f"/v1/replays/{two['id']}")).json()["state"] == "failed"
+
+
+async def test_history_is_played_from_the_command_line_too(
+    settings: Settings, database: Database, pool_id: PoolId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_executors(database, pool_id, 2)
+    await add_tasks(database, pool_id, 10)
+    await place(database, pool_id)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    get_settings.cache_clear()
+    ran = await asyncio.to_thread(CliRunner().invoke, app, ["replay", "history", "--limit", "3", "--json"])
+    nobody = await asyncio.to_thread(CliRunner().invoke, app, ["replay", "history", "--pool", "nobodys"])
+    get_settings.cache_clear()
+    assert ran.exit_code == 0, ran.output
+    actual, proposed = json.loads(ran.stdout)["runs"]
+    assert (actual["placed"], proposed["placed"], proposed["unplaced"]) == (10, 6, {"all_at_limit": 4})
+    assert nobody.exit_code == 1 and "nobodys" in nobody.stderr

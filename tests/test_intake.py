@@ -7,7 +7,7 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId, TaskId
-from app.errors import Invalid, KeyReused
+from app.errors import Invalid, KeyReused, Overloaded
 from app.queue import SilentDoorbell
 from app.services.intake import Intake, NewTask, Receipt, write_tasks
 from tests.builders import add_pool
@@ -101,3 +101,16 @@ async def test_batches_with_the_same_ids_in_opposite_order_do_not_block_each_oth
     batches = [forward, forward[::-1]] * 3
     await asyncio.gather(*(write_tasks(database.hot, batch, whole=True) for batch in batches))
     assert await _count(database) == 200
+
+
+async def test_batches_beyond_what_may_wait_are_told_to_come_back(
+    database: Database, pool_id: PoolId
+) -> None:
+    intake = Intake(database.hot, SilentDoorbell(), batch=100, queue=25)
+    batches = [[NewTask(pool_id) for _ in range(60)] for _ in range(3)]
+    ends = await asyncio.gather(
+        *(intake.submit_batch(batch, whole=True) for batch in batches), return_exceptions=True
+    )
+    refused = [end for end in ends if isinstance(end, Overloaded)]
+    assert [error.headers for error in refused] == [{"Retry-After": "1"}] * 2
+    assert await _count(database) == 60

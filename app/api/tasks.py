@@ -83,7 +83,7 @@ def _created(task: TaskCreated, status_code: int) -> Response:
     )
 
 
-@router.post("/batch", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 413, 422, 503))
+@router.post("/batch", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 413, 422, 429, 503))
 async def submit_tasks(
     body: TaskBatchIn,
     directory: DirectoryDep,

@@ -18,6 +18,7 @@ import structlog
 from app.database import HotConnection, HotPool
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
+from app.failpoints import failpoint
 from app.metrics import tasks_accepted_total
 from app.queue import Doorbell
 from app.services import statements
@@ -25,6 +26,8 @@ from app.services import statements
 log = structlog.get_logger()
 
 _DEADLOCK_TRIES = 5
+_BATCHES_PER_QUEUE = 4
+"""Tasks that may wait in batches for each single one that may: they cost less each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ class Intake:
         self._batch = batch
         self._queue: asyncio.Queue[tuple[NewTask, asyncio.Future[Outcome]]] = asyncio.Queue(queue)
         self._writers: list[asyncio.Task[None]] = []
+        self._in_batches, self._most_in_batches = 0, _BATCHES_PER_QUEUE * queue
 
     def start(self, writers: int = 2) -> None:
         """Begin to write: two writers, so that one gathers and encodes while the other commits."""
@@ -264,8 +268,14 @@ class Intake:
         return outcome
 
     async def submit_batch(self, tasks: Sequence[NewTask], *, whole: bool) -> list[Outcome]:
-        """Commit many tasks in one transaction; see `write_tasks`."""
-        outcomes = await write_tasks(self._pool, tasks, whole=whole)
+        """Commit many tasks in one transaction; see `write_tasks`. Raises Overloaded where too many wait."""
+        if self._in_batches and self._in_batches + len(tasks) > self._most_in_batches:
+            raise Overloaded("Too many batches wait to be written; come back in a second.", retry_after=1)
+        self._in_batches += len(tasks)
+        try:
+            outcomes = await write_tasks(self._pool, tasks, whole=whole)
+        finally:
+            self._in_batches -= len(tasks)
         refused = any(isinstance(outcome, DomainError) for outcome in outcomes)
         if not (whole and refused):
             self._announce(tasks, outcomes)
@@ -286,6 +296,7 @@ class Intake:
         tasks = [task for task, _ in gathered]
         try:
             outcomes = await write_tasks(self._pool, tasks)
+            failpoint("intake_committed")
         except DomainError as error:
             outcomes = [error] * len(tasks)
         except Exception as error:

@@ -21,6 +21,7 @@ FAULTS = (
     "duplicates",
     "no_redis",
     "last_place",
+    "intake_once",
     "poison",
 )
 

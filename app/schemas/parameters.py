@@ -13,6 +13,8 @@ Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
 class Option(BaseModel):
     """A value that may be chosen, with its labels."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"value": "omsk", "label_ru": "Омск"}]})
+
     value: str | int | float | bool
     label_ru: Text = ""
     label_en: Text = ""

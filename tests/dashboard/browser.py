@@ -94,6 +94,8 @@ def keep(page: Page, name: str, *, whole: bool = True) -> Path:
     """A picture of the page, as high as what is on it."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     path = ARTIFACTS / f"{name}.png"
+    # Parts of the page that are still being fetched are grey until they are there.
+    page.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")
     if whole:
         size = page.viewport_size or {"width": 1400, "height": 900}
         height = page.evaluate("document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0")

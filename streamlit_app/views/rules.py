@@ -105,8 +105,10 @@ def _findings(verdict: Json) -> None:
         st.warning(told_test, icon=":material/science:")
     findings = verdict.get("warnings", ())
     for finding in findings[:_MOST_FINDINGS]:
-        kind = st.warning if finding.get("severity") != "note" else st.info
-        kind(_fault(finding), icon=":material/lightbulb:")
+        if finding.get("severity") == "note":
+            st.caption(f":material/lightbulb: {_fault(finding)}")
+        else:
+            st.warning(_fault(finding), icon=":material/lightbulb:")
     if verdict.get("tasks"):
         st.caption(t("rules.looked_at", n=verdict["tasks"], alone=number(verdict["tasks_without_anyone"])))
 

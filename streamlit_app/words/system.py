@@ -6,7 +6,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "all_up": ("Все части работают. Версия {version}.", "All parts work. Version {version}."),
     "some_down": ("Работает не всё. Версия {version}.", "Something is down. Version {version}."),
     "part.database": ("База данных", "Database"),
-    "part.doorbell": ("Redis", "Redis"),
+    "part.doorbell": ("Оповещение воркеров", "Waking workers"),
     "part.api": ("API", "API"),
     "part.worker": ("Решение заявок", "Deciding tasks"),
     "part.stream": ("Живые события", "Live events"),

@@ -89,8 +89,8 @@ class Settings(BaseSettings):
     ais_sync_seconds: float = Field(
         300.0, ge=0, description="How often people are pulled from the external system; 0: only on request."
     )
-    delivery_batch: int = Field(100, ge=1, le=1000, description="Most messages in one request.")
-    delivery_parallel: int = Field(4, ge=1, le=64, description="Requests to one receiver at once.")
+    delivery_batch: int = Field(500, ge=1, le=1000, description="Most messages in one request.")
+    delivery_parallel: int = Field(8, ge=1, le=64, description="Requests to one receiver at once.")
     delivery_lease_seconds: float = Field(
         60.0, gt=0, description="Time after which a message that a sender took is another's to send."
     )

@@ -46,8 +46,9 @@ UNDONE = {"decline", "reject", "cancel", "reassign"}
 OPEN = ("assigned", "in_progress")
 LOADS = """
 SELECT executor_id, open_count,
-       CASE WHEN business_day = (clock_timestamp() AT TIME ZONE 'UTC')::date THEN day_routed ELSE 0 END::float8 AS used
-FROM executor_loads WHERE pool_id = $1
+       CASE WHEN business_day = (clock_timestamp() AT TIME ZONE timezone)::date
+            THEN day_routed ELSE 0 END::float8 AS used
+FROM executor_loads JOIN pools ON pools.id = pool_id WHERE pool_id = $1
 """
 DAY_PASSES = (
     """
@@ -98,6 +99,8 @@ class Lifecycle(RuleBasedStateMachine):
     """The system beside the model."""
 
     settings_of_run: Settings
+    zone = "UTC"
+    batch = 3
 
     @initialize(people=st.lists(st.tuples(LIMITS, SLOTS), min_size=1, max_size=4))
     def open_a_pool(self, people: list[tuple[float | None, int | None]]) -> None:
@@ -106,7 +109,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.database = self.run(Database.open(self.settings_of_run))
         self.world = World()
         self.pool_id = self.run(
-            add_pool(self.database, code=f"pool-{id(self)}-{datetime.now(UTC).timestamp():.6f}")
+            add_pool(
+                self.database, code=f"pool-{id(self)}-{datetime.now(UTC).timestamp():.6f}", timezone=self.zone
+            )
         )
         for limit, slots in people:
             [number] = self.run(
@@ -256,7 +261,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.nobody_waits_for_whom_there_is_room()
 
     async def _place(self) -> Found:
-        return (await place_batch(self.database.hot, self.picture, limit=3, deliver=True)).found
+        return (await place_batch(self.database.hot, self.picture, limit=self.batch, deliver=True)).found
 
     @rule()
     def a_worker_dies_before_it_commits(self) -> None:

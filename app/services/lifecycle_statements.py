@@ -228,7 +228,7 @@ POOLS_THAT_FLOW = (
 # What has waited long enough for step $2 and is not there yet.
 DUE_TO_ESCALATE = """
 SELECT id FROM tasks
-WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND escalation < $2
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
   AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
 ORDER BY id LIMIT 500
 """

@@ -14,8 +14,8 @@ from app.services import lifecycle, lifecycle_statements, statements
 from app.services.lifecycle import MOVES, MoveName
 from tests.lifecycle.model import Lifecycle
 
-EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "15"))
-STEPS = int(os.environ.get("LIFECYCLE_STEPS", "25"))
+EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "8"))
+STEPS = int(os.environ.get("LIFECYCLE_STEPS", "20"))
 
 
 def test_model_and_system_agree_whatever_happens(settings: Settings) -> None:

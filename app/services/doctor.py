@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.database import HotConnection, HotPool
 from app.services.audit import Finding, find_violations, repair_counters
+from app.services.audit_log import verify
 
 PATIENCE = 3.0
 """Seconds a server may take to answer."""
@@ -62,6 +63,7 @@ async def examine(pool: HotPool, redis_url: str | None, *, schema: str, repair: 
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
         symptoms += await _invariants(pool, repair)
+        symptoms.append(await _audit_log(pool))
     return symptoms
 
 
@@ -196,6 +198,17 @@ async def _invariants(pool: HotPool, repair: bool) -> list[Symptom]:
 async def _look(pool: HotPool) -> Sequence[Finding]:
     async with pool.acquire() as connection:
         return await find_violations(connection)
+
+
+async def _audit_log(pool: HotPool) -> Symptom:
+    proof = await verify(pool)
+    if proof.holds:
+        return Symptom(
+            "Audit log", State.WELL, f"{proof.entries} entries, chain whole; head {proof.head[:16]}"
+        )
+    found = f"entry {proof.broken_at} does not fit: {proof.reason}"
+    remedy = "Somebody changed the database past its triggers: compare with an export or a backup."
+    return Symptom("Audit log", State.BROKEN, found, remedy)
 
 
 def _well_again(names: Sequence[str]) -> Symptom:

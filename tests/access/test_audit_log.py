@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from app.services.audit_log import verify
+from app.services.doctor import State, examine
 from tests.access.conftest import House
 
 
@@ -111,6 +112,8 @@ async def test_whoever_forces_their_way_past_the_trigger_is_found_out(house: Hou
         await connection.execute(statement, victim)
     proof = await verify(house.database.hot)
     assert not proof.holds
+    symptoms = await examine(house.database.hot, None, schema="0001", repair=False)
+    assert (symptoms[-1].name, symptoms[-1].state) == ("Audit log", State.BROKEN)
     assert reason in proof.reason
     assert proof.broken_at in {victim, victim + 1} or (proof.broken_at or 0) > victim
 

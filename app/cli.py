@@ -143,9 +143,9 @@ def _panel(system: Running) -> Panel:
 
 
 def _addresses(system: Running) -> list[tuple[str, str]]:
-    titles = {"api": "API", "dashboard": "Dashboard", "ais": "АИС emulator"}
-    rows = [(titles[name], address) for name, address in system.places.items()]
-    rows.insert(1, ("API documentation", f"{system.places['api']}/docs"))
+    titles = {"dashboard": "Dashboard", "api": "API", "ais": "АИС emulator"}
+    rows = [(title, system.places[name]) for name, title in titles.items() if name in system.places]
+    rows.append(("API documentation", f"{system.places['api']}/docs"))
     rows.append(("Metrics", f"{system.places['api']}/metrics"))
     rows.append(("Data, logs" if system.servers else "Logs", str(system.directory)))
     if system.servers and system.servers.redis is None:

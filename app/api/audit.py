@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from app.access import Caller
 from app.api.deps import CallerDep, DatabaseDep, SessionDep
@@ -14,7 +13,7 @@ from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.database import Database
 from app.schemas.access import AuditEntryOut, AuditPage, AuditProofOut
-from app.schemas.common import Identifier, Name
+from app.schemas.common import Identifier, Instant, Name
 from app.services import audit_log
 from app.services.audit_log import AuditFilter
 
@@ -29,8 +28,8 @@ async def _filter(
     action: Annotated[Name | None, Query(description="For instance created, changed, deleted.")] = None,
     entity: Annotated[Name | None, Query(description="For instance executors, rule_sets, users.")] = None,
     entity_id: Annotated[Name | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Not before this.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this.")] = None,
+    since: Annotated[Instant | None, Query(description="Not before this.")] = None,
+    until: Annotated[Instant | None, Query(description="Before this.")] = None,
 ) -> AuditFilter:
     return AuditFilter(pool_id, actor, action, entity, entity_id, since, until)
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.access import Action, Role
-from app.schemas.common import Flag, Name, Reference
+from app.schemas.common import Flag, Instant, Name, Reference
 
 Username = Annotated[
     str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?$")
@@ -129,7 +129,7 @@ class ApiKeyIn(_Body):
         description="Actions it may use, of those of its role."
     )
     pool_ids: PoolIds | None = Field(None, description="The pools it sees; null: all of them.")
-    expires_at: AwareDatetime | None = Field(None, description="When it ends by itself.")
+    expires_at: Instant | None = Field(None, description="When it ends by itself.")
 
 
 class ApiKeyOut(BaseModel):

@@ -15,12 +15,13 @@ from app.errors import Unauthenticated
 from app.security import ISSUER, KeyRing
 from tests.access.conftest import SECRET, House
 
-NOW = datetime.now(UTC)
 LIFE = timedelta(minutes=5)
 
 
 def issue(ring: KeyRing, **changes: Any) -> str:
-    return ring.issue(**({"user_id": 1, "token_version": 1, "now": NOW, "life": LIFE} | changes))
+    return ring.issue(
+        **({"user_id": 1, "token_version": 1, "now": datetime.now(UTC), "life": LIFE} | changes)
+    )
 
 
 def part(value: object) -> str:
@@ -116,7 +117,7 @@ async def test_a_changed_version_an_old_token_and_a_gone_user_are_refused(house:
     user = await house.user("viewer", pools=None)
     good = house.token(user)
     assert (await house.client.get("/v1/pools", headers=good)).status_code == 200
-    for changes in ({"token_version": 2}, {"now": NOW - timedelta(hours=1)}):
+    for changes in ({"token_version": 2}, {"now": datetime.now(UTC) - timedelta(hours=1)}):
         assert (await house.client.get("/v1/pools", headers=house.token(user, **changes))).status_code == 401
     assert (await house.client.get("/v1/pools", headers=house.token(999_999))).status_code == 401
 

@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
-.PHONY: help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean
+.PHONY: docs help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ cert: $(STAMP) ## make a certificate for https on this machine, in certs/
 
 lock: $(STAMP) ## resolve the requirements again
 	@sh scripts/lock.sh
+
+docs: $(STAMP) ## draw the schema anew and build the documents as a site, in site/
+	PYTHONPATH=. $(BIN)/python scripts/make_schema_doc.py
+	$(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove the environment and all caches; data of `make run` stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

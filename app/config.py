@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe event logged."
     )
+    tracing: bool = Field(
+        False, description="Traces to OTEL_EXPORTER_OTLP_ENDPOINT; needs the extra `tracing`."
+    )
 
     @field_validator("database_url")
     @classmethod

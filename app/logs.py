@@ -1,11 +1,45 @@
-"""Logs are events with fields: JSON for machines, colours in a terminal. No values of parameters, no secrets."""
+"""Logs are events with fields: JSON for machines, colours in a terminal. No values of parameters, no secrets.
+
+What people or secrets could slip in by is masked on the way out, whoever logs it: fields by their name, addresses with
+passwords, tokens, and the details in which PostgreSQL quotes rows.
+"""
 
 import logging
+import re
 import sys
 
 import structlog
 
 from app.config import Settings
+
+_MASK = "***"
+_PRIVATE_FIELDS = re.compile(
+    r"(?i)password|passwd|secret|token|authorization|api_?key|cookie|credential|parameters|payload|phone|email"
+)
+_PRIVATE_TEXT = (
+    (re.compile(r"(://[^:/@\s]*):[^@/\s]+@"), rf"\1:{_MASK}@"),  # an address with a password
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _MASK),  # a signed token
+    (re.compile(r"\bebk_\S+"), _MASK),  # an API key of ours
+    (re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), rf"\1 {_MASK}"),
+    (re.compile(r"(DETAIL|CONTEXT):[^\n]*"), rf"\1: {_MASK}"),  # PostgreSQL quotes rows there
+)
+
+
+def mask(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Hide what must not be read in a log; a processor."""
+    for key, value in event.items():
+        if _PRIVATE_FIELDS.search(key):
+            event[key] = _MASK
+        elif isinstance(value, str):
+            event[key] = mask_text(value)
+    return event
+
+
+def mask_text(text: str) -> str:
+    """The same text without passwords, tokens and quoted rows."""
+    for pattern, instead in _PRIVATE_TEXT:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def configure_logging(settings: Settings) -> None:
@@ -17,9 +51,13 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.processors.format_exc_info, mask, structlog.dev.ConsoleRenderer()]
         if in_terminal
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [
+            structlog.processors.format_exc_info,
+            mask,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

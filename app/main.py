@@ -55,6 +55,7 @@ from app.services.overview import Overview
 from app.services.passwords import Passwords
 from app.services.throttle import Throttle
 from app.services.ticks import Ticks, WaitingRoom
+from app.tracing import start_tracing
 
 ROUTERS = (
     tasks,
@@ -92,6 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings)
         check_exposure(settings, sys.argv)
+        if settings.tracing:
+            start_tracing("api")
         async with _parts(settings) as parts:
             app.state.parts = parts
             gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it

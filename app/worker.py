@@ -40,6 +40,7 @@ from app.services.delivery import Delivery
 from app.services.fairness_watch import FairnessWatch
 from app.services.housekeeping import Housekeeper
 from app.services.picture import PoolPicture
+from app.tracing import follow, request_ids, start_tracing
 
 log = structlog.get_logger()
 
@@ -277,7 +278,9 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
         pool=picture.pool_id,
         assigned=len(batch.decisions),
         waiting=len(batch.waiting),
+        requests=request_ids(batch.origins),
     )
+    follow("assign", batch.origins, seconds=batch.locked_seconds, pool=picture.pool_id)
     _count_without_anyone(picture, batch)
 
 
@@ -329,6 +332,8 @@ def main() -> None:
     """The command line: settings come from the environment."""
     settings = get_settings()
     configure_logging(settings)
+    if settings.tracing:
+        start_tracing("worker")
     _serve_metrics(settings.metrics_host, settings.metrics_port)
     asyncio.run(run_worker(settings))
 

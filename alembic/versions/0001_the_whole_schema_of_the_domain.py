@@ -419,6 +419,7 @@ def upgrade() -> None:
         sa.Column("route", sa.Text(), nullable=True),
         sa.Column("escalation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("origin", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("route IN ('rework', 'reassign', 'manual')", name=op.f("ck_tasks_route_known")),

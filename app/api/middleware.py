@@ -20,6 +20,7 @@ from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
 from app.errors import DomainError, TooLarge
 from app.metrics import http_seconds
+from app.tracing import request_span
 
 log = structlog.get_logger()
 
@@ -97,7 +98,10 @@ class RequestContext:
                 _measure(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            request_span(request_id, scope["method"]),
+        ):
             try:
                 await self._app(scope, receive, send_named)
             except Exception as error:
@@ -110,7 +114,9 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
     """By the route's template: a path, or a method nobody knows, would make a series of each request."""
     route = scope.get("route")
     method = scope["method"] if route else "other"
-    http_seconds.labels(method, route.path if route else "none", status).observe(seconds)
+    path = route.path if route else "none"
+    http_seconds.labels(method, path, status).observe(seconds)
+    log.debug("request.answered", method=method, route=path, status=status, seconds=round(seconds, 6))
 
 
 def _request_id(scope: Scope) -> str:

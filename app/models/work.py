@@ -86,6 +86,7 @@ class Task(Base):
     route: Mapped[str | None]
     escalation: Mapped[int] = mapped_column(Integer(), server_default="0")
     attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
+    origin: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
 

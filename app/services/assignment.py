@@ -50,6 +50,7 @@ class Batch:
     decisions: Sequence[Decision] = ()
     waiting: Sequence[Waiting] = ()
     created_at: dict[TaskId, datetime] = field(default_factory=dict)
+    origins: Sequence[str | None] = ()
     decided_at: datetime = _NEVER
     locked_seconds: float = 0.0
     full: bool = False
@@ -112,11 +113,13 @@ async def _place(
     write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver, figures)
     await _commit(connection, picture, state, write)
     created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
+    origins = [row["origin"] for row in rows]
     return Batch(
         Found.WORK,
         outcome.decisions,
         outcome.waiting,
         created_at,
+        origins,
         taken["now"],
         full=len(rows) < len(found) or len(found) == careful_limit(taken, limit),
     )

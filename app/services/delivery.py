@@ -34,6 +34,7 @@ from app.services.messages import message_of
 from app.services.pools import find_pool
 from app.services.reconciliation import reconcile
 from app.services.webhooks import WebhookReceiver, find_receiver
+from app.tracing import follow, request_ids
 
 log = structlog.get_logger()
 
@@ -197,6 +198,7 @@ class Delivery:
     async def _send(self, destination: str, line: _Line, rows: Sequence[Any]) -> None:
         """One request and what becomes of its messages; a failure to write that down ends the lease, no more."""
         failpoint("outbox_read")
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
                 verdicts = await line.receiver.send([message_of(row) for row in rows])
@@ -208,6 +210,7 @@ class Delivery:
             await self._note(rows, {}, str(error) or "no answer in time")
             return
         await self._note(rows, verdicts, "the receiver said nothing of it")
+        _tell(destination, [row["origin"] for row in rows], time.monotonic() - began)
         failpoint("outbox_marked")
 
     def _remember(self, destination: str, line: _Line, success: bool) -> None:
@@ -311,3 +314,11 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._something.wait(), _IDLE_SECONDS)
         self._something.clear()
+
+
+def _tell(destination: str, origins: Sequence[str | None], seconds: float) -> None:
+    """Whose requests these messages come from, in the log and in their traces."""
+    log.info(
+        "delivery.answered", destination=destination, messages=len(origins), requests=request_ids(origins)
+    )
+    follow("deliver", origins, seconds=seconds, destination=destination)

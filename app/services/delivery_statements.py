@@ -34,7 +34,8 @@ WITH due AS MATERIALIZED (
     RETURNING message.id, message.pool_id, message.task_id, message.sequence, message.event, message.payload,
               message.attempts, message.created_at
 )
-SELECT taken.*, task.external_id, coalesce((taken.payload ->> 'executor_id')::bigint, given.executor_id) AS executor_id,
+SELECT taken.*, task.external_id, task.origin,
+       coalesce((taken.payload ->> 'executor_id')::bigint, given.executor_id) AS executor_id,
        (SELECT external_id FROM executors
         WHERE id = coalesce((taken.payload ->> 'executor_id')::bigint, given.executor_id)) AS executor_external_id
 FROM taken

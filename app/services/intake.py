@@ -22,6 +22,7 @@ from app.failpoints import failpoint
 from app.metrics import tasks_accepted_total
 from app.queue import Doorbell
 from app.services import statements
+from app.tracing import ORIGIN
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class NewTask:
     deadline: datetime | None = None
     parent_id: TaskId | None = None
     idempotency_key: str | None = None
+    origin: str | None = field(default_factory=ORIGIN.get)
 
     def fingerprint(self) -> str:
         """Tells whether an Idempotency-Key came again with the same body."""
@@ -129,6 +131,7 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         [task.parent_id for task in tasks],
         [task.idempotency_key for task in tasks],
         [task.fingerprint() if task.idempotency_key else None for task in tasks],
+        [task.origin for task in tasks],
     )
     outcomes: list[Outcome | None] = [
         (

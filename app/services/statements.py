@@ -13,9 +13,9 @@ INSERT_TASKS = """
 WITH input AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('tasks', 'id')) AS id, given.*
     FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::float8[], $5::int[], $6::timestamptz[], $7::bigint[],
-                $8::text[], $9::text[])
+                $8::text[], $9::text[], $10::text[])
          WITH ORDINALITY AS given(pool_id, external_id, parameters, weight, priority, deadline, parent_id,
-                                  key, fingerprint, ord)
+                                  key, fingerprint, origin, ord)
 ), allowed AS MATERIALIZED (
     SELECT input.* FROM input
     WHERE parent_id IS NULL
@@ -26,8 +26,8 @@ WITH input AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING task_id
 ), created AS (
-    INSERT INTO tasks (id, pool_id, external_id, parameters, weight, priority, deadline, parent_id)
-    SELECT id, pool_id, external_id, parameters, weight::numeric(14, 3), priority, deadline, parent_id
+    INSERT INTO tasks (id, pool_id, external_id, parameters, weight, priority, deadline, parent_id, origin)
+    SELECT id, pool_id, external_id, parameters, weight::numeric(14, 3), priority, deadline, parent_id, origin
     FROM allowed WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
     ORDER BY pool_id, external_id, id
     ON CONFLICT DO NOTHING
@@ -82,8 +82,8 @@ WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 # The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
-       task.created_at, task.waiting_since, task.parent_id, task.executor_id AS previous_executor, task.route,
-       parent.executor_id AS parent_executor, task.attempts, task.escalation
+       task.created_at, task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
+       task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL

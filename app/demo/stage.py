@@ -18,6 +18,8 @@ from app.keeper import KeptProcess
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 180.0
 """Seconds that the system of one's own may take to start; the first time programs are unpacked."""
+REMOVE_PATIENCE = 20.0
+"""Seconds that its servers may take to let go of their files."""
 DIRECT = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 """For httpx: no proxy of the environment is asked for this machine."""
 
@@ -78,7 +80,16 @@ def _own_system() -> Iterator[str]:
         finally:
             system.stop()
     finally:
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """Leave nothing: a server on its way out may still write, so that one pass is not always enough."""
+    deadline = time.monotonic() + REMOVE_PATIENCE
+    while directory.exists() and time.monotonic() < deadline:
         shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            time.sleep(0.1)
 
 
 def _without_settings() -> dict[str, str]:

@@ -31,6 +31,7 @@ ROUTES = [
 ]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 """Generated requests of each kind for each route; `make fuzz` sends more."""
+TELLS_FAULTS = {"/v1/rules/validate"}  # answers 200 with the faults of a document: that is its purpose
 ENDLESS = {"/v1/events"}  # a stream is never answered whole; tests/api/test_events.py reads it
 WITH_INPUT = [
     (path, method) for path, method, operation in ROUTES if operation.keys() & {"parameters", "requestBody"}
@@ -69,7 +70,7 @@ def test_right_input_is_answered_as_described(description: Any, path: str, metho
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("path", "method"), WITH_INPUT)
+@pytest.mark.parametrize(("path", "method"), [each for each in WITH_INPUT if each[0] not in TELLS_FAULTS])
 def test_wrong_input_is_refused_as_described(description: Any, path: str, method: str) -> None:
     answer_as_described(description[path][method.upper()], GenerationMode.NEGATIVE)
 

@@ -81,10 +81,10 @@ def test_a_person_leaves_the_team_and_comes_back(page: Page, api: str) -> None:
     with httpx.Client(base_url=api) as client:
         person = client.get("/v1/executors").json()["items"][-1]
         path = f"/v1/executors/{person['executor_id']}"
-        card = faultless(page("executors", language="en", executor=str(person["executor_id"])))
+        card = faultless(page("executors", language="ru", executor=str(person["executor_id"])))
         faultless(card.button(key="deactivate").click().run())
         assert client.get(path).json()["active"] is False
-        [back] = [button for button in card.button if button.label == "Take back into the team"]
+        [back] = [button for button in card.button if button.label == "Вернуть в команду"]
         faultless(back.click().run())
         assert client.get(path).json()["active"] is True
 

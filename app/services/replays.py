@@ -6,7 +6,9 @@ a lower priority (`app/replay_job.py`), which writes down how far it is and look
 
 import asyncio
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -107,16 +109,17 @@ async def start_replay(
 async def launch(settings: Settings, replay_id: int) -> None:
     """Start the process that carries a replay out; it outlives this one and reports to the database."""
     environment = {**os.environ, "DATABASE_URL": settings.database_url, "PYTHONPATH": str(_ROOT)}
-    await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app.replay_job",
-        str(replay_id),
+    command = [sys.executable, "-m", "app.replay_job", str(replay_id)]
+    # A process of asyncio's belongs to the loop, which fails over its end where the loop has ended before it.
+    process = await asyncio.to_thread(
+        subprocess.Popen,
+        command,
         cwd=_ROOT,
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
+    threading.Thread(target=process.wait, daemon=True, name=f"replay-{replay_id}").start()
 
 
 _ROOT = Path(__file__).resolve().parent.parent.parent

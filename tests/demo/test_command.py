@@ -4,12 +4,12 @@ import asyncio
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.demo.command import app
-from app.embedded import free_port
+from app.embedded import free_port, temporary_directory
 from app.embedded.data import process_arguments
 from app.services.first_start import prepare
 from tests.api.conftest import serving
@@ -111,25 +111,23 @@ def test_what_cannot_be_played_is_told_in_one_line(tmp_path, arguments, told) ->
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("standalone")
-def test_where_nobody_answers_it_starts_a_system_and_leaves_nothing_of_it(tmp_path) -> None:
+def test_where_nobody_answers_it_starts_a_system_and_leaves_nothing_of_it(temporary: Path) -> None:
     elsewhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x", "AUTH_REQUIRED": "true"}
-    settings = {"PORT": str(free_port()), "TMPDIR": str(tmp_path), **elsewhere}
-    before = set(directories())
+    settings = {"PORT": str(free_port()), "TMPDIR": str(temporary), **elsewhere}
     code, out, err = said_by(demo("--domain", "it", "--tasks", 40, "--executors", 5, environment=settings))
     assert code == 0, err
     assert "40 of 40 placed" in out
     assert f"Nobody answers at http://127.0.0.1:{settings['PORT']}" in err
-    assert set(directories()) <= before
+    assert not directories(temporary)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("standalone")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_stops_the_system_that_it_started(number: signal.Signals) -> None:
-    before = set(directories())
-    playing = demo("--rate", 1, environment={"PORT": str(free_port())})
+def test_interrupted_it_stops_the_system_that_it_started(number: signal.Signals, temporary: Path) -> None:
+    playing = demo("--rate", 1, environment={"PORT": str(free_port()), "TMPDIR": str(temporary)})
     deadline = time.monotonic() + 120
-    while not (mine := set(directories()) - before) or not users_of(mine):
+    while not (mine := set(directories(temporary))) or not users_of(mine):
         assert playing.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -139,13 +137,20 @@ def test_interrupted_it_stops_the_system_that_it_started(number: signal.Signals)
     code, out, err = said_by(playing)
     assert (code, out) == (130, ""), err
     assert "Traceback" not in err
-    assert not set(directories()) & mine
+    assert not directories(temporary)
     assert not users_of(mine)
 
 
-def directories() -> list[Path]:
-    bases = {Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")}  # noqa: S108 - only looked at
-    return [place for base in bases for place in base.glob("executor-balancer-demo-*")]
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where this test's demo puts its temporary files, so that nobody else's are taken for them."""
+    place = temporary_directory("executor-balancer-test-")
+    yield place
+    shutil.rmtree(place)
+
+
+def directories(base: Path) -> list[Path]:
+    return list(base.glob("executor-balancer-demo-*"))
 
 
 def users_of(places: set[Path]) -> list[str]:

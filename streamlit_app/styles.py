@@ -12,7 +12,8 @@ _CSS = f"""
 .block-container {{ padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1400px; }}
 /* What is chosen is written in the text's colour: the theme's own is too dim for it on dark. */
 [role="radio"][aria-checked="true"][data-variant], [role="radio"][aria-checked="true"][data-variant] *,
-  [data-testid="stTab"][aria-selected="true"], [data-testid="stTab"][aria-selected="true"] * {{ color:inherit !important; }}
+  [data-testid="stTab"][aria-selected="true"], [data-testid="stTab"][aria-selected="true"] * {{
+  color:inherit !important; }}
 [data-testid="stMetricValue"] {{ font-size: 1.7rem; font-variant-numeric: tabular-nums; }}
 h1 {{ font-size: 1.75rem !important; padding: 0 0 .2rem 0 !important; }}
 h3 {{ font-size: 1.15rem !important; }}

@@ -34,9 +34,9 @@ from app.api import (
     users,
 )
 from app.api.deps import Parts
-from app.api.guard import decided, refusals, routes_of
+from app.api.guard import decided, routes_of
 from app.api.middleware import add_middleware
-from app.api.openapi import describe
+from app.api.openapi import Described, DescribedAPI, describe
 from app.api.problems import add_problem_handlers
 from app.api.stance import check_exposure
 from app.config import Settings, get_settings
@@ -100,11 +100,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it
             yield
 
-    app = FastAPI(lifespan=lifespan, **describe())
-    add_middleware(app, settings, routes_of(app, [module.router for module in ROUTERS]))
+    app = DescribedAPI(lifespan=lifespan, **describe())
+    routes = routes_of(app, [module.router for module in ROUTERS])
+    app.state.described = Described(routes, auth_required=settings.auth_required)
+    add_middleware(app, settings, routes)
     add_problem_handlers(app)
     for module in ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(decided)], responses=refusals(module.router))
+        app.include_router(module.router, dependencies=[Depends(decided)])
     return app
 
 

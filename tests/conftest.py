@@ -1,7 +1,8 @@
 """Fixtures that every test may use: real servers, a fresh database, settings for them."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -31,6 +32,36 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what this process started."""
     if owned := config.stash.get(OWNED, None):
         owned.stop()
+
+
+Figure = Callable[[str, float], None]
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Tells what a test tried or measured: counts (int) are summed up over all tests, of measures the largest is shown."""
+
+    def tell(name: str, number: float) -> None:
+        request.node.user_properties.append((name, number))
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show the figures: zero failures say something only together with how much was tried."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, number in report.user_properties:
+                    found[name].append(number)
+    if found:
+        seed = config.getoption("hypothesis_seed", None)
+        terminalreporter.section(f"figures (hypothesis seed {seed or 'by chance'})", "-")
+    for name, numbers in sorted(found.items()):
+        counted = all(isinstance(number, int) for number in numbers)
+        shown = f"{sum(numbers):,}" if counted else f"{max(numbers):,.1f} at most"
+        terminalreporter.write_line(f"{name}: {shown}")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import Caller, no_pool
 from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS, Decision
-from app.api.problems import problem_response, problems
+from app.api.problems import problem_response
 from app.api.stance import reached_by_others, why_not_local
 from app.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from app.services.callers import Callers
@@ -176,12 +176,6 @@ async def decided(request: Request) -> None:
     """Refuse a route that the guard did not decide on: the last line, for every router."""
     if request.scope["decided"] != request.scope["route"].name:
         raise Forbidden("Nobody decided who may use this.")
-
-
-def refusals(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """What the guard may answer instead of a router, for the OpenAPI; nothing where all of it is public."""
-    guarded = any(ROUTES.get(getattr(route, "name", "")) != PUBLIC for route in router.routes)
-    return problems(401, 403) if guarded else {}
 
 
 def routes_of(app: FastAPI, routers: Iterable[APIRouter]) -> list[Route]:

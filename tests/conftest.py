@@ -39,7 +39,7 @@ Figure = Callable[[str, float], None]
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
-    """Tells what a test tried or measured: counts (int) are summed up over all tests, of measures the largest is shown."""
+    """Tells what a test tried: counts (int) are summed up over all tests, of measures the largest is shown."""
 
     def tell(name: str, number: float) -> None:
         request.node.user_properties.append((name, number))

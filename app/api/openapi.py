@@ -72,7 +72,7 @@ class Described:
 
 
 class DescribedAPI(FastAPI):
-    """FastAPI whose document also says how to sign in, what is public, and what the guard answers instead of a route."""
+    """FastAPI whose document also says how to sign in, what is public and what the guard answers."""
 
     def openapi(self) -> dict[str, Any]:
         """The document, made at the first question."""

@@ -111,14 +111,14 @@ async def _checked(session: AsyncSession, fields: dict[str, Any], user: User | N
     role = fields.get("role", user.role if user else "viewer")
     pool_ids = fields.get("pool_ids", user.pool_ids if user else None)
     executor_id = fields.get("executor_id", user.executor_id if user else None)
+    executor = None if executor_id is None else await session.get(Executor, executor_id)
+    if executor_id is not None and executor is None:
+        raise _invalid("executor_id", f"there is no executor {executor_id}", "send one that exists")
     if role == "admin":
         return {**fields, "pool_ids": None}
     if role == "executor":
-        if executor_id is None:
-            raise _invalid("executor_id", "missing", "say who of the executors this user is")
-        executor = await session.get(Executor, executor_id)
         if executor is None:
-            raise _invalid("executor_id", f"there is no executor {executor_id}", "send one that exists")
+            raise _invalid("executor_id", "missing", "say who of the executors this user is")
         return {**fields, "pool_ids": [executor.pool_id]}
     await check_pools(session, pool_ids)
     return fields

@@ -14,9 +14,7 @@ DOCUMENT = create_app(Settings(_env_file=None)).openapi()
 
 
 def operations() -> list[tuple[str, dict[str, Any]]]:
-    listed = [
-        (name, DOCUMENT["paths"].get(path, {}).get(method.lower(), {})) for name, method, path in FOUND
-    ]
+    listed = [(name, DOCUMENT["paths"].get(path, {}).get(method.lower(), {})) for name, method, path in FOUND]
     return [(name, operation) for name, operation in listed if operation]
 
 

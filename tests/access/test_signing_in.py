@@ -226,3 +226,16 @@ async def test_a_flood_of_checks_waits_in_a_bounded_queue() -> None:
     refused = [outcome for outcome in outcomes if isinstance(outcome, Overloaded)]
     assert len(refused) == 10
     assert all(outcome is False or isinstance(outcome, Overloaded) for outcome in outcomes)
+
+
+@pytest.mark.parametrize("role", ["viewer", "lead", "admin", "executor"])
+async def test_a_user_of_any_role_is_nobody_who_does_not_exist(house: House, role: str) -> None:
+    admin = await house.as_role("admin")
+    body = {"username": f"a {role}", "password": PASSWORD, "role": role, "executor_id": 999_999}
+    made = await house.client.post("/v1/users", json=body, headers=admin)
+    changed = await house.client.patch(
+        f"/v1/users/{await add_user(house)}", json={"role": role, "executor_id": 999_999}, headers=admin
+    )
+    for refused in (made, changed):
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "executor_id"

@@ -47,7 +47,8 @@ class SystemGauge:
 assignments_total = Counter("assignments_total", "Assignments committed.", ["pool", "kind"])
 assignment_latency_seconds = Histogram(
     "assignment_latency_seconds",
-    "From the commit of a task to the commit of its first assignment.",
+    "From the commit of a task to the commit of its first assignment. Where PostgreSQL keeps no commit times "
+    "(track_commit_timestamp), and for tasks that waited, from the beginning of the task's own statement.",
     ["pool"],
     buckets=LATENCY_BUCKETS,
 )

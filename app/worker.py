@@ -259,11 +259,12 @@ class Worker:
             return None
         if batch.found is Found.WORK:
             pace.succeeded(batch.locked_seconds, full=batch.full)
-            _count(picture, batch)
+            count_batch(picture, batch)
         return batch
 
 
-def _count(picture: PoolPicture, batch: Batch) -> None:
+def count_batch(picture: PoolPicture, batch: Batch) -> None:
+    """Tell the metrics, the log and the trace what a batch decided."""
     pool = str(picture.pool_id)
     metrics.batch_size.observe(len(batch.decisions) + len(batch.waiting))
     latency = metrics.assignment_latency_seconds.labels(pool)
@@ -271,7 +272,7 @@ def _count(picture: PoolPicture, batch: Batch) -> None:
         metrics.assignments_total.labels(pool, decision.kind.value).inc()
         if decision.kind in (AssignmentKind.PRIMARY, AssignmentKind.PARENT):
             latency.observe(
-                max(0.0, (batch.committed_at - batch.created_at[decision.task_id]).total_seconds())
+                max(0.0, (batch.committed_at - batch.task_committed_at[decision.task_id]).total_seconds())
             )
     log.info(
         "assignment.committed",

@@ -211,7 +211,7 @@ def run(*, short: bool) -> Result:
 
 async def _run(sizes: Sizes) -> Result:
     result = Result("end_to_end", "End to end over HTTP", ABOUT)
-    with running_servers(track_commit_timestamp="on") as system:
+    with running_servers() as system:
         best, bare = await _against_the_bare_driver(system, sizes, result)
         single = await _single(system, sizes, result)
         latencies = await latency_run(system, sizes.latency_seconds)

@@ -36,6 +36,7 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
+    "track_commit_timestamp": "on",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -49,7 +49,7 @@ class Batch:
     found: Found
     decisions: Sequence[Decision] = ()
     waiting: Sequence[Waiting] = ()
-    created_at: dict[TaskId, datetime] = field(default_factory=dict)
+    task_committed_at: dict[TaskId, datetime] = field(default_factory=dict)
     origins: Sequence[str | None] = ()
     decided_at: datetime = _NEVER
     locked_seconds: float = 0.0
@@ -112,13 +112,13 @@ async def _place(
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
     write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver, figures)
     await _commit(connection, picture, state, write)
-    created_at = {TaskId(row["id"]): row["created_at"] for row in rows}
+    task_committed_at = {TaskId(row["id"]): row["committed_at"] for row in rows}
     origins = [row["origin"] for row in rows]
     return Batch(
         Found.WORK,
         outcome.decisions,
         outcome.waiting,
-        created_at,
+        task_committed_at,
         origins,
         taken["now"],
         full=len(rows) < len(found) or len(found) == careful_limit(taken, limit),

@@ -104,6 +104,17 @@ async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Sym
         "commits survive a loss of power" if durable else "a loss of power may take back answered tasks",
         "" if durable else "Set fsync = on and synchronous_commit = on.",
     )
+    timed = await connection.fetchval("SELECT current_setting('track_commit_timestamp') = 'on'")
+    yield Symptom(
+        "Commit times",
+        State.WELL if timed else State.WORTH_KNOWING,
+        (
+            "latency is measured from a task's commit"
+            if timed
+            else "latency is measured from a task's statement"
+        ),
+        "" if timed else "Set track_commit_timestamp = on and restart PostgreSQL.",
+    )
 
 
 async def _doorbell(redis_url: str | None) -> Symptom:

@@ -108,7 +108,7 @@ class BatchFigures:
         by_id = {row["id"]: row for row in rows}
         placed = [by_id[decision.task_id] for decision in outcome.decisions]
         first = [row for row in placed if row["previous_executor"] is None]
-        latencies = np.array([(now - row["created_at"]).total_seconds() for row in first])
+        latencies = np.array([(now - row["committed_at"]).total_seconds() for row in first])
         waits = [(now - row["waiting_since"]).total_seconds() for row in first if row["waiting_since"]]
         return cls(
             parked=sum(by_id[waiting.task_id]["waiting_since"] is None for waiting in outcome.waiting),

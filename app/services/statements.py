@@ -79,10 +79,15 @@ FROM pool_states state LEFT JOIN pool_attempts tried USING (pool_id)
 WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 """
 
-# The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours.
+# The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours. A row that nobody
+# touched since it was written (every change moves updated_at) was made durable by its xmin: `committed_at` is that
+# commit's time. A row that was touched, or a server that keeps no commit times, has its statement's beginning instead.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
-       task.created_at, task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
+       task.created_at, coalesce(CASE
+           WHEN task.updated_at = task.created_at AND (SELECT current_setting('track_commit_timestamp')::bool)
+           THEN pg_xact_commit_timestamp(task.xmin) END, task.created_at) AS committed_at,
+       task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
        task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id
@@ -243,7 +248,7 @@ SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24)
 # Notes, in a transaction of its own, that $2 tasks are being decided; $3 more are still to be decided with care. Those
 # in $4 are counted: a worker died over them before. Takes no lock that anybody waits for: the pool is ours.
 BEGIN_ATTEMPT = """
-WITH counted AS (UPDATE tasks SET attempts = attempts + 1 WHERE id = ANY($4::bigint[]))
+WITH counted AS (UPDATE tasks SET attempts = attempts + 1, updated_at = clock_timestamp() WHERE id = ANY($4::bigint[]))
 INSERT INTO pool_attempts (pool_id, deciding, careful) VALUES ($1, $2, $3)
 ON CONFLICT (pool_id) DO UPDATE SET deciding = excluded.deciding, careful = excluded.careful
 """

@@ -55,7 +55,7 @@ async def test_a_hot_statement_reads_its_index(database: Database, pool_id: Pool
 
 async def test_known_external_ids_are_found_by_their_index(database: Database, pool_id: PoolId) -> None:
     plan = await nodes(database, statements.FIND_BY_EXTERNAL_ID, [pool_id] * 3, ["old-1", "old-2", "new"])
-    assert "uq_tasks_pool_id_external_id" in {node.get("Index Name") for node in plan}
+    assert "uq_tasks_home_external_id" in {node.get("Index Name") for node in plan}
 
 
 async def test_the_backlog_is_counted_without_reading_history(database: Database, pool_id: PoolId) -> None:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import Caller, no_pool
-from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS, Decision
+from app.api.permissions import NARROWED, NOT_FROM_HOME, OWNED, PUBLIC, ROUTES, THINGS, Decision
 from app.api.problems import problem_response
 from app.api.stance import reached_by_others, why_not_local
 from app.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
@@ -125,14 +125,15 @@ class Guard:
             return
         if caller.own_work_only and not (OWNED & ids.keys()) and name not in NARROWED:
             raise Forbidden("The role executor sees and moves its own tasks only.")
-        for asked in parse_qs(scope["query_string"].decode("latin-1")).get("pool_id", ()):
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        for asked in [*query.get("pool_id", ()), *query.get("home_pool_id", ())]:
             if (pool_id := _id(asked)) is not None and not caller.sees(pool_id):
                 raise no_pool(pool_id)
         for key, text in ids.items():
             if (number := _id(text)) is not None:
-                await self._must_reach(scope, caller, key, number)
+                await self._must_reach(scope, caller, name, key, number)
 
-    async def _must_reach(self, scope: Scope, caller: Caller, key: str, number: int) -> None:
+    async def _must_reach(self, scope: Scope, caller: Caller, name: str, key: str, number: int) -> None:
         thing = THINGS.get(key)
         if thing is None:
             raise Forbidden(
@@ -140,10 +141,13 @@ class Guard:
             )
         async with scope["app"].state.parts.database.hot.acquire() as connection:
             row = await connection.fetchrow(thing.whose, number)
-        seen = row is not None and caller.sees(row["pool_id"])
+        here = row is not None and caller.sees(row["pool_id"])
+        home = row is not None and caller.sees(row.get("home_pool_id") or row["pool_id"])
         theirs = not caller.own_work_only or (row is not None and row["executor_id"] == caller.executor_id)
-        if not (seen and theirs):
+        if not ((here or home) and theirs):
             raise NotFound(thing.told.format(word=thing.word, id=number), **{key: number})
+        if not here and name in NOT_FROM_HOME:
+            raise Forbidden(f"The {thing.word} went on to another pool: who has it is decided there.")
 
 
 def _address(scope: Scope) -> str | None:

@@ -127,13 +127,19 @@ ROUTES: dict[str, Decision] = {
     "export_kpi": "exports.read",
 }
 
+NOT_FROM_HOME: frozenset[str] = frozenset({"reassign_task"})
+"""What of a task that went on to another pool is no longer its home's to decide: who of the other people has it."""
+
 NARROWED: frozenset[str] = frozenset({"list_tasks", "get_me", "change_own_password"})
 """Routes without a task or executor in their path that show an executor nothing but their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What an id in a path names. The statement gives its pool, and the executor whose it is (null: nobody's)."""
+    """What an id in a path names. The statement gives its pool, and the executor whose it is (null: nobody's).
+
+    `home_pool_id`, where it gives one, is a second pool whose people have it in reach, but for NOT_FROM_HOME.
+    """
 
     word: str
     whose: str
@@ -151,7 +157,7 @@ THINGS: dict[str, Thing] = {
         "SELECT id AS pool_id, NULL::bigint AS executor_id FROM pools WHERE id = $1",
         "pool_id: there is no pool {id}; see GET /v1/pools.",
     ),
-    "task_id": Thing("task", "SELECT pool_id, executor_id FROM tasks WHERE id = $1"),
+    "task_id": Thing("task", "SELECT pool_id, home_pool_id, executor_id FROM tasks WHERE id = $1"),
     "executor_id": Thing("executor", "SELECT pool_id, id AS executor_id FROM executors WHERE id = $1"),
     "parameter_id": Thing(
         "parameter", "SELECT pool_id, NULL::bigint AS executor_id FROM parameters WHERE id = $1"

@@ -40,13 +40,18 @@ async def get_pool(pool_id: PoolIdPath, session: SessionDep) -> PoolOut:
 
 @router.patch("/{pool_id}", responses=problems(404, 422))
 async def change_pool(
-    pool_id: PoolIdPath, body: PoolChange, session: SessionDep, directory: DirectoryDep, doorbell: DoorbellDep
+    pool_id: PoolIdPath,
+    body: PoolChange,
+    session: SessionDep,
+    directory: DirectoryDep,
+    doorbell: DoorbellDep,
+    caller: CallerDep,
 ) -> PoolOut:
     """Change a pool; what waits is looked at again."""
     changes = {
         name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None
     }
-    pool = await pool_service.change_pool(session, pool_id=PoolId(pool_id), changes=changes)
+    pool = await pool_service.change_pool(session, pool_id=PoolId(pool_id), changes=changes, caller=caller)
     directory.forget()
     doorbell.ring(PoolId(pool_id))
     return pool_out(pool)

@@ -127,11 +127,16 @@ async def list_tasks(
     executor_id: Annotated[Identifier | None, Query()] = None,
     external_id: Annotated[Name | None, Query()] = None,
     waiting: Annotated[bool | None, Query(description="Only those that nobody can take now.")] = None,
+    home_pool_id: Annotated[
+        Identifier | None, Query(description="Handed in here, and worked on in another pool now.")
+    ] = None,
     cursor: CursorParam = None,
     limit: LimitParam = 50,
 ) -> TaskPage:
     """Tasks, newest first."""
-    only = TaskFilter(_pool_id(pool_id), task_status, executor_id, external_id, waiting)
+    only = TaskFilter(
+        _pool_id(pool_id), task_status, executor_id, external_id, waiting, _pool_id(home_pool_id)
+    )
     before = cursor_to_id(cursor)
     views, next_before = await task_service.list_tasks(
         session, only=only, caller=caller, before=TaskId(before) if before is not None else None, limit=limit
@@ -275,6 +280,8 @@ _ASSIGNMENT_FIELDS = (
 )
 _TASK_FIELDS = (
     "pool_id",
+    "home_pool_id",
+    "moved_at",
     "external_id",
     "parameters",
     "weight",

@@ -14,6 +14,8 @@ class ClassSnapshot(Base):
     """One eligibility class under one rule set and one roster: who could take it, and which rule kept the others out.
 
     Stored once, however many tasks are decided on it; assignments refer to it, which makes them explainable for good.
+    Parked tasks keep the class of their last look: `current_id` names what that class is since people changed (null:
+    still itself), as seen at `checked_epoch`.
     """
 
     __tablename__ = "class_snapshots"
@@ -24,6 +26,8 @@ class ClassSnapshot(Base):
     digest: Mapped[str]
     rule_set_id: Mapped[int | None] = mapped_column(ForeignKey("rule_sets.id"))
     content: Mapped[Json]
+    current_id: Mapped[int | None]
+    checked_epoch: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

@@ -26,6 +26,8 @@ class KpiHour(Base):
     returned: Mapped[int] = mapped_column(server_default="0")
     cancelled: Mapped[int] = mapped_column(server_default="0")
     reassigned: Mapped[int] = mapped_column(server_default="0")
+    moved_in: Mapped[int] = mapped_column(server_default="0")
+    moved_out: Mapped[int] = mapped_column(server_default="0")
     delivered: Mapped[int] = mapped_column(server_default="0")
     waited: Mapped[int] = mapped_column(server_default="0")
     waited_seconds: Mapped[float] = mapped_column(server_default="0")

@@ -40,7 +40,9 @@ class PoolState(Base):
     Every transaction that changes what a decision depends on raises `epoch` first; a worker that decided on an
     older picture finds its epoch gone and changes nothing. `config_epoch` is the epoch at which rules, parameters or
     pool settings last changed: below it a worker reloads all, above it the rows stamped later are enough.
-    `settled_for` names the day and the people for whom levels were last settled (see `app.engine.settle`).
+    `people_epoch` is the epoch at which somebody last changed in a way that rules may read. `wake_at` is when the clock
+    next lets somebody take work (a shift begins, a limit turns over). `settled_for` names the day and the people for
+    whom levels were last settled (see `app.engine.settle`).
     """
 
     __tablename__ = "pool_states"
@@ -49,6 +51,8 @@ class PoolState(Base):
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
     epoch: Mapped[int] = mapped_column(server_default="1")
     config_epoch: Mapped[int] = mapped_column(server_default="1")
+    people_epoch: Mapped[int] = mapped_column(server_default="1")
+    wake_at: Mapped[datetime | None] = mapped_column(server_default=NOW)
     settled_for: Mapped[str | None]
     settled_at: Mapped[datetime | None]
 

@@ -17,7 +17,8 @@ class Task(Base):
     Pending with a `wait_reason` means parked: looked at, nobody could take it; an event wakes it, or the clock at
     `wake_at` (a shift begins, a limit turns over). `executor_id` is the current executor, or the previous one while
     the task is pending again: `route` then says whether it goes back to them (rework), away from them (reassign), or to
-    them because a person decided so (manual).
+    them because a person decided so (manual). `pool_id` is where it is worked on; `home_pool_id` (null: the same) where
+    it was handed in, where its `external_id` is unique and whose people go on seeing it; `moved_at` says since when.
     """
 
     __tablename__ = "tasks"
@@ -26,13 +27,19 @@ class Task(Base):
         one_of("route", "rework", "reassign", "manual"),
         CheckConstraint("weight > 0", name="weight_positive"),
         Index(
-            "uq_tasks_pool_id_external_id",
-            "pool_id",
+            "uq_tasks_home_external_id",
+            text("coalesce(home_pool_id, pool_id)"),
             "external_id",
             unique=True,
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index("ix_tasks_pool_id_id", "pool_id", "id"),
+        Index(
+            "ix_tasks_home_pool_id_id",
+            "home_pool_id",
+            "id",
+            postgresql_where=text("home_pool_id IS NOT NULL"),
+        ),
         Index(
             "ix_tasks_to_place",
             "pool_id",
@@ -69,6 +76,8 @@ class Task(Base):
 
     id: Mapped[int] = mapped_column(Identity(cache=1000), primary_key=True)
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    home_pool_id: Mapped[int | None]
+    moved_at: Mapped[datetime | None]
     external_id: Mapped[str | None]
     parameters: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
     weight: Mapped[Decimal] = mapped_column(server_default="1")

@@ -17,6 +17,8 @@ class CountsOut(BaseModel):
     cancelled: int
     reassigned: int
     delivered: int = Field(description="Messages that the external system took.")
+    moved_in: int = Field(description="Tasks that came from another pool; taken in there, not here.")
+    moved_out: int = Field(description="Tasks that went on to another pool, having waited too long.")
     latency_mean: float | None = Field(description="Seconds from a task's commit to its first assignment.")
     latency_p50: float | None
     latency_p95: float | None

@@ -109,6 +109,10 @@ class TaskOut(BaseModel):
 
     task_id: int
     pool_id: int
+    home_pool_id: int | None = Field(
+        None, description="Where it was handed in, where that is not the pool that works on it."
+    )
+    moved_at: datetime | None = Field(None, description="When it came into its pool from another one.")
     external_id: str | None
     parameters: dict[str, ParameterValue]
     weight: float

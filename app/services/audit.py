@@ -76,12 +76,13 @@ CHECKS = (
     ),
     Check(
         "no_strays",
-        "every assignment names a task and an executor of its own pool",
+        "every assignment names a task and an executor of its own pool (a past one: of the pool where the task was)",
         """
         SELECT current.id AS assignment_id, current.task_id, current.executor_id
         FROM assignments current
-        LEFT JOIN tasks task ON task.id = current.task_id AND task.pool_id = current.pool_id
-        LEFT JOIN executors person ON person.id = current.executor_id
+        LEFT JOIN tasks task ON task.id = current.task_id
+                            AND (task.pool_id = current.pool_id OR current.released_at IS NOT NULL)
+        LEFT JOIN executors person ON person.id = current.executor_id AND person.pool_id = current.pool_id
         WHERE task.id IS NULL OR person.id IS NULL
         """,
     ),

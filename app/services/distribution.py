@@ -7,7 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
@@ -135,7 +135,8 @@ def _utilization(received: float, limit: Decimal | None, expected: float) -> flo
 
 
 async def _taken_in(session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime) -> int:
-    on_the_day = (Task.pool_id == pool_id, Task.created_at >= began, Task.created_at < ended)
+    home = func.coalesce(Task.home_pool_id, Task.pool_id)
+    on_the_day = (home == pool_id, Task.created_at >= began, Task.created_at < ended)
     query = select(func.count()).select_from(Task).where(*on_the_day)
     return int(await session.scalar(query) or 0)
 
@@ -150,7 +151,8 @@ async def _assigned(
 ) -> tuple[int, float | None]:
     """How many assignments, and the mean seconds until a task got its first one."""
     first = Assignment.kind.in_(("primary", "parent"))
-    waited = func.extract("epoch", Assignment.decided_at - Task.created_at)
+    came = case((Task.moved_at <= Assignment.decided_at, Task.moved_at), else_=Task.created_at)
+    waited = func.extract("epoch", Assignment.decided_at - came)
     row = (
         await session.execute(
             select(func.count(), func.avg(waited).filter(first))

@@ -22,7 +22,8 @@ def names_of(rule_set: RuleSet) -> list[str]:
 def with_escalation(rule_set: RuleSet, steps: Sequence[EscalationStep]) -> Rules:
     """The rules of a pool whose tasks escalate by these steps."""
     rules = compile_rules(rule_set)
-    if not any(step.relax for step in steps):
+    steps = [step for step in steps if step.relax]
+    if not steps:
         return rules
     return EscalatingRules(rules, [_relaxed(rule_set, steps[: number + 1]) for number in range(len(steps))])
 

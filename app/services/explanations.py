@@ -33,7 +33,8 @@ async def explain_task(session: AsyncSession, *, task_id: TaskId) -> Explained:
     """Why the task's last decision was as it was. Raises NotFound; Conflict where nothing was decided yet."""
     view = await get_task(session, task_id=task_id)
     record, class_id, facts = _stored(view)
-    frames = await _frames(session, PoolId(view.task.pool_id), facts["frame"])
+    decided_in = view.task if view.assignment is None else view.assignment
+    frames = await _frames(session, PoolId(decided_in.pool_id), facts["frame"])
     content = await session.scalar(select(ClassSnapshot.content).where(ClassSnapshot.id == class_id))
     if content is None or not frames:
         raise Conflict(

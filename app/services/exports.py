@@ -79,6 +79,8 @@ _COUNTS = (
     Column("cancelled", Kind.COUNT, "Cancelled", "Отменено"),
     Column("reassigned", Kind.COUNT, "Reassigned", "Переназначено"),
     Column("delivered", Kind.COUNT, "Delivered", "Доставлено"),
+    Column("moved_in", Kind.COUNT, "Came from other teams", "Пришло из других команд"),
+    Column("moved_out", Kind.COUNT, "Went to other teams", "Ушло в другие команды"),
     Column("latency_mean", Kind.SECONDS, "Latency, mean, s", "Задержка, средняя, с"),
     Column("latency_p50", Kind.SECONDS, "Latency, p50, s", "Задержка, p50, с"),
     Column("latency_p95", Kind.SECONDS, "Latency, p95, s", "Задержка, p95, с"),
@@ -128,7 +130,7 @@ _EXECUTOR_DAYS = (
 
 
 def _counts(counts: Counts) -> tuple[Cell, ...]:
-    plain = (getattr(counts, column.key) for column in _COUNTS[:9])
+    plain = (getattr(counts, column.key) for column in _COUNTS[:11])
     shares = (counts.latency(share) for share in (0.5, 0.95, 0.99))
     return (*plain, counts.latency_mean, *shares, counts.wait_mean)
 

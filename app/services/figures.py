@@ -36,6 +36,8 @@ class Counts:
     cancelled: int = 0
     reassigned: int = 0
     delivered: int = 0
+    moved_in: int = 0
+    moved_out: int = 0
     latency_sum: float = 0.0
     latency_buckets: list[int] = field(default_factory=list)
 

@@ -20,20 +20,27 @@ from app.engine.types import AssignmentKind, Executor, ExecutorId, PoolId, Task,
 MOST_ITEMS = 200_000
 """Assignments and waiting tasks of one replay."""
 
-# What was assigned in the period, in the order of decisions, and what came in and was never assigned. Reads
-# ix_assignments_pool_id_decided_at and ix_tasks_pool_id_id; locks nothing.
+# What was assigned in the period, in the order of decisions, and what came in and was never assigned here: it waits, or
+# went on to another pool. `created_at` is when it came into this pool. Reads ix_assignments_pool_id_decided_at,
+# ix_tasks_pool_id_id and ix_tasks_home_pool_id_id; locks nothing.
 _ITEMS = """
 SELECT held.task_id, held.executor_id, held.kind, held.decided_at, held.released_at,
        (held.explanation ->> 'frame')::bigint AS frame,
-       task.parameters, task.weight::float8 AS weight, task.priority, task.deadline, task.created_at, task.parent_id
+       task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
+       CASE WHEN task.moved_at <= held.decided_at THEN task.moved_at ELSE task.created_at END AS created_at,
+       task.parent_id
 FROM assignments held JOIN tasks task ON task.id = held.task_id
 WHERE held.pool_id = $1 AND held.decided_at >= $2 AND held.decided_at < $3
 UNION ALL
 SELECT task.id, NULL, 'primary', NULL, NULL, NULL,
-       task.parameters, task.weight::float8, task.priority, task.deadline, task.created_at, task.parent_id
+       task.parameters, task.weight::float8, task.priority, task.deadline, came.at, task.parent_id
 FROM tasks task
-WHERE task.pool_id = $1 AND task.status = 'pending' AND task.created_at >= $2 AND task.created_at < $3
-  AND NOT EXISTS (SELECT FROM assignments held WHERE held.task_id = task.id)
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN task.pool_id = $1 THEN coalesce(task.moved_at, task.created_at) ELSE task.created_at END AS at
+) came
+WHERE (task.pool_id = $1 AND task.status = 'pending' OR task.home_pool_id = $1)
+  AND came.at >= $2 AND came.at < $3
+  AND NOT EXISTS (SELECT FROM assignments held WHERE held.task_id = task.id AND held.pool_id = $1)
 ORDER BY decided_at NULLS LAST, task_id
 LIMIT $4
 """

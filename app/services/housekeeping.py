@@ -13,6 +13,7 @@ from app.engine.types import PoolId, TaskId
 from app.services import lifecycle_statements as statements
 from app.services.leaving import hand_over_due
 from app.services.lifecycle import Move, MoveName, move_tasks, wake_for
+from app.services.moving_on import move_on
 from app.services.options import BrokenSettings, EscalationStep, flow_options
 
 log = structlog.get_logger()
@@ -51,7 +52,12 @@ async def keep_flowing(pool: HotPool, *, deliver: bool) -> None:
         if flow.offer_seconds is not None:
             await expire_offers(pool, pool_id=pool_id, seconds=flow.offer_seconds, deliver=deliver)
         for number in reversed(range(len(flow.escalation))):
-            await escalate(pool, pool_id=pool_id, step=number + 1, steps=flow.escalation[: number + 1])
+            steps = flow.escalation[: number + 1]
+            if (target := steps[-1].to_pool) is not None:
+                minutes = steps[-1].after_minutes
+                await move_on(pool, pool_id=pool_id, to=PoolId(target), step=number + 1, minutes=minutes)
+            else:
+                await escalate(pool, pool_id=pool_id, step=number + 1, steps=steps)
 
 
 async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliver: bool) -> None:
@@ -66,8 +72,9 @@ async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliv
 
 async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence[EscalationStep]) -> None:
     """Take what has waited long enough to this step."""
+    seconds = steps[-1].after_minutes * 60
     async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, steps[-1].after_minutes * 60)
+        rows = await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, seconds)
         if not rows:
             return
         taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
@@ -75,7 +82,7 @@ async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence
         reason = f"waited {steps[-1].after_minutes:g} min: no longer required: {names}"
         if taken is not None:
             ids = [row["id"] for row in rows]
-            await connection.execute(statements.ESCALATE, pool_id, ids, step, taken["now"], reason)
+            await connection.execute(statements.ESCALATE, pool_id, ids, step, taken["now"], reason, seconds)
 
 
 async def wake_overlooked(pool: HotPool) -> int:

@@ -31,12 +31,13 @@ WITH place AS (
     FROM pools WHERE id = $1
 ), hourly AS (
     INSERT INTO kpi_hours AS hour
-           (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned, delivered)
-    SELECT $1, place.hour, pg_backend_pid() % 16, $3, $4, $5, $6, $7, $8 FROM place
+           (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned, delivered, moved_in, moved_out)
+    SELECT $1, place.hour, pg_backend_pid() % 16, $3, $4, $5, $6, $7, $8, $10, $11 FROM place
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE
     SET completed = hour.completed + excluded.completed, rejected = hour.rejected + excluded.rejected,
         returned = hour.returned + excluded.returned, cancelled = hour.cancelled + excluded.cancelled,
-        reassigned = hour.reassigned + excluded.reassigned, delivered = hour.delivered + excluded.delivered
+        reassigned = hour.reassigned + excluded.reassigned, delivered = hour.delivered + excluded.delivered,
+        moved_in = hour.moved_in + excluded.moved_in, moved_out = hour.moved_out + excluded.moved_out
 )
 INSERT INTO executor_days AS day
        (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
@@ -58,6 +59,8 @@ class Happened:
     cancelled: int = 0
     reassigned: int = 0
     delivered: int = 0
+    moved_in: int = 0
+    moved_out: int = 0
 
 
 async def count_events(
@@ -82,6 +85,8 @@ async def count_events(
         happened.reassigned,
         happened.delivered,
         executor_id,
+        happened.moved_in,
+        happened.moved_out,
     )
     if isinstance(within, AsyncSession):
         await (await within.connection()).exec_driver_sql(COUNT_EVENTS, arguments)
@@ -93,7 +98,7 @@ async def count_events(
 class BatchFigures:
     """A decided batch in figures. `parked` and `waited` count each task once, however often it is looked at.
 
-    `latency_*` measure first assignments, from the task's commit to this decision.
+    `latency_*` measure first assignments, from the task's commit (or its coming from another pool) to this decision.
     """
 
     parked: int

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -323,11 +323,29 @@ class Lifecycle:
         return later
 
     async def _apply(self, moves: Sequence[Move]) -> dict[TaskId, Outcome]:
+        """Apply the moves where the tasks are; a task that goes on to another pool meanwhile is followed there."""
         outcomes: dict[TaskId, Outcome] = {move.task_id: _no_task(move) for move in moves}
+        seen: dict[TaskId, PoolId] = {}
+        for _ in range(_TRIES):
+            pools = await self._pools_of([move.task_id for move in moves])
+            moves = [move for move in moves if pools.get(move.task_id) != seen.get(move.task_id)]
+            outcomes.update(await self._apply_in_pools(moves, pools))
+            moves = [move for move in moves if isinstance(outcomes[move.task_id], NotFound)]
+            if not moves:
+                break
+            seen = pools
+        return outcomes
+
+    async def _pools_of(self, task_ids: Sequence[TaskId]) -> dict[TaskId, PoolId]:
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(statements.POOLS_OF_TASKS, [move.task_id for move in moves])
-        pools = {row["id"]: PoolId(row["pool_id"]) for row in rows}
-        for pool_id in sorted(set(pools.values())):
+            rows = await connection.fetch(statements.POOLS_OF_TASKS, task_ids)
+        return {row["id"]: PoolId(row["pool_id"]) for row in rows}
+
+    async def _apply_in_pools(
+        self, moves: Sequence[Move], pools: Mapping[TaskId, PoolId]
+    ) -> dict[TaskId, Outcome]:
+        outcomes: dict[TaskId, Outcome] = {}
+        for pool_id in sorted({pools[move.task_id] for move in moves if move.task_id in pools}):
             of_pool = [move for move in moves if pools.get(move.task_id) == pool_id]
             done = await self._apply_in_pool(pool_id, of_pool)
             outcomes.update(zip((move.task_id for move in of_pool), done, strict=True))

@@ -88,18 +88,22 @@ WITH moved AS MATERIALIZED (
         wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
         waiting_since = NULL, updated_at = $14, escalation = 0
     FROM moved WHERE task.id = moved.task_id
-    RETURNING task.id, task.version
+    RETURNING task.id, task.version, task.home_pool_id
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
     SELECT task_id, $1, event, from_status, to_status, had, actor, reason, $14 FROM moved ORDER BY task_id
+), receiver AS MATERIALIZED (
+    SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $15::bool
+    UNION ALL
+    SELECT pool_id, 'webhook:' || id FROM webhooks
+    WHERE active AND (pool_id = $1 OR pool_id IN (SELECT home_pool_id FROM changed))
 ), sent AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
-    SELECT $1, changed.id, changed.version, receiver.destination, moved.event,
+    SELECT receiver.pool_id, changed.id, changed.version, receiver.destination, moved.event,
            jsonb_build_object('assignment_id', released.id, 'status', moved.to_status, 'executor_id', moved.had,
                               'actor', moved.actor, 'reason', moved.reason)
     FROM changed JOIN moved ON moved.task_id = changed.id LEFT JOIN released ON released.task_id = changed.id
-    CROSS JOIN (SELECT 'ais' AS destination WHERE $15::bool
-                UNION ALL SELECT 'webhook:' || id FROM webhooks WHERE pool_id = $1 AND active) receiver
+    JOIN receiver ON receiver.pool_id IN ($1, changed.home_pool_id)
 )
 SELECT id, version, pg_notify($16, $17) FROM changed
 """
@@ -233,13 +237,60 @@ WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND esc
 ORDER BY id LIMIT 500
 """
 
-# Takes tasks to a step, has them looked at again and says so in their history.
+# Takes tasks to a step, has them looked at again and says so in their history; again only what still waits so long ($6,
+# in seconds): it may have been placed and come back since it was found.
 ESCALATE = """
 WITH raised AS (
     UPDATE tasks SET escalation = $3, wait_reason = NULL, wake_at = NULL, updated_at = $4
     WHERE id = ANY($2::bigint[]) AND pool_id = $1 AND status = 'pending' AND escalation < $3
+      AND waiting_since <= $4::timestamptz - make_interval(secs => $6::float8)
     RETURNING id, executor_id
 )
 INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
 SELECT id, $1, 'escalate', 'pending', 'pending', executor_id, 'clock', $5, $4 FROM raised ORDER BY id
+"""
+
+NOW = "SELECT clock_timestamp()"
+
+# The pool where something waits and the one it may go to: what they are called, and whether the second one works.
+POOLS_OF_A_MOVE = "SELECT id, code, active FROM pools WHERE id = ANY($1::bigint[])"
+
+# What has waited long enough for step $2, with why; asked under the locks of both pools.
+TO_MOVE_ON = """
+SELECT id, parameters, wait_reason, wait_explanation FROM tasks
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
+  AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
+ORDER BY priority DESC, deadline ASC NULLS LAST, id LIMIT 500
+"""
+
+# Takes tasks to another pool, where they are new: nobody there had them, and its own steps count from now. Home is
+# where they were handed in; back there they are at home again.
+MOVE_ON = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($3::bigint[], $4::jsonb[], $5::text[]) AS given(task_id, parameters, reason)
+), moved AS (
+    UPDATE tasks task
+    SET pool_id = $2, home_pool_id = nullif(coalesce(task.home_pool_id, task.pool_id), $2), moved_at = $6,
+        parameters = given.parameters, version = version + 1, escalation = 0, route = NULL, executor_id = NULL,
+        attempts = 0, wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
+        waiting_since = NULL, updated_at = $6
+    FROM given WHERE task.id = given.task_id AND task.pool_id = $1
+    RETURNING task.id, given.reason
+), told AS (
+    INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
+    SELECT id, $1, 'moved_on', 'pending', 'pending', 'clock', reason, $6 FROM moved ORDER BY id
+)
+SELECT count(*) AS count, pg_notify($7, $8), pg_notify($7, $9) FROM moved
+"""
+
+# Notes at a step that tasks came to it and stayed, and why.
+STAY = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($3::bigint[], $4::text[]) AS given(task_id, reason)
+), stayed AS (
+    UPDATE tasks task SET escalation = $2 FROM given WHERE task.id = given.task_id AND task.pool_id = $1
+    RETURNING task.id, given.reason
+)
+INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
+SELECT id, $1, 'escalate', 'pending', 'pending', 'clock', reason, $5 FROM stayed ORDER BY id
 """

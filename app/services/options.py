@@ -61,16 +61,27 @@ def fairness_options(settings: Mapping[str, Any]) -> FairnessOptions:
 
 
 class EscalationStep(BaseModel):
-    """What happens to a task that has waited so long."""
+    """What happens to a task that has waited so long: conditions no longer count, or another pool may have it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     after_minutes: Annotated[float, Field(strict=True, gt=0, le=525_600, allow_inf_nan=False)]
     relax: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
-        min_length=1,
+        default_factory=list,
         max_length=50,
         description="Names of conditions of the active rules that no longer count.",
     )
+    to_pool: Annotated[int, Field(strict=True, gt=0, lt=2**63)] | None = Field(
+        None,
+        description="The pool that it goes on to, with rules, people and steps of its own; the last step, instead of "
+        "relax.",
+    )
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if bool(self.relax) == (self.to_pool is not None):
+            raise ValueError("a step names either conditions to relax or the pool that tasks go on to")
+        return self
 
 
 class FlowOptions(BaseModel):
@@ -93,7 +104,20 @@ class FlowOptions(BaseModel):
         minutes = [step.after_minutes for step in self.escalation]
         if minutes != sorted(set(minutes)):
             raise ValueError("escalation: each step must come after the one before it")
+        if any(step.to_pool is not None for step in self.escalation[:-1]):
+            raise ValueError(
+                "escalation: a step to another pool is the last one: from there its own steps count"
+            )
         return self
+
+
+def next_pool(settings: Mapping[str, Any]) -> int | None:
+    """The pool that a pool's tasks go on to in the end; None: they stay, also where the settings make no sense."""
+    try:
+        steps = flow_options(settings).escalation
+    except BrokenSettings:
+        return None
+    return steps[-1].to_pool if steps else None
 
 
 def flow_options(settings: Mapping[str, Any]) -> FlowOptions:

@@ -33,7 +33,7 @@ _MINUTE = timedelta(minutes=1)
 # By the small index of times: it reads the pages of the period and no others.
 _RECEIVED = """
 SELECT date_trunc('minute', created_at) AS minute, count(*) AS count FROM tasks
-WHERE pool_id = $1 AND created_at >= $2 AND created_at < $3 GROUP BY 1
+WHERE coalesce(home_pool_id, pool_id) = $1 AND created_at >= $2 AND created_at < $3 GROUP BY 1
 """
 _ASSIGNED = """
 SELECT date_trunc('minute', decided_at) AS minute, count(*) AS count FROM assignments
@@ -51,16 +51,17 @@ FROM (
 ) parked GROUP BY 1 ORDER BY 2 DESC
 """  # noqa: S608 - the bound is ours
 _UNDECIDED = f"""
-SELECT count(*) AS count, min(created_at) AS oldest
+SELECT count(*) AS count, min(updated_at) AS oldest
 FROM (
-    SELECT created_at FROM tasks
+    SELECT updated_at FROM tasks
     WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NULL LIMIT {MOST_COUNTED}
 ) fresh
 """  # noqa: S608 - the bound is ours
 _LATENCY = f"""
 SELECT count(*) AS sample, percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) AS points
 FROM (
-    SELECT extract(epoch FROM assignment.decided_at - task.created_at) AS seconds
+    SELECT extract(epoch FROM assignment.decided_at - CASE WHEN task.moved_at <= assignment.decided_at
+                                                           THEN task.moved_at ELSE task.created_at END) AS seconds
     FROM assignments assignment JOIN tasks task ON task.id = assignment.task_id
     WHERE assignment.pool_id = $1 AND assignment.decided_at >= $2 AND assignment.kind IN ('primary', 'parent')
     ORDER BY assignment.decided_at DESC LIMIT {MOST_SAMPLED}

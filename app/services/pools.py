@@ -12,7 +12,7 @@ from app.engine.types import PoolId
 from app.errors import AlreadyExists, FieldError, Invalid
 from app.models import Pool, PoolState, RuleSet
 from app.services.epoch import raise_epoch
-from app.services.options import BrokenSettings, fairness_options, flow_options
+from app.services.options import BrokenSettings, FlowOptions, fairness_options, flow_options, next_pool
 
 WAKE_PARKED = text(
     "UPDATE tasks SET wait_reason = NULL, wake_at = NULL"
@@ -56,15 +56,20 @@ async def get_pool(session: AsyncSession, *, pool_id: PoolId) -> Pool:
     return pool
 
 
-async def change_pool(session: AsyncSession, *, pool_id: PoolId, changes: Mapping[str, Any]) -> Pool:
-    """Change a pool; workers see it with their next batch, and what waits is looked at again. Raises NotFound."""
+async def change_pool(
+    session: AsyncSession, *, pool_id: PoolId, changes: Mapping[str, Any], caller: Caller
+) -> Pool:
+    """Change a pool; workers see it with their next batch, and what waits is looked at again.
+
+    Raises NotFound, and Invalid for options that make no sense or name a pool that the caller may not change.
+    """
     await raise_epoch(session, pool_id, configuration=True)
     pool = await get_pool(session, pool_id=pool_id)
     for name, value in changes.items():
         if name == "fairness":
             pool.settings = _with_fairness(pool.settings, value)
         elif name == "flow":
-            pool.settings = await _with_flow(session, pool, value)
+            pool.settings = await _with_flow(session, pool, value, caller)
         else:
             setattr(pool, name, value)
     await session.execute(WAKE_PARKED, {"pool_id": pool_id})
@@ -84,7 +89,9 @@ def _with_fairness(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> d
     return merged
 
 
-async def _with_flow(session: AsyncSession, pool: Pool, changes: Mapping[str, Any]) -> dict[str, Any]:
+async def _with_flow(
+    session: AsyncSession, pool: Pool, changes: Mapping[str, Any], caller: Caller
+) -> dict[str, Any]:
     """The settings with these options changed. Raises Invalid, also for conditions that the active rules lack."""
     before = pool.settings.get("flow")
     merged = {**pool.settings, "flow": {**(before if isinstance(before, dict) else {}), **changes}}
@@ -92,6 +99,15 @@ async def _with_flow(session: AsyncSession, pool: Pool, changes: Mapping[str, An
         flow = flow_options(merged)
     except BrokenSettings as error:
         raise Invalid(f"flow: {error}") from error
+    await _refuse_unknown_conditions(session, pool, flow)
+    if (target := next_pool(merged)) is not None and target != next_pool(pool.settings):
+        await _refuse_target(
+            session, pool, target, f"flow.escalation[{len(flow.escalation) - 1}].to_pool", caller
+        )
+    return merged
+
+
+async def _refuse_unknown_conditions(session: AsyncSession, pool: Pool, flow: FlowOptions) -> None:
     document = await session.scalar(
         select(RuleSet.document).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
     )
@@ -102,10 +118,36 @@ async def _with_flow(session: AsyncSession, pool: Pool, changes: Mapping[str, An
     for number, step in enumerate(flow.escalation):
         for name in step.relax:
             if name not in known:
-                place, reason = (
+                raise _wrong(
                     f"flow.escalation[{number}].relax",
                     f"no condition '{name}' in the active rules",
+                    f"use one of: {', '.join(known[:20]) or 'none: there are no conditions'}",
                 )
-                remedy = f"use one of: {', '.join(known[:20]) or 'none: there are no conditions'}"
-                raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
-    return merged
+
+
+_ROUTES_BETWEEN_POOLS = text("SELECT pg_advisory_xact_lock(hashtext('executor_balancer.next_pool'))")
+"""One change of where tasks go on to at a time, taken after the pool: two halves of a circle cannot be made at once."""
+
+
+async def _refuse_target(session: AsyncSession, pool: Pool, target: int, place: str, caller: Caller) -> None:
+    """Raise Invalid for a pool that is not there or not theirs, and for one from which tasks would come back."""
+    if target == pool.id:
+        raise _wrong(place, "the pool itself", "name another pool")
+    if not caller.sees(target) or await session.get(Pool, target) is None:
+        raise _wrong(place, f"there is no pool {target}", "use one of GET /v1/pools")
+    await session.execute(_ROUTES_BETWEEN_POOLS)
+    onward = {
+        row.id: next_pool(row.settings) for row in await session.execute(select(Pool.id, Pool.settings))
+    }
+    way: list[int] = []
+    step: int | None = target
+    while step is not None and step not in way:
+        way.append(step)
+        step = pool.id if step == pool.id else onward.get(step)
+    if pool.id in way:
+        listed = " -> ".join(map(str, [pool.id, *way]))
+        raise _wrong(place, f"tasks would go in a circle: {listed}", "name a pool that does not lead back")
+
+
+def _wrong(place: str, reason: str, remedy: str) -> Invalid:
+    return Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])

@@ -19,7 +19,8 @@ WITH input AS MATERIALIZED (
 ), allowed AS MATERIALIZED (
     SELECT input.* FROM input
     WHERE parent_id IS NULL
-       OR EXISTS (SELECT FROM tasks parent WHERE parent.id = input.parent_id AND parent.pool_id = input.pool_id)
+       OR EXISTS (SELECT FROM tasks parent
+                  WHERE parent.id = input.parent_id AND input.pool_id IN (parent.pool_id, parent.home_pool_id))
 ), keyed AS (
     INSERT INTO idempotency_keys (pool_id, key, fingerprint, task_id)
     SELECT pool_id, key, fingerprint, id FROM allowed WHERE key IS NOT NULL ORDER BY pool_id, key
@@ -49,11 +50,12 @@ LEFT JOIN keyed ON keyed.task_id = input.id
 ORDER BY input.ord
 """
 
-# The tasks that already carry these external ids.
+# The tasks that already carry these external ids, each unique in the pool where it was handed in.
 FIND_BY_EXTERNAL_ID = """
-SELECT task.pool_id, task.external_id, task.id
+SELECT wanted.pool_id, task.external_id, task.id
 FROM unnest($1::bigint[], $2::text[]) AS wanted(pool_id, external_id)
-JOIN tasks task USING (pool_id, external_id)
+JOIN tasks task ON coalesce(task.home_pool_id, task.pool_id) = wanted.pool_id
+               AND task.external_id = wanted.external_id
 """
 
 # The first use of these keys.
@@ -81,16 +83,17 @@ WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 
 # The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours. A row that nobody
 # touched since it was written (every change moves updated_at) was made durable by its xmin: `committed_at` is that
-# commit's time. A row that was touched, or a server that keeps no commit times, has its statement's beginning instead.
+# commit's time. A row that was touched, or a server that keeps no commit times, has its statement's beginning instead; one
+# that went on to this pool, when it came. A task follows its parent where both are worked on in the same pool.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
        task.created_at, coalesce(CASE
            WHEN task.updated_at = task.created_at AND (SELECT current_setting('track_commit_timestamp')::bool)
-           THEN pg_xact_commit_timestamp(task.xmin) END, task.created_at) AS committed_at,
+           THEN pg_xact_commit_timestamp(task.xmin) END, task.moved_at, task.created_at) AS committed_at,
        task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
        task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation
 FROM tasks task
-LEFT JOIN tasks parent ON parent.id = task.parent_id
+LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
 ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
 LIMIT $2
@@ -162,7 +165,7 @@ WITH fence AS (
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
         wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = $10
     FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
-    RETURNING task.id, task.version
+    RETURNING task.id, task.version, task.home_pool_id
 ), assigned AS (
     INSERT INTO assignments (task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score, explanation,
                              business_day, decided_at)
@@ -170,13 +173,17 @@ WITH fence AS (
            $12::date, $10
     FROM decided JOIN placed ON placed.id = decided.task_id
     RETURNING id, task_id
+), receiver AS MATERIALIZED (
+    SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $13::bool
+    UNION ALL
+    SELECT pool_id, 'webhook:' || id FROM webhooks
+    WHERE active AND (pool_id = $1 OR pool_id IN (SELECT home_pool_id FROM placed))
 ), told AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
-    SELECT $1, placed.id, placed.version, receiver.destination, 'assigned',
+    SELECT receiver.pool_id, placed.id, placed.version, receiver.destination, 'assigned',
            jsonb_build_object('assignment_id', assigned.id)
     FROM placed JOIN assigned ON assigned.task_id = placed.id
-    CROSS JOIN (SELECT 'ais' AS destination WHERE $13::bool
-                UNION ALL SELECT 'webhook:' || id FROM webhooks WHERE pool_id = $1 AND active) receiver
+    JOIN receiver ON receiver.pool_id IN ($1, placed.home_pool_id)
 ), carried AS (
     UPDATE executor_loads load
     SET epoch = fence.epoch,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller, within_reach
+from app.access import Caller
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Assignment, Executor, Task, TaskEvent
@@ -34,6 +34,7 @@ class TaskFilter:
     executor_id: int | None = None
     external_id: str | None = None
     waiting: bool | None = None
+    home_pool_id: PoolId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ async def list_tasks(
     session: AsyncSession, *, only: TaskFilter, caller: Caller, before: TaskId | None, limit: int
 ) -> tuple[list[TaskView], TaskId | None]:
     """A page of the tasks that the caller sees, newest first, and the id to go on before (None on the last page)."""
-    query = within_reach(_filtered(select(Task), only), Task.pool_id, caller)
+    query = _seen_by(_filtered(select(Task), only), caller)
     if caller.own_work_only:
         query = query.where(Task.executor_id == caller.executor_id)
     if before is not None:
@@ -77,9 +78,20 @@ async def list_tasks(
     return views[:limit], TaskId(views[limit - 1].task.id)
 
 
+def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
+    """Tasks of the caller's pools: worked on there, or handed in there."""
+    if caller.pool_ids is None:
+        return query
+    return query.where(or_(Task.pool_id.in_(caller.pool_ids), Task.home_pool_id.in_(caller.pool_ids)))
+
+
 def _filtered(query: Select[Any], only: TaskFilter) -> Select[Any]:
-    if only.pool_id is not None:
+    if only.pool_id is not None and only.external_id is not None:  # unique in the pool where it was handed in
+        query = query.where(func.coalesce(Task.home_pool_id, Task.pool_id) == only.pool_id)
+    elif only.pool_id is not None:
         query = query.where(Task.pool_id == only.pool_id)
+    if only.home_pool_id is not None:
+        query = query.where(Task.home_pool_id == only.home_pool_id)
     if only.status is not None:
         query = query.where(Task.status == only.status)
     if only.executor_id is not None:
@@ -122,6 +134,8 @@ async def change_task(
     pool_id = PoolId((await get_task(session, task_id=task_id)).task.pool_id)
     await raise_epoch(session, pool_id)
     task = await session.get_one(Task, task_id, with_for_update=True, populate_existing=True)
+    if task.pool_id != pool_id:
+        raise Conflict("The task went on to another pool at this moment: repeat.", pool_id=task.pool_id)
     if version is not None and version != task.version:
         raise StaleVersion(f"If-Match: the task is at version {task.version} now; read it again.")
     if task.status not in _CHANGEABLE:

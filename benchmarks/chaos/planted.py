@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 DEFECTS: dict[str, Callable[[], None]] = {}
-IN_DATABASE = {"no_unique_index": "DROP INDEX uq_tasks_pool_id_external_id"}
+IN_DATABASE = {"no_unique_index": "DROP INDEX uq_tasks_home_external_id"}
 """Defects that are made in the database before the fault."""
 
 

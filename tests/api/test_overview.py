@@ -57,7 +57,10 @@ async def test_a_task_that_no_worker_looks_at_raises_an_alarm(
     await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 3)
     async with database.hot.acquire() as connection:
-        await connection.execute("UPDATE tasks SET created_at = now() - interval '1 minute'")
+        minute = "interval '1 minute'"
+        await connection.execute(
+            f"UPDATE tasks SET created_at = now() - {minute}, updated_at = now() - {minute}"
+        )
     overview = await overview_of(client)
     assert overview["undecided"] == 3
     assert overview["alerts"][0]["code"] == "undecided"

@@ -1,0 +1,106 @@
+"""Moving on: what has waited too long in its pool goes to another one, to be placed by its rules and people.
+
+A task keeps its id, its history, the order of its messages, and its home: the pool where it was handed in, where its
+external id stays unique and whose people go on seeing it. Both pools are taken, the smaller id first, so that no worker
+of either decides meanwhile and no two moves wait for each other.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from app.database import HotConnection, HotPool
+from app.engine.types import PoolId
+from app.rule_engine import Catalogue
+from app.services import lifecycle_statements as statements
+from app.services.kpi import Happened, count_events
+from app.services.rows import catalogue_of
+from app.services.statements import PARAMETERS, TICK_CHANNEL
+
+_DETAILS = ("eligible", "absent", "at_limit", "busy")
+
+
+async def move_on(pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minutes: float) -> int:
+    """Take what has waited so long to the other pool; returns how many tasks went.
+
+    A task stays where the other pool's catalogue refuses its parameters, which its history then says; all stay while
+    the other pool is closed.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        if not await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, minutes * 60):
+            return 0
+        names = {row["id"]: row for row in await connection.fetch(statements.POOLS_OF_A_MOVE, [pool_id, to])}
+        if to not in names or not names[to]["active"]:
+            return 0
+        for each in sorted((pool_id, to)):
+            await connection.execute(statements.TAKE_POOL, each)
+        now = await connection.fetchval(statements.NOW)
+        rows = await connection.fetch(statements.TO_MOVE_ON, pool_id, step, minutes * 60)
+        catalogue = catalogue_of(await connection.fetch(PARAMETERS, to))
+        way = _Way(pool_id, to, names[pool_id]["code"], names[to]["code"], minutes)
+        judged = [_judge(row, catalogue, way) for row in rows]
+        await _stay(connection, way, step, [each for each in judged if each.parameters is None], now)
+        return await _go(connection, way, [each for each in judged if each.parameters is not None], now)
+
+
+class _Way(NamedTuple):
+    """From where to where, how the two are called, and after how many minutes."""
+
+    home: PoolId
+    to: PoolId
+    from_code: str
+    to_code: str
+    minutes: float
+
+
+class _Judged(NamedTuple):
+    """A task that is due: the parameters it goes on with (None: it stays), and why."""
+
+    task_id: int
+    parameters: Mapping[str, Any] | None
+    reason: str
+
+
+def _judge(row: Any, catalogue: Catalogue, way: _Way) -> _Judged:
+    facts = row["wait_explanation"] or {}
+    counts = ", ".join(f"{name} {facts[name]}" for name in _DETAILS if name in facts)
+    why = f"waited {way.minutes:g} min in {way.from_code} ({row['wait_reason']}{counts and ': '}{counts})"
+    refused = catalogue.check_values("task", row["parameters"], partial=True).errors
+    if refused:
+        fault = f"parameters.{refused[0].field}: {refused[0].reason}"
+        return _Judged(row["id"], None, f"{why}; not opened to {way.to_code}: {fault}")
+    filled = catalogue.check_values("task", row["parameters"]).values
+    return _Judged(row["id"], filled, f"{why}: from {way.from_code} to {way.to_code}")
+
+
+async def _stay(
+    connection: HotConnection, way: _Way, step: int, tasks: Sequence[_Judged], now: datetime
+) -> None:
+    if tasks:
+        ids, reasons = [each.task_id for each in tasks], [each.reason for each in tasks]
+        await connection.execute(statements.STAY, way.home, step, ids, reasons, now)
+
+
+async def _go(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], now: datetime) -> int:
+    if not tasks:
+        return 0
+    ticks = [
+        json.dumps({"pool": each, "event": "moved_on", "count": len(tasks)}) for each in (way.home, way.to)
+    ]
+    moved = await connection.fetch(
+        statements.MOVE_ON,
+        way.home,
+        way.to,
+        [each.task_id for each in tasks],
+        [json.dumps(each.parameters, ensure_ascii=False) for each in tasks],
+        [each.reason for each in tasks],
+        now,
+        TICK_CHANNEL,
+        *ticks,
+    )
+    count = int(moved[0]["count"])
+    happened = {way.home: Happened(moved_out=count), way.to: Happened(moved_in=count)}
+    for each in sorted(happened):  # the hours of both, in the order of the pools
+        await count_events(connection, happened[each], pool_id=each, at=now)
+    return count

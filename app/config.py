@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.outbound import parse_networks
 from app.security import LEAST_SECRET, KeyRing, make_secret
 
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
+
+
+class ProviderGrant(BaseModel):
+    """What people of a group of the provider may do here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["viewer", "lead", "admin", "executor"]
+    pools: tuple[str, ...] | None = None
+    """Codes of the pools they see; none: all of them."""
 
 
 class Settings(BaseSettings):
@@ -130,6 +140,32 @@ class Settings(BaseSettings):
     sign_in_failures: int = Field(
         30, ge=1, le=10_000, description="Failed sign-ins taken from an address in a minute."
     )
+    oidc_issuer: str | None = Field(
+        None, description="Address of the OpenID provider by which people sign in; none: by password alone."
+    )
+    oidc_client_id: str = Field("", description="Our name at the provider.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Our secret at the provider; none: a public client, by PKCE alone."
+    )
+    oidc_pages: str = Field(
+        "", description="Addresses to which the provider sends people back, by commas: the dashboard's first."
+    )
+    oidc_name: str = Field("", description="What people call the provider; its host where empty.")
+    oidc_scopes: str = Field("openid profile email", description="What the provider is asked to tell.")
+    oidc_users: Literal["known", "create"] = Field(
+        "known", description="known: an admin made them before; create: made when they first sign in."
+    )
+    oidc_name_claim: str = Field("preferred_username", description="The claim that names a new user.")
+    oidc_role_claim: str = Field(
+        "groups", description="The claim that OIDC_ROLES reads; dots lead into objects: realm_access.roles."
+    )
+    oidc_roles: dict[str, ProviderGrant] = Field(
+        {},
+        description="JSON: what a value of that claim grants, {value: {role, pools}}; where set, it decides alone.",
+    )
+    oidc_session_hours: int = Field(
+        12, ge=1, le=720, description="Hours after which the provider is asked again who somebody is."
+    )
     admin_username: str = Field("admin", description="The first admin's name, used by init_db.py.")
     admin_password: SecretStr | None = Field(
         None, description="The first admin's password; made up where absent."
@@ -154,7 +190,7 @@ class Settings(BaseSettings):
             "DATABASE_URL must begin with postgresql:// (PostgreSQL is the only database supported)"
         )
 
-    @field_validator("redis_url", "ais_url", mode="before")
+    @field_validator("redis_url", "ais_url", "oidc_issuer", mode="before")
     @classmethod
     def _empty_is_none(cls, url: str | None) -> str | None:
         return url or None
@@ -184,6 +220,36 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
             raise ValueError(f"shorter than {LEAST_SECRET} characters; `make env` writes a good one")
         return secret
+
+    @model_validator(mode="after")
+    def _provider(self) -> "Settings":
+        """A sign-in by a provider is configured whole, or not at all."""
+        if self.oidc_issuer is None:
+            return self
+        for address in (self.oidc_issuer, *self.oidc_page_list):
+            parts = urlsplit(address)
+            local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+            if not parts.netloc or parts.fragment or not (parts.scheme == "https" or local):
+                raise ValueError(
+                    f"'{address}': OIDC_ISSUER and OIDC_PAGES need https:// (http:// on this machine)"
+                )
+        if not self.oidc_client_id or not self.oidc_page_list:
+            raise ValueError("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_PAGES")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("OIDC_SCOPES needs openid")
+        if self.oidc_users == "create" and not self.oidc_roles:
+            raise ValueError("OIDC_USERS=create needs OIDC_ROLES: nobody is let in without a role")
+        return self
+
+    @property
+    def oidc_label(self) -> str | None:
+        """What people call the provider; None where there is none."""
+        return (self.oidc_name or urlsplit(self.oidc_issuer).hostname) if self.oidc_issuer else None
+
+    @property
+    def oidc_page_list(self) -> list[str]:
+        """The addresses of `oidc_pages`."""
+        return [part.strip() for part in self.oidc_pages.split(",") if part.strip()]
 
     @property
     def cors_list(self) -> list[str]:

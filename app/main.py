@@ -26,6 +26,7 @@ from app.api import (
     parameters,
     pools,
     privacy,
+    provider_sign_in,
     replays,
     roster_import,
     rule_checks,
@@ -42,6 +43,7 @@ from app.api.stance import check_exposure
 from app.config import Settings, get_settings
 from app.database import Database
 from app.logs import configure_logging
+from app.oidc import Provider
 from app.queue import open_doorbell
 from app.services.callers import Callers
 from app.services.directory import PoolDirectory
@@ -76,6 +78,7 @@ ROUTERS = (
     events,
     kpi,
     auth,
+    provider_sign_in,
     users,
     api_keys,
     audit,
@@ -83,6 +86,10 @@ ROUTERS = (
     privacy,
     admin,
 )
+
+
+_BEGUN_A_MINUTE = 300
+"""Sign-ins by the provider that an address may begin in a minute; a dashboard's people all come from one."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -121,6 +128,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)
     overview = Overview(database.hot)
     live_board = LiveBoard(ticks, database.hot, overview)
+    provider = _provider(settings)
     intake.start()
     lifecycle.start()
     ticks.start()
@@ -145,6 +153,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             keys=keys,
             passwords=Passwords(),
             throttle=Throttle(burst=settings.sign_in_failures, per_minute=settings.sign_in_failures),
+            begun_throttle=Throttle(burst=_BEGUN_A_MINUTE, per_minute=_BEGUN_A_MINUTE),
+            provider=provider,
             lifecycle=lifecycle,
             overview=overview,
             live_board=live_board,
@@ -155,8 +165,22 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         await lifecycle.stop()
         await waiting_room.stop()
         await ticks.stop()
+        if provider is not None:
+            await provider.close()
         await doorbell.close()
         await database.close()
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if settings.oidc_issuer is None:
+        return None
+    secret = settings.oidc_client_secret
+    return Provider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        scopes=settings.oidc_scopes,
+    )
 
 
 app = create_app()

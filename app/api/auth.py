@@ -27,7 +27,7 @@ async def sign_in(
         password=body.password,
         passwords=parts.passwords,
         keys=parts.keys,
-        lives=_lives(parts),
+        lives=lives_of(parts),
         now=now,
     )
     parts.throttle.give_back(address)
@@ -43,7 +43,7 @@ async def refresh_sign_in(
     parts.throttle.take(address)
     try:
         signed_in = await sign_in_service.refresh(
-            session, token=body.refresh_token, keys=parts.keys, lives=_lives(parts), now=now
+            session, token=body.refresh_token, keys=parts.keys, lives=lives_of(parts), now=now
         )
     finally:
         parts.callers.forget()
@@ -90,7 +90,8 @@ async def change_own_password(
     parts.callers.forget()
 
 
-def _lives(parts: Parts) -> Lives:
+def lives_of(parts: Parts) -> Lives:
+    """How long tokens live, by the settings."""
     settings = parts.settings
     return Lives(
         timedelta(minutes=settings.access_token_minutes), timedelta(days=settings.refresh_token_days)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import Caller
 from app.config import Settings
 from app.database import Database, acting
+from app.oidc import Provider
 from app.queue import Doorbell
 from app.security import KeyRing
 from app.services.callers import Callers
@@ -48,6 +49,8 @@ class Parts:
     keys: KeyRing
     passwords: Passwords
     throttle: Throttle
+    begun_throttle: Throttle
+    provider: Provider | None
     lifecycle: Lifecycle
     overview: Overview
     live_board: LiveBoard

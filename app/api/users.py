@@ -26,7 +26,9 @@ async def list_users(session: SessionDep, cursor: CursorParam = None, limit: Lim
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(401, 403, 409, 422, 429))
 async def create_user(body: UserIn, session: SessionDep, parts: PartsDep) -> UserOut:
     """Make a user."""
-    user = await user_service.create_user(session, values=body.model_dump(), passwords=parts.passwords)
+    user = await user_service.create_user(
+        session, values=body.model_dump(), passwords=parts.passwords, issuer=parts.settings.oidc_issuer
+    )
     return UserOut.model_validate(user)
 
 
@@ -40,12 +42,17 @@ async def get_user(user_id: UserIdPath, session: SessionDep) -> UserOut:
 async def change_user(
     user_id: UserIdPath, body: UserChange, session: SessionDep, parts: PartsDep, now: NowDep
 ) -> UserOut:
-    """Change a user; they are signed out everywhere. `pool_ids` null: all pools."""
-    nullable = ("pool_ids", "executor_id")
+    """Change a user; they are signed out everywhere. `pool_ids` null: all pools; `oidc_subject` null: no provider."""
+    nullable = ("pool_ids", "executor_id", "oidc_subject")
     given = body.model_dump(exclude_unset=True)
     changes = {name: value for name, value in given.items() if value is not None or name in nullable}
     user = await user_service.change_user(
-        session, user_id=user_id, changes=changes, passwords=parts.passwords, now=now
+        session,
+        user_id=user_id,
+        changes=changes,
+        passwords=parts.passwords,
+        now=now,
+        issuer=parts.settings.oidc_issuer,
     )
     parts.callers.forget()
     return UserOut.model_validate(user)

@@ -9,7 +9,7 @@ was a third of the batch's time. They are written from rows that the same statem
 executors and decided tasks are never deleted while anything names them, and `doctor` looks for strays.
 """
 
-from app.models.access import ApiKey, AuditEntry, RefreshToken, User
+from app.models.access import ApiKey, AuditEntry, ProviderSignIn, RefreshToken, User
 from app.models.base import Base
 from app.models.delivery import OutboxMessage, Webhook
 from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
@@ -42,6 +42,7 @@ __all__ = [
     "Pool",
     "PoolAttempt",
     "PoolState",
+    "ProviderSignIn",
     "RefreshToken",
     "Replay",
     "Roster",

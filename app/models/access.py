@@ -2,17 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Identity, Index, Integer, text
+from sqlalchemy import ForeignKey, Identity, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import NOW, Base, Json, one_of
 
 
 class User(Base):
-    """Somebody who signs in. `pool_ids` null means all pools."""
+    """Somebody who signs in, by a password or as `oidc_subject` of a provider. `pool_ids` null means all pools."""
 
     __tablename__ = "users"
-    __table_args__ = (one_of("role", "viewer", "lead", "admin", "integration", "executor"),)
+    __table_args__ = (
+        one_of("role", "viewer", "lead", "admin", "integration", "executor"),
+        UniqueConstraint("oidc_issuer", "oidc_subject"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     username: Mapped[str] = mapped_column(unique=True)
@@ -26,6 +29,8 @@ class User(Base):
     locked_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     last_login_at: Mapped[datetime | None]
+    oidc_issuer: Mapped[str | None]
+    oidc_subject: Mapped[str | None]
 
 
 class RefreshToken(Base):
@@ -42,6 +47,24 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    """When the family ends, however much it is used; null: it lives as long as it is."""
+
+
+class ProviderSignIn(Base):
+    """A sign-in by a provider that was begun: what must come back with its answer. Good for one answer."""
+
+    __tablename__ = "provider_sign_ins"
+    __table_args__ = (Index("ix_provider_sign_ins_expires_at", "expires_at"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    state_hash: Mapped[bytes] = mapped_column(unique=True)
+    challenge: Mapped[str]
+    redirect_uri: Mapped[str]
+    nonce: Mapped[str]
+    code_verifier: Mapped[str]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
 
 
 class ApiKey(Base):

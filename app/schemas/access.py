@@ -63,8 +63,56 @@ class PasswordChange(_Body):
     new_password: Password
 
 
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class SignInOptions(BaseModel):
+    """How one may sign in here."""
+
+    provider: str | None = Field(
+        description="What people call the provider to sign in by; null: there is none."
+    )
+
+
+class ProviderBegin(_Body):
+    """A sign-in by the provider, begun by a page."""
+
+    challenge: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] = Field(
+        description="base64url(SHA-256(verifier)) of a secret that only this browser's page knows."
+    )
+    page: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
+        None,
+        description="One of OIDC_PAGES, to which the provider sends the browser back; the first if left out.",
+    )
+    language: Literal["ru", "en"] | None = None
+
+
+class ProviderBegun(BaseModel):
+    """Where to send the browser."""
+
+    url: str
+    expires_in: int = Field(description="Seconds in which the answer must come.")
+
+
+class ProviderAnswer(_Body):
+    """What the provider sent the browser back with, and the secret whose challenge was sent first."""
+
+    state: Secret
+    code: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[\x20-\x7e]+$")]
+    iss: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    verifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{43,128}$")]
+
+
+class ProviderTokens(Tokens):
+    """What a sign-in by the provider gives."""
+
+    leave_url: str | None = Field(
+        description="Where to sign out of the provider too; null: it has no such place."
+    )
+
+
 class UserIn(_Body):
-    """A new user."""
+    """A new user, who signs in by a password or by the provider."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -74,7 +122,8 @@ class UserIn(_Body):
     )
 
     username: Username
-    password: Password
+    password: Password | None = None
+    oidc_subject: Subject | None = Field(None, description="Who they are to the provider (the claim sub).")
     role: Role = "viewer"
     pool_ids: PoolIds | None = Field(None, description="The pools they see; null: all of them.")
     executor_id: Reference | None = Field(None, description="Who of the executors they are, if one.")
@@ -86,6 +135,7 @@ class UserChange(_Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
 
     password: Password | None = None
+    oidc_subject: Subject | None = None
     role: Role | None = None
     pool_ids: PoolIds | None = None
     executor_id: Reference | None = None
@@ -102,6 +152,7 @@ class UserOut(BaseModel):
     role: Role
     pool_ids: list[int] | None
     executor_id: int | None
+    oidc_subject: str | None
     active: bool
     locked_until: datetime | None
     created_at: datetime

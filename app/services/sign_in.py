@@ -92,9 +92,19 @@ async def _count_failure(session: AsyncSession, username: str, now: datetime, *,
 
 
 async def begin_chain(
-    session: AsyncSession, *, user_id: int, keys: KeyRing, lives: Lives, now: datetime
+    session: AsyncSession,
+    *,
+    user_id: int,
+    keys: KeyRing,
+    lives: Lives,
+    now: datetime,
+    ends_at: datetime | None = None,
+    details: str | None = None,
 ) -> SignedIn:
-    """Tokens for somebody who proved who they are. Raises Unauthenticated where they may not sign in any more."""
+    """Tokens for somebody who proved who they are. Raises Unauthenticated where they may not sign in any more.
+
+    With `ends_at`, the chain ends then, however much it is used; `details` are noted in the audit log.
+    """
     user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
     if user is None or not user.active:
         raise Unauthenticated(_REFUSED)
@@ -103,23 +113,41 @@ async def begin_chain(
         text("DELETE FROM refresh_tokens WHERE user_id = :user_id AND expires_at < :now"),
         {"user_id": user_id, "now": now},
     )
-    signed_in = _issue(session, user, uuid.uuid4().hex, keys, lives, now)
-    await note(session, action="signed_in", entity="users", entity_id=str(user_id), actor=user.username)
+    signed_in = _issue(session, user, _Link(uuid.uuid4().hex, ends_at), keys, lives, now)
+    await note(
+        session,
+        action="signed_in",
+        entity="users",
+        entity_id=str(user_id),
+        actor=user.username,
+        details=details,
+    )
     await session.commit()
     return signed_in
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """What every link of a chain has from the one before."""
+
+    family: str
+    ends_at: datetime | None
+
+
 def _issue(
-    session: AsyncSession, user: User, family: str, keys: KeyRing, lives: Lives, now: datetime
+    session: AsyncSession, user: User, link: _Link, keys: KeyRing, lives: Lives, now: datetime
 ) -> SignedIn:
     secret = make_secret()
+    left = lives.refresh if link.ends_at is None else min(lives.refresh, link.ends_at - now)
+    lives = Lives(min(lives.access, left), left)
     session.add(
         RefreshToken(
             user_id=user.id,
-            family=family,
+            family=link.family,
             token_hash=hash_secret(secret),
             issued_at=now,
-            expires_at=now + lives.refresh,
+            expires_at=now + left,
+            ends_at=link.ends_at,
         )
     )
     access = keys.issue(user_id=user.id, token_version=user.token_version, now=now, life=lives.access)
@@ -147,7 +175,7 @@ async def refresh(
     if not user.active:
         raise Unauthenticated(_ENDED)
     known.used_at = now
-    signed_in = _issue(session, user, known.family, keys, lives, now)
+    signed_in = _issue(session, user, _Link(known.family, known.ends_at), keys, lives, now)
     await session.commit()
     return signed_in
 

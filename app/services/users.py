@@ -11,17 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import Caller
 from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.models import Executor, Pool, User
+from app.security import make_secret
 from app.services.passwords import Passwords, check_choice
 from app.services.sign_in import end_all_chains
 
 
-async def create_user(session: AsyncSession, *, values: Mapping[str, Any], passwords: Passwords) -> User:
-    """Make a user. Raises Invalid, AlreadyExists."""
-    fields = dict(values)
-    check_choice(fields["password"], fields["username"])
-    user = User(
-        password_hash=await passwords.hash(fields.pop("password")), **await _checked(session, fields, None)
-    )
+async def create_user(
+    session: AsyncSession, *, values: Mapping[str, Any], passwords: Passwords, issuer: str | None = None
+) -> User:
+    """Make a user, by a password or by the name that the provider `issuer` knows. Raises Invalid, AlreadyExists."""
+    fields = _named(dict(values), issuer)
+    password = fields.pop("password", None)
+    if password is None and fields.get("oidc_subject") is None:
+        raise _invalid("password", "missing", "send one, or oidc_subject")
+    if password is not None:
+        check_choice(password, fields["username"])
+    hashed = await passwords.hash(password or make_secret())  # without one, nobody knows it
+    user = User(password_hash=hashed, **await checked(session, fields, None))
     session.add(user)
     await _flush(session)
     await session.commit()
@@ -46,12 +52,30 @@ async def get_user(session: AsyncSession, *, user_id: int) -> User:
     return user
 
 
+def _named(fields: dict[str, Any], issuer: str | None) -> dict[str, Any]:
+    """The fields, with the provider of whom `oidc_subject` is. Raises Invalid where there is none."""
+    if fields.get("oidc_subject") is None:
+        return fields if "oidc_subject" not in fields else {**fields, "oidc_issuer": None}
+    if issuer is None:
+        raise _invalid("oidc_subject", "no provider is configured", "set OIDC_ISSUER first")
+    return {**fields, "oidc_issuer": issuer}
+
+
 async def change_user(
-    session: AsyncSession, *, user_id: int, changes: Mapping[str, Any], passwords: Passwords, now: datetime
+    session: AsyncSession,
+    *,
+    user_id: int,
+    changes: Mapping[str, Any],
+    passwords: Passwords,
+    now: datetime,
+    issuer: str | None = None,
 ) -> User:
-    """Change a user and sign them out everywhere. Raises NotFound, Invalid, and Conflict for the last admin."""
-    fields = dict(changes)
-    admins = await _lock_admins(session)
+    """Change a user and sign them out everywhere.
+
+    Raises NotFound, Invalid, AlreadyExists, and Conflict for the last admin.
+    """
+    fields = _named(dict(changes), issuer)
+    admins = await lock_admins(session)
     user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
     if user is None:
         raise NotFound(f"There is no user {user_id}.", user_id=user_id)
@@ -59,17 +83,18 @@ async def change_user(
         check_choice(password, user.username)
         user.password_hash = await passwords.hash(password)
         user.failed_logins, user.locked_until = 0, None
-    for name, value in (await _checked(session, fields, user)).items():
+    for name, value in (await checked(session, fields, user)).items():
         setattr(user, name, value)
     if admins == {user.id} and not (user.role == "admin" and user.active):
         raise Conflict("role: this is the last active admin; make another one first.")
     await end_all_chains(session, user=user, now=now)
+    await _flush(session)
     await session.commit()
     await session.refresh(user)
     return user
 
 
-async def _lock_admins(session: AsyncSession) -> set[int]:
+async def lock_admins(session: AsyncSession) -> set[int]:
     """All active admins, locked by id: two who demote each other at once must not both succeed."""
     rows = await session.scalars(
         select(User.id).where(User.role == "admin", User.active).order_by(User.id).with_for_update()
@@ -103,10 +128,12 @@ async def _flush(session: AsyncSession) -> None:
     except IntegrityError as error:
         if "uq_users_username" in str(error.orig):
             raise AlreadyExists("username: taken; choose another one.") from error
+        if "uq_users_oidc_issuer_oidc_subject" in str(error.orig):
+            raise AlreadyExists("oidc_subject: another user has it.") from error
         raise
 
 
-async def _checked(session: AsyncSession, fields: dict[str, Any], user: User | None) -> dict[str, Any]:
+async def checked(session: AsyncSession, fields: dict[str, Any], user: User | None) -> dict[str, Any]:
     """Values that fit together: pools and executor exist, an executor is somebody, an admin has every pool."""
     role = fields.get("role", user.role if user else "viewer")
     pool_ids = fields.get("pool_ids", user.pool_ids if user else None)

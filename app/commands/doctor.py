@@ -75,12 +75,13 @@ def _found(settings: Settings, data: Path | None) -> Settings | None:
 async def _examined(settings: Settings, repair: bool) -> list[Symptom]:
     database = await Database.open(settings)
     try:
-        return await examine(database.hot, settings.redis_url, schema=_newest_schema(), repair=repair)
+        return await examine(database.hot, settings.redis_url, schema=newest_schema(), repair=repair)
     finally:
         await database.close()
 
 
-def _newest_schema() -> str:
+def newest_schema() -> str:
+    """The newest migration of this program."""
     return str(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head())
 
 

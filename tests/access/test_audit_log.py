@@ -7,6 +7,7 @@ import json
 import asyncpg
 import pytest
 
+from app.commands.doctor import newest_schema
 from app.services.audit_log import verify
 from app.services.doctor import State, examine
 from tests.access.conftest import House
@@ -112,7 +113,7 @@ async def test_whoever_forces_their_way_past_the_trigger_is_found_out(house: Hou
         await connection.execute(statement, victim)
     proof = await verify(house.database.hot)
     assert not proof.holds
-    symptoms = await examine(house.database.hot, None, schema="0001", repair=False)
+    symptoms = await examine(house.database.hot, None, schema=newest_schema(), repair=False)
     assert (symptoms[-1].name, symptoms[-1].state) == ("Audit log", State.BROKEN)
     assert reason in proof.reason
     assert proof.broken_at in {victim, victim + 1} or (proof.broken_at or 0) > victim

@@ -18,7 +18,7 @@ WHERE task.status = 'assigned' ORDER BY task.id
 # One statement a batch, each row once and in its final state; counters once a batch, in order of executors.
 _WRITE = """
 WITH given AS MATERIALIZED (
-    SELECT nextval(pg_get_serial_sequence('tasks', 'id')) AS id, given.*
+    SELECT nextval('tasks_id_seq') AS id, given.*
     FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::float8[], $5::int[], $6::bigint[], $7::text[], $8::bigint[],
                 $9::bigint[], $10::float8[], $11::jsonb[], $12::date[], $13::timestamptz[])
          AS given(pool_id, external_id, parameters, weight, priority, executor_id, kind, rule_set_id, class_id,

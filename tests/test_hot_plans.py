@@ -1,6 +1,7 @@
 """The plans of the hot statements: each reads an index, whatever the history behind it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -63,3 +64,51 @@ async def test_the_backlog_is_counted_without_reading_history(database: Database
     read = [node for node in plan if node.get("Relation Name") == "tasks"]
     assert read
     assert all("Index Name" in node or node["Node Type"] == "Bitmap Heap Scan" for node in read)
+
+
+WRITES = {
+    "intake": (statements.INSERT_TASKS, {"pk_tasks"}),  # of the parent
+    "decided batch": (statements.COMMIT_BATCH, {"pk_tasks", "pk_executor_loads"}),
+}
+"""Statements over arrays, with the indexes that they reach their rows by."""
+ARRAYS = {"CTE Scan", "Function Scan"}
+
+
+async def generic_plan(database: Database, statement: str) -> dict[str, Any]:
+    """The plan that PostgreSQL makes once for any arguments and then keeps."""
+    nulls = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", statement)))
+    async with database.hot.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE hot AS {statement}")
+        told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot({nulls})")
+        await connection.execute("DEALLOCATE hot")
+    plan: dict[str, Any] = json.loads(told)[0]["Plan"]
+    return plan
+
+
+def below(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """A node and all its inputs; CTEs stand apart from the joins that read them."""
+    inputs = [each for each in node.get("Plans", []) if "Subplan Name" not in each]
+    return [node, *(one for each in inputs for one in below(each))]
+
+
+def everything(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(one for each in node.get("Plans", []) for one in everything(each))]
+
+
+def is_long(node: dict[str, Any]) -> bool:
+    """An array of the batch, or what a step made of one; the fence is one row, receivers are few."""
+    return node["Node Type"] in ARRAYS and node.get("CTE Name") not in {"fence", "receiver"}
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_no_array_of_a_batch_is_compared_with_another_row_by_row(
+    database: Database, pool_id: PoolId, name: str
+) -> None:
+    statement, indexes = WRITES[name]
+    nodes = everything(await generic_plan(database, statement))
+    for join in (node for node in nodes if node["Node Type"] == "Nested Loop"):
+        arrays = [node.get("Alias") for node in below(join) if is_long(node)]
+        assert len(arrays) <= 1, f"{name} compares all of {arrays}: 1,000 x 1,000 in a batch of 1,000"
+    assert {node.get("Index Name") for node in nodes} >= indexes
+    assert ("Seq Scan", "tasks") not in {(node["Node Type"], node.get("Relation Name")) for node in nodes}

@@ -120,7 +120,7 @@ async def _write_once(connection: HotConnection, tasks: Sequence[NewTask], whole
 
 
 async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Outcome]:
-    rows = await connection.fetch(
+    row = await connection.fetchrow(
         statements.INSERT_TASKS,
         [task.pool_id for task in tasks],
         [task.external_id for task in tasks],
@@ -133,32 +133,31 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         [task.fingerprint() if task.idempotency_key else None for task in tasks],
         [task.origin for task in tasks],
     )
+    assert row is not None  # noqa: S101 - it selects from nothing: always one row
+    ids, created_at, created = row["ids"] or (), row["created_at"], set(row["created"] or ())
     outcomes: list[Outcome | None] = [
-        (
-            Receipt(TaskId(row["id"]), duplicate=False, created_at=row["created_at"])
-            if row["created_at"]
-            else None
-        )
-        for row in rows
+        Receipt(TaskId(id_), duplicate=False, created_at=created_at) if id_ in created else None
+        for id_ in ids
     ]
-    for index, row in enumerate(rows):
-        if outcomes[index] is None and not row["parent_known"]:
-            outcomes[index] = _unknown_parent(tasks[index])
-    seen = [index for index, outcome in enumerate(outcomes) if outcome is None]
-    if seen:
-        await _recognise(connection, tasks, rows, seen, outcomes)
+    if len(created) < len(tasks):
+        allowed, keyed = set(row["allowed"] or ()), set(row["keyed"] or ())
+        for index, id_ in enumerate(ids):
+            if id_ not in allowed:
+                outcomes[index] = _unknown_parent(tasks[index])
+        seen = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        await _recognise(connection, tasks, {index for index in seen if ids[index] in keyed}, seen, outcomes)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
 async def _recognise(
     connection: HotConnection,
     tasks: Sequence[NewTask],
-    rows: Sequence[asyncpg.Record],
+    key_is_new: set[int],
     seen: Sequence[int],
     outcomes: list[Outcome | None],
 ) -> None:
     """Answer those that were here before with what is there: first by key, then by external id."""
-    keyed = [index for index in seen if tasks[index].idempotency_key and not rows[index]["key_taken"]]
+    keyed = [index for index in seen if tasks[index].idempotency_key and index not in key_is_new]
     named = [index for index in seen if index not in set(keyed)]
     by_key = await _by_key(connection, [tasks[index] for index in keyed])
     for index in keyed:

@@ -1,17 +1,23 @@
 """The SQL of the hot paths, each statement named: what it does, what it locks, in what order.
 
 Locks are taken in one order everywhere: pool (`pool_states`), executors by id, tasks by id.
+
+PostgreSQL plans each statement once for any arrays (a generic plan, from the sixth time on), and takes every array and
+every CTE for about ten rows. So none is joined with another: that would be a nested loop over all pairs, which cost
+half of a batch's time before. Tables are joined by their primary keys, and what a step returns is all that the next
+one needs. tests/test_hot_plans.py holds this.
 """
 
 TICK_CHANNEL = "executor_balancer"
 """NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`."""
 
 # Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where
-# external ids are absent. Waits only for a concurrent insert of the same external id or key; rows are inserted in the
-# order of these, so that two batches with the same ids cannot wait for each other in a circle.
+# external ids are absent: `ids` are in the order given, the other arrays say which of them were written. Waits only for
+# a concurrent insert of the same external id or key; rows are inserted in the order of these, so that two batches with
+# the same ids cannot wait for each other in a circle.
 INSERT_TASKS = """
 WITH input AS MATERIALIZED (
-    SELECT nextval(pg_get_serial_sequence('tasks', 'id')) AS id, given.*
+    SELECT nextval('tasks_id_seq') AS id, given.*
     FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::float8[], $5::int[], $6::timestamptz[], $7::bigint[],
                 $8::text[], $9::text[], $10::text[])
          WITH ORDINALITY AS given(pool_id, external_id, parameters, weight, priority, deadline, parent_id,
@@ -19,8 +25,8 @@ WITH input AS MATERIALIZED (
 ), allowed AS MATERIALIZED (
     SELECT input.* FROM input
     WHERE parent_id IS NULL
-       OR EXISTS (SELECT FROM tasks parent
-                  WHERE parent.id = input.parent_id AND input.pool_id IN (parent.pool_id, parent.home_pool_id))
+       OR (SELECT input.pool_id IN (parent.pool_id, parent.home_pool_id)
+           FROM tasks parent WHERE parent.id = input.parent_id)
 ), keyed AS (
     INSERT INTO idempotency_keys (pool_id, key, fingerprint, task_id)
     SELECT pool_id, key, fingerprint, id FROM allowed WHERE key IS NOT NULL ORDER BY pool_id, key
@@ -32,7 +38,7 @@ WITH input AS MATERIALIZED (
     FROM allowed WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
     ORDER BY pool_id, external_id, id
     ON CONFLICT DO NOTHING
-    RETURNING id, pool_id, created_at
+    RETURNING id, pool_id
 ), counted AS (
     INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, received)
     SELECT pool_id, date_trunc('hour', now(), pool.timezone), pg_backend_pid() % 16, created.count
@@ -40,14 +46,11 @@ WITH input AS MATERIALIZED (
     ORDER BY pool_id
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE SET received = hour.received + excluded.received
 )
-SELECT input.ord, input.id, created.created_at,
-       allowed.id IS NOT NULL AS parent_known,
-       keyed.task_id IS NOT NULL AS key_taken
-FROM input
-LEFT JOIN allowed USING (id)
-LEFT JOIN created USING (id)
-LEFT JOIN keyed ON keyed.task_id = input.id
-ORDER BY input.ord
+SELECT now() AS created_at,
+       (SELECT array_agg(id ORDER BY ord) FROM input) AS ids,
+       (SELECT array_agg(id) FROM allowed) AS allowed,
+       (SELECT array_agg(task_id) FROM keyed) AS keyed,
+       (SELECT array_agg(id) FROM created) AS created
 """
 
 # The tasks that already carry these external ids, each unique in the pool where it was handed in.
@@ -158,21 +161,21 @@ COMMIT_BATCH = """
 WITH fence AS (
     UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
 ), decided AS MATERIALIZED (
-    SELECT given.* FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[],
-        $9::bigint[]) AS given(task_id, executor_id, kind, weight, score, explanation, class_id)
+    SELECT nextval('assignments_id_seq') AS assignment_id, given.*
+    FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[], $9::bigint[])
+         AS given(task_id, executor_id, kind, weight, score, explanation, class_id)
 ), placed AS (
     UPDATE tasks task
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
         wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = $10
     FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
-    RETURNING task.id, task.version, task.home_pool_id
+    RETURNING task.version, task.home_pool_id, decided.*
 ), assigned AS (
-    INSERT INTO assignments (task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score, explanation,
-                             business_day, decided_at)
-    SELECT task_id, $1, executor_id, kind, $11::bigint, class_id, weight::numeric(14, 3), score, explanation,
-           $12::date, $10
-    FROM decided JOIN placed ON placed.id = decided.task_id
-    RETURNING id, task_id
+    INSERT INTO assignments (id, task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score,
+                             explanation, business_day, decided_at)
+    SELECT assignment_id, task_id, $1, executor_id, kind, $11::bigint, class_id, weight::numeric(14, 3), score,
+           explanation, $12::date, $10
+    FROM placed
 ), receiver AS MATERIALIZED (
     SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $13::bool
     UNION ALL
@@ -180,10 +183,9 @@ WITH fence AS (
     WHERE active AND (pool_id = $1 OR pool_id IN (SELECT home_pool_id FROM placed))
 ), told AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
-    SELECT receiver.pool_id, placed.id, placed.version, receiver.destination, 'assigned',
-           jsonb_build_object('assignment_id', assigned.id)
-    FROM placed JOIN assigned ON assigned.task_id = placed.id
-    JOIN receiver ON receiver.pool_id IN ($1, placed.home_pool_id)
+    SELECT receiver.pool_id, placed.task_id, placed.version, receiver.destination, 'assigned',
+           jsonb_build_object('assignment_id', placed.assignment_id)
+    FROM placed JOIN receiver ON receiver.pool_id IN ($1, placed.home_pool_id)
 ), carried AS (
     UPDATE executor_loads load
     SET epoch = fence.epoch,

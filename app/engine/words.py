@@ -18,7 +18,8 @@ _SHOWN = 3
 
 _EN = {
     "executor": "executor {id}",
-    "fair": "{name} received the task: of {able} who could take it, {name} had received least ({standing}).",
+    "fair": "{name} received the task: of {able} who could take it, {name} had received least"
+    " since levels were last settled ({standing}).",
     "fair_liked": "{name} received the task: of {able} who could take it, {name} had the lowest score"
     " ({standing}), preferences counted.",
     "best_match": "{name} received the task: of {able} who could take it, {name} suits it best ({standing}).",
@@ -32,6 +33,8 @@ _EN = {
     "instead": "It was meant for somebody else, but {why}.",
     "standing": "level {level}",
     "standing_q": "level {level} at qualification {qualification}",
+    "level_is": "A level is what somebody received since levels were last settled (a day began, somebody came or"
+    " went), and what they were then ahead of those who are owed most; the lowest goes first.",
     "terms": "Preferences that counted: {terms}.",
     "runners": "Next would have been: {runners}.",
     "tie": "The scores of {names} were equal: then whoever can do fewer kinds of work goes first, and then the"
@@ -55,7 +58,8 @@ _EN = {
     "limit": "{name} had no room in the daily limit: {used} of {limit}",
     "busy": "{name} had {open} open tasks of {max_open} allowed",
     "preference": "the task suits {chosen} better ({chosen_preference} against {preference})",
-    "score": "{name} had already received more: {standing}, score {score} against {chosen_score} of {chosen}",
+    "score": "{name} had received more since levels were last settled: {standing}, score {score} against"
+    " {chosen_score} of {chosen}",
     "score_later": "the score of {name} was higher: {score} against {chosen_score} of {chosen} (work received and"
     " preferences together)",
     "score_turn": "{chosen} had been without a new task for longer",
@@ -65,8 +69,8 @@ _EN = {
 
 _RU = {
     "executor": "исполнитель {id}",
-    "fair": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы получено здесь"
-    " ({standing}).",
+    "fair": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы с последнего"
+    " сведения счётов получено здесь ({standing}).",
     "fair_liked": "Заявку получает {name}: из тех, кто мог её взять ({able}), с учётом предпочтений оценка здесь"
     " наименьшая ({standing}).",
     "best_match": "Заявку получает {name}: из тех, кто мог её взять ({able}), подходит лучше всего ({standing}).",
@@ -80,6 +84,8 @@ _RU = {
     "instead": "Заявка предназначалась другому исполнителю. {why}.",
     "standing": "уровень {level}",
     "standing_q": "уровень {level} при квалификации {qualification}",
+    "level_is": "Уровень: сколько работы получено с последнего сведения счётов (начался день, кто-то пришёл или ушёл) и"
+    " насколько человек тогда опережал того, кому должны больше всех; первым идёт тот, у кого он меньше.",
     "terms": "Учтены предпочтения: {terms}.",
     "runners": "Следующие по очереди: {runners}.",
     "tie": "Оценки равны ({names}): тогда первым идёт тот, кто умеет меньше видов работ, затем меньший номер.",
@@ -102,7 +108,8 @@ _RU = {
     "limit": "{name}: нет места в дневном лимите, занято {used} из {limit}",
     "busy": "{name}: открытых заявок {open} из разрешённых {max_open}",
     "preference": "заявке лучше подходит {chosen} ({chosen_preference} против {preference})",
-    "score": "{name}: работы получено уже больше, {standing}, оценка {score} против {chosen_score} ({chosen})",
+    "score": "{name}: с последнего сведения счётов работы получено больше, {standing}, оценка {score} против"
+    " {chosen_score} ({chosen})",
     "score_later": "{name}: оценка выше, {score} против {chosen_score} ({chosen}): полученная работа и предпочтения"
     " вместе",
     "score_turn": "дольше без новой заявки: {chosen}",
@@ -117,7 +124,14 @@ def sentences(explanation: Explanation, language: Language, names: Names) -> lis
     """The whole explanation, the answer first, one sentence an item."""
     speaker = _Speaker(explanation, language, names)
     told = [speaker.waits() if explanation.record.executor_id is None else speaker.chosen()]
-    return [*told, *speaker.history(), *speaker.terms(), *speaker.runners(), *speaker.counts()]
+    return [
+        *told,
+        *speaker.history(),
+        *speaker.terms(),
+        *speaker.runners(),
+        *speaker.levels(),
+        *speaker.counts(),
+    ]
 
 
 def because(explanation: Explanation, executor_id: ExecutorId, language: Language, names: Names) -> str:
@@ -196,6 +210,11 @@ class _Speaker:
             equal = [told.record.executor_id, *(one.executor_id for one in ties)]
             said.append(self._say("tie", names=", ".join(map(self._name, equal))))
         return said
+
+    def levels(self) -> list[str]:
+        """What a level is, where levels were compared."""
+        levelled = self._told.policy in (Policy.FAIR, Policy.BEST_MATCH)
+        return [self._say("level_is")] if levelled and self.runners() else []
 
     def counts(self) -> list[str]:
         told = self._told

@@ -48,8 +48,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "chosen": ("получил", "received it"),
     "level": ("Уровень", "Level"),
     "level_help": (
-        "Сколько веса получено за период справедливости до этой заявки",
-        "Weight received in the fairness window before this task",
+        "Сколько веса получено с последнего сведения счётов (начался день, кто-то пришёл или ушёл) и насколько человек тогда опережал того, кому должны больше всех",
+        "Weight received since levels were last settled (a day began, somebody came or went), and what they were then ahead of those who are owed most",
     ),
     "qualification": ("Квалификация", "Qualification"),
     "score": ("Оценка (меньше — лучше)", "Score (lowest wins)"),

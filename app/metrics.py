@@ -115,6 +115,11 @@ outbox_pending = SystemGauge("outbox_pending", "Messages not delivered yet, up t
 outbox_oldest_seconds = SystemGauge(
     "outbox_oldest_seconds", "Age of the oldest message not delivered yet.", "destination"
 )
+delivery_breakers_open = SystemGauge(
+    "delivery_breakers_open",
+    "Receivers that did not answer several times in a row and are left alone for now, by kind (ais, webhook).",
+    "receiver",
+)
 outbox_dead = SystemGauge("outbox_dead", "Messages given up after too many attempts.", "destination")
 
 

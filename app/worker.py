@@ -182,7 +182,6 @@ class Worker:
     async def _look_everywhere(self) -> None:
         await self._housekeeper.look()
         async with self._database.hot.acquire() as connection:
-            await connection.execute(statements.WAKE_BY_CLOCK)
             for row in await connection.fetch(statements.BACKLOG, _LAG_COUNTED):
                 if row["lag"]:
                     self._serve(PoolId(row["pool_id"]))

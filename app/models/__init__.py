@@ -11,7 +11,7 @@ executors and decided tasks are never deleted while anything names them, and `do
 
 from app.models.access import ApiKey, AuditEntry, ProviderSignIn, RefreshToken, User
 from app.models.base import Base
-from app.models.delivery import OutboxMessage, Webhook
+from app.models.delivery import DeliveryBreaker, OutboxMessage, Webhook
 from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
 from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
@@ -28,6 +28,7 @@ __all__ = [
     "Base",
     "ClassHour",
     "ClassSnapshot",
+    "DeliveryBreaker",
     "Executor",
     "ExecutorAbsence",
     "ExecutorDay",

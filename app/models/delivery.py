@@ -39,6 +39,21 @@ class OutboxMessage(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
+class DeliveryBreaker(Base):
+    """A receiver that did not answer several times in a row, and is left alone until `open_until`; no row: it answers.
+
+    Each sender keeps its own breaker; here stands what the last of them found, for whoever looks at the system.
+    """
+
+    __tablename__ = "delivery_breakers"
+
+    destination: Mapped[str] = mapped_column(primary_key=True)
+    failed: Mapped[int] = mapped_column(Integer())
+    opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    open_until: Mapped[datetime]
+    last_error: Mapped[str] = mapped_column(server_default="")
+
+
 class Webhook(Base):
     """A receiver of a pool's messages; `secret` signs them, so it is kept as it is."""
 

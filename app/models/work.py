@@ -14,11 +14,12 @@ TASK_STATUSES = ("pending", "assigned", "in_progress", "completed", "rejected", 
 class Task(Base):
     """A piece of work.
 
-    Pending with a `wait_reason` means parked: looked at, nobody could take it; an event wakes it, or the clock at
-    `wake_at` (a shift begins, a limit turns over). `executor_id` is the current executor, or the previous one while
-    the task is pending again: `route` then says whether it goes back to them (rework), away from them (reassign), or to
-    them because a person decided so (manual). `pool_id` is where it is worked on; `home_pool_id` (null: the same) where
-    it was handed in, where its `external_id` is unique and whose people go on seeing it; `moved_at` says since when.
+    Pending with a `wait_reason` means parked: looked at, nobody could take it; an event or the pool's clock wakes it
+    (`app.services.waking`), what was set aside a clock of its own (`wake_at`). `executor_id` is the current executor,
+    or the previous one while the task is pending again: `route` then says whether it goes back to them (rework), away
+    from them (reassign), or to them because a person decided so (manual). `pool_id` is where it is worked on;
+    `home_pool_id` (null: the same) where it was handed in, where its `external_id` is unique and whose people go on
+    seeing it; `moved_at` says since when.
     """
 
     __tablename__ = "tasks"
@@ -68,6 +69,15 @@ class Task(Base):
             "executor_id",
             "id",
             postgresql_where=text("status IN ('assigned', 'in_progress', 'returned')"),
+        ),
+        Index(
+            "ix_tasks_parked_bound",
+            "pool_id",
+            "id",
+            postgresql_where=text(
+                "status = 'pending' AND wait_reason IS NOT NULL"
+                " AND (parent_id IS NOT NULL OR route IN ('rework', 'manual'))"
+            ),
         ),
         # Tasks come in the order of time: a few pages of index say which pages of the table a period lies in.
         Index("ix_tasks_created_at", "created_at", postgresql_using="brin"),

@@ -12,7 +12,7 @@ from app.engine.types import ExecutorId, PoolId
 from app.errors import FieldError, Invalid, NotFound
 from app.models import Executor, ExecutorAbsence
 from app.services.epoch import raise_epoch
-from app.services.pools import WAKE_PARKED
+from app.services.waking import wake_for_present
 
 OpenTasks = Literal["keep", "reassign"]
 
@@ -93,7 +93,7 @@ async def _touch(
     person = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
     person.epoch = epoch
     person.updated_at = now
-    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    await wake_for_present(session, pool_id=pool_id, executor_ids=[executor_id])
 
 
 def _wrong(field: str, reason: str, remedy: str) -> Invalid:

@@ -25,6 +25,7 @@ from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
+from app.services.waking import keep_current
 
 
 class Found(StrEnum):
@@ -112,6 +113,9 @@ async def _place(
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
     write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver, figures)
     await _commit(connection, picture, state, write)
+    looked = _looked(picture, rows, outcome)
+    woken = await keep_current(connection, pool_id=picture.pool_id, looked=looked, epoch=picture.epoch)
+    picture.current_classes.update(looked.values())
     task_committed_at = {TaskId(row["id"]): row["committed_at"] for row in rows}
     origins = [row["origin"] for row in rows]
     return Batch(
@@ -121,8 +125,22 @@ async def _place(
         task_committed_at,
         origins,
         taken["now"],
-        full=len(rows) < len(found) or len(found) == careful_limit(taken, limit),
+        full=bool(woken) or len(rows) < len(found) or len(found) == careful_limit(taken, limit),
     )
+
+
+def _looked(picture: PoolPicture, rows: Sequence[Any], outcome: Outcome) -> dict[int, int]:
+    """What the classes that tasks waited in, or wait in now, are as of this look; only what is not known yet."""
+    now = {each.task_id: picture.class_ids[each.class_digest] for each in outcome.waiting}
+    looked = {class_id: class_id for class_id in now.values()}
+    waited = {row["id"]: row["wait_class_id"] for row in rows if row["wait_class_id"] is not None}
+    if waited:
+        now |= {each.task_id: picture.class_ids[each.class_digest] for each in outcome.decisions}
+        looked |= {class_id: now[task_id] for task_id, class_id in waited.items() if task_id in now}
+    known = picture.current_classes
+    return {
+        class_id: is_now for class_id, is_now in looked.items() if class_id != is_now or class_id not in known
+    }
 
 
 def _decide(state: PoolState, rows: Sequence[Any]) -> Outcome:

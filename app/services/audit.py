@@ -196,7 +196,8 @@ CHECKS = (
               WHERE status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
                 AND route IS NULL AND updated_at < now() - interval '30 seconds') waiting
         JOIN pools pool ON pool.id = waiting.pool_id
-        JOIN class_snapshots class ON class.id = waiting.class_id
+        JOIN class_snapshots looked ON looked.id = waiting.class_id
+        JOIN class_snapshots class ON class.id = coalesce(looked.current_id, looked.id)
         JOIN executors person ON person.pool_id = waiting.pool_id
                              AND class.content -> 'eligible' @> to_jsonb(person.id)
         JOIN executor_loads load ON load.executor_id = person.id

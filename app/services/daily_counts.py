@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.services.audit import repair_counters
+from app.services.waking import wake_for
 
 # Rows of days that are past, in every pool's own zone; takes each pool first.
 TAKE_POOLS = "UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 RETURNING epoch"
@@ -41,4 +42,9 @@ async def reset_daily_counts(pool: HotPool) -> Reset:
                 epoch = await connection.fetchval(TAKE_POOLS, pool_id)
                 turned += len(await connection.fetch(TURN_OVER, pool_id, epoch))
     await repair_counters(pool)
+    async with pool.acquire() as connection:
+        for pool_id in ids:  # who had no room any more may have it now
+            async with connection.transaction():
+                await connection.execute(TAKE_POOLS, pool_id)
+                await wake_for(connection, pool_id=PoolId(pool_id), executor_ids=None)
     return Reset([PoolId(pool_id) for pool_id in ids], turned)

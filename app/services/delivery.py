@@ -95,11 +95,12 @@ class Breaker:
 
 @dataclass(slots=True)
 class _Line:
-    """A receiver with its breaker and the requests under way."""
+    """A receiver with its breaker, what was written down of it (None: not known), and the requests under way."""
 
     receiver: Receiver
     most: int
     breaker: Breaker = field(default_factory=Breaker)
+    told_open: bool | None = None
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -203,9 +204,9 @@ class Delivery:
             async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
                 verdicts = await line.receiver.send([message_of(row) for row in rows])
             failpoint("ais_called")
-            self._remember(destination, line, True)
+            await self._remember(destination, line, "")
         except (AisDown, TimeoutError) as error:
-            self._remember(destination, line, False)
+            await self._remember(destination, line, str(error) or "no answer in time")
             log.info("delivery.no_answer", destination=destination, messages=len(rows), error=str(error))
             await self._note(rows, {}, str(error) or "no answer in time")
             return
@@ -213,10 +214,27 @@ class Delivery:
         _tell(destination, [row["origin"] for row in rows], time.monotonic() - began)
         failpoint("outbox_marked")
 
-    def _remember(self, destination: str, line: _Line, success: bool) -> None:
-        line.breaker.note(success, time.monotonic())
-        if not success:
+    async def _remember(self, destination: str, line: _Line, error: str) -> None:
+        """Note how a request ended (no error: well), and write down whether the receiver is left alone from now on."""
+        now = time.monotonic()
+        line.breaker.note(not error, now)
+        if error:
             metrics.delivery_failures_total.labels(destination.partition(":")[0]).inc()
+        is_open = line.breaker.is_open
+        if not is_open and (error or line.told_open is False):
+            return
+        try:
+            async with self._pool.acquire() as connection:
+                if is_open:
+                    left_alone = max(0.0, line.breaker.open_until - now)
+                    await connection.execute(
+                        statements.BREAKER_OPEN, destination, line.breaker.failed, left_alone, error[:1000]
+                    )
+                else:
+                    await connection.execute(statements.BREAKER_CLOSED, destination)
+            line.told_open = is_open
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+            log.warning("delivery.breaker_not_noted", error=str(fault) or type(fault).__name__)
 
     async def _note(self, rows: Sequence[Any], verdicts: dict[int, Verdict], otherwise: str) -> None:
         delivered = [row["id"] for row in rows if (said := verdicts.get(row["id"])) and said.accepted]

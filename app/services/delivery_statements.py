@@ -116,3 +116,23 @@ WHERE held.task_id = again.task_id
   AND held.id = (SELECT max(id) FROM assignments WHERE task_id = again.task_id)
 RETURNING held.task_id
 """
+
+# What a sender found of a receiver that does not answer; the first row says since when.
+BREAKER_OPEN = """
+INSERT INTO delivery_breakers AS known (destination, failed, open_until, last_error)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::float8), $4)
+ON CONFLICT (destination) DO UPDATE
+SET failed = greatest(known.failed, excluded.failed), open_until = excluded.open_until, last_error = excluded.last_error
+"""
+
+# It answers again.
+BREAKER_CLOSED = "DELETE FROM delivery_breakers WHERE destination = $1"
+
+# Receivers that are left alone now, by kind, of those that still exist; since when the first of them is.
+BREAKERS = """
+SELECT split_part(known.destination, ':', 1) AS receiver, count(*) AS count, min(known.opened_at) AS since
+FROM delivery_breakers known
+WHERE known.destination NOT LIKE 'webhook:%'
+   OR EXISTS (SELECT FROM webhooks WHERE active AND 'webhook:' || id = known.destination)
+GROUP BY 1
+"""

@@ -1,6 +1,6 @@
 """Executors: who they are, whether they are here, what they carry.
 
-Every change takes the pool, stamps its epoch on the person, and has everything that waits looked at again.
+Every change takes the pool, stamps its epoch on the person, and has what that may make room for looked at again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.epoch import raise_epoch
 from app.services.parameters import read_catalogue
-from app.services.pools import WAKE_PARKED
+from app.services.waking import PersonChange, facts_of, wake_for_people
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ async def _write(
     day = business_day(now, ZoneInfo(pool.timezone))
     catalogue = await read_catalogue(session, pool_id=pool_id)
     known = await _by_external_id(session, pool_id, people) if update_known else {}
+    before = {executor.id: facts_of(executor) for executor in known.values()}
     written, fresh = [], []  # who comes twice in one batch is written twice and new once
     for index, values in enumerate(people):
         where = f"executors[{index}]." if update_known else ""
@@ -84,9 +85,23 @@ async def _write(
         )
         for executor in fresh
     )
-    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    await _wake(session, pool_id, [executor for executor, _ in written], before, catalogue)
     await session.commit()
     return written
+
+
+async def _wake(
+    session: AsyncSession,
+    pool_id: PoolId,
+    people: Sequence[Executor],
+    before: Mapping[int, Mapping[str, Any] | None],
+    catalogue: Catalogue,
+) -> None:
+    changes = [
+        PersonChange(ExecutorId(person.id), before.get(person.id), facts_of(person) or {})
+        for person in people
+    ]
+    await wake_for_people(session, pool_id=pool_id, changes=changes, catalogue=catalogue)
 
 
 async def _flush(session: AsyncSession) -> None:
@@ -223,9 +238,10 @@ async def change_executor(
     pool = await session.get_one(Pool, pool_id)
     catalogue = await read_catalogue(session, pool_id=pool_id)
     checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, "")
+    before = {executor.id: facts_of(executor)}
     _set(executor, checked, epoch, now)
     await _flush(session)
-    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    await _wake(session, pool_id, [executor], before, catalogue)
     await session.commit()
     view = await get_executor(session, executor_id=executor_id, now=now)
     return ExecutorView(view.executor, view.load, view.assigned_today, unknown)

@@ -6,12 +6,15 @@ pools only the executors at both ends.
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import structlog
 
 from app import metrics
 from app.database import HotConnection, HotPool
+from app.services.delivery_statements import BREAKERS
 from app.services.statements import BACKLOG
 
 log = structlog.get_logger()
@@ -116,6 +119,7 @@ class Gauges:
         self._looked = time.monotonic()
 
 
+_RECEIVERS = ("ais", "webhook")
 _FILLED = (
     metrics.queue_lag,
     metrics.tasks_waiting,
@@ -128,6 +132,7 @@ _FILLED = (
     metrics.outbox_pending,
     metrics.outbox_oldest_seconds,
     metrics.outbox_dead,
+    metrics.delivery_breakers_open,
 )
 
 
@@ -147,6 +152,7 @@ async def _fill(connection: HotConnection) -> None:
     alerts = await connection.fetch(_ALERTS)
     outbox = await connection.fetch(_OUTBOX, _MOST_COUNTED)
     dead = await connection.fetch(_DEAD, _MOST_COUNTED)
+    breakers = {row["receiver"]: row["count"] for row in await connection.fetch(BREAKERS)}
     _forget()
     for row in lag:
         metrics.queue_lag.set(row["lag"], row["pool_id"])
@@ -165,8 +171,14 @@ async def _fill(connection: HotConnection) -> None:
             metrics.mae_fairness_optimum.set(row["mae_optimum"], row["pool_id"])
     for row in alerts:
         metrics.fairness_alerts.set(row["count"], row["pool_id"], row["kind"])
+    _tell_deliveries(outbox, dead, breakers)
+
+
+def _tell_deliveries(outbox: Sequence[Any], dead: Sequence[Any], breakers: Mapping[str, int]) -> None:
     for row in outbox:
         metrics.outbox_pending.set(row["pending"], row["destination"])
         metrics.outbox_oldest_seconds.set(max(0.0, row["oldest"]), row["destination"])
     for row in dead:
         metrics.outbox_dead.set(row["count"], row["destination"])
+    for receiver in _RECEIVERS:
+        metrics.delivery_breakers_open.set(breakers.get(receiver, 0), receiver)

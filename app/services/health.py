@@ -9,11 +9,13 @@ import asyncpg
 
 from app.database import HotPool
 from app.queue import Doorbell, SilentDoorbell
+from app.services.delivery_statements import BREAKERS
 
+_RECEIVERS = {"ais": "the external system does not answer", "webhook": "webhooks that do not answer: {}"}
 PATIENCE = 2.0
 """Seconds a part may take to answer."""
 
-PartName = Literal["database", "doorbell"]
+PartName = Literal["database", "doorbell", "external_system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class Examination:
 
     async def parts(self) -> list[Part]:
         """All parts as they are now; never raises, never takes longer than PATIENCE."""
-        database, doorbell = await asyncio.gather(
-            self._look("database", self._ask_database), self._look("doorbell", self._ask_doorbell)
+        database, doorbell, external = await asyncio.gather(
+            self._look("database", self._ask_database),
+            self._look("doorbell", self._ask_doorbell),
+            self._look("external_system", self._ask_deliveries),
         )
+        unknown = "not known while the database does not answer" if database else ""
         return [
             Part("database", not database, needed=True, detail=database),
             Part("doorbell", not doorbell, needed=False, detail=doorbell or self._kind_of_doorbell()),
+            Part("external_system", bool(database) or not external, needed=False, detail=unknown or external),
         ]
 
     async def _look(self, name: PartName, ask: Callable[[], Awaitable[str]]) -> str:
@@ -59,6 +65,19 @@ class Examination:
             except asyncpg.UndefinedTableError:
                 return "no schema: run python init_db.py"
         return ""
+
+    async def _ask_deliveries(self) -> str:
+        """Whether senders leave the external system, or a webhook, alone because it does not answer."""
+        async with self._database.acquire(timeout=PATIENCE) as connection:
+            try:
+                rows = await connection.fetch(BREAKERS, timeout=PATIENCE)
+            except asyncpg.UndefinedTableError:
+                return ""  # the database says it
+        told = [
+            f"{_RECEIVERS[row['receiver']].format(row['count'])} since {row['since']:%Y-%m-%d %H:%M} UTC"
+            for row in rows
+        ]
+        return "; ".join([*told, "messages wait and none is lost"]) if told else ""
 
     async def _ask_doorbell(self) -> str:
         return (

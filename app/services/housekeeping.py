@@ -12,9 +12,10 @@ from app.database import HotPool
 from app.engine.types import PoolId, TaskId
 from app.services import lifecycle_statements as statements
 from app.services.leaving import hand_over_due
-from app.services.lifecycle import Move, MoveName, move_tasks, wake_for
+from app.services.lifecycle import Move, MoveName, move_tasks
 from app.services.moving_on import move_on
 from app.services.options import BrokenSettings, EscalationStep, flow_options
+from app.services.waking import Overlooked, wake_by_clock
 
 log = structlog.get_logger()
 
@@ -22,19 +23,21 @@ _OVERLOOKED_SECONDS = 2.0
 
 
 class Housekeeper:
-    """Hands over what is due, and wakes what an event overlooked; one per worker process."""
+    """Hands over what is due, wakes what the clock or an event made room for; one per worker process."""
 
     def __init__(self, pool: HotPool, *, deliver: bool) -> None:
         self._pool = pool
         self._deliver = deliver
+        self._overlooked = Overlooked()
         self._looked_at = -_OVERLOOKED_SECONDS
 
     async def look(self) -> None:
         """One look."""
         await hand_over_due(self._pool, deliver=self._deliver)
         await keep_flowing(self._pool, deliver=self._deliver)
+        await wake_by_clock(self._pool)
         if time.monotonic() - self._looked_at >= _OVERLOOKED_SECONDS:
-            await wake_overlooked(self._pool)
+            await self._overlooked.wake(self._pool)
             self._looked_at = time.monotonic()
 
 
@@ -83,16 +86,3 @@ async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence
         if taken is not None:
             ids = [row["id"] for row in rows]
             await connection.execute(statements.ESCALATE, pool_id, ids, step, taken["now"], reason, seconds)
-
-
-async def wake_overlooked(pool: HotPool) -> int:
-    """Wake what waits although somebody has room for it; returns how many tasks.
-
-    Events wake exactly what they freed. Where two of them meet, a task may be given to the one and the other is left
-    with room that nobody was woken for: this finds it.
-    """
-    woken = 0
-    async with pool.acquire() as connection:
-        for row in await connection.fetch(statements.POOLS_WITH_PARKED):
-            woken += await wake_for(connection, pool_id=PoolId(row["pool_id"]), executor_ids=None)
-    return woken

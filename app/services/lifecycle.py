@@ -27,6 +27,7 @@ from app.queue import Doorbell
 from app.services import lifecycle_statements as statements
 from app.services.kpi import Happened, count_events
 from app.services.statements import TICK_CHANNEL
+from app.services.waking import wake_for
 
 log = structlog.get_logger()
 
@@ -252,14 +253,6 @@ async def _count(connection: HotConnection, pool_id: PoolId, steps: Sequence[_St
         await connection.execute(
             statements.COUNT_DECLINES, pool_id, now, list(declines.keys()), list(declines.values())
         )
-
-
-async def wake_for(
-    connection: HotConnection, *, pool_id: PoolId, executor_ids: Sequence[ExecutorId] | None
-) -> int:
-    """Wake what these people (None: all who are here) have room for; returns how many tasks."""
-    today = await connection.fetchval(statements.TODAY, pool_id)
-    return len(await connection.fetch(statements.WAKE_FOR, pool_id, executor_ids, today))
 
 
 class Lifecycle:

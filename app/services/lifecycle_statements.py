@@ -108,60 +108,6 @@ WITH moved AS MATERIALIZED (
 SELECT id, version, pg_notify($16, $17) FROM changed
 """
 
-# Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
-# that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
-# has no limit). Classes are found by leaping along ix_tasks_parked_of_class, whatever the number of tasks.
-WAKE_FOR = """
-WITH RECURSIVE class(id) AS (
-    (SELECT wait_class_id FROM tasks
-     WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_class_id IS NOT NULL
-     ORDER BY wait_class_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT wait_class_id FROM tasks
-            WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_class_id > class.id
-            ORDER BY wait_class_id LIMIT 1)
-    FROM class WHERE class.id IS NOT NULL
-), freed AS MATERIALIZED (
-    SELECT person.id,
-           least(100, coalesce(person.max_open - load.open_count, 100)) AS slots,
-           person.daily_limit
-               - CASE WHEN load.business_day = $3::date THEN load.day_routed ELSE 0 END AS room
-    FROM executors person JOIN executor_loads load ON load.executor_id = person.id
-    WHERE person.pool_id = $1 AND person.active AND person.availability = 'available'
-      AND (person.id = ANY($2::bigint[]) OR ($2 IS NULL AND load.present))
-), able AS (
-    SELECT freed.*, class.id AS class_id
-    FROM class
-    JOIN class_snapshots seen ON seen.id = class.id
-    CROSS JOIN LATERAL jsonb_array_elements_text(seen.content -> 'eligible') person(id)
-    JOIN freed ON freed.id = person.id::bigint
-    WHERE freed.slots > 0 AND coalesce(freed.room, 1) > 0
-), candidate AS (
-    SELECT able.id AS executor_id, able.slots, first.*
-    FROM able CROSS JOIN LATERAL (
-        SELECT task.id AS task_id, task.priority, task.deadline
-        FROM tasks task
-        WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-          AND task.wait_class_id = able.class_id
-          AND (able.room IS NULL OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
-          AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
-        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
-        LIMIT able.slots
-    ) first
-), ranked AS (
-    SELECT task_id, slots,
-           row_number() OVER (PARTITION BY executor_id
-                              ORDER BY priority DESC, deadline ASC NULLS LAST, task_id) AS place
-    FROM candidate
-)
-UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
-WHERE id IN (SELECT task_id FROM ranked WHERE place <= slots) AND status = 'pending'
-RETURNING id
-"""
-
-# The pool's business day.
-TODAY = "SELECT (clock_timestamp() AT TIME ZONE timezone)::date FROM pools WHERE id = $1"
-
 POOL_OF_EXECUTOR = "SELECT pool_id FROM executors WHERE id = $1"
 
 # What somebody has in hand; reads ix_tasks_open_of_executor.
@@ -197,12 +143,6 @@ WHERE absence.handled_at IS NULL AND absence.open_tasks = 'reassign' AND absence
 UNION
 SELECT pool_id, id, 'left' FROM executors WHERE reassign_open_at <= clock_timestamp()
 ORDER BY pool_id, executor_id
-"""
-
-# Pools in which something waits; reads ix_tasks_parked_of_class.
-POOLS_WITH_PARKED = """
-SELECT id AS pool_id FROM pools
-WHERE EXISTS (SELECT FROM tasks WHERE pool_id = pools.id AND status = 'pending' AND wait_reason IS NOT NULL)
 """
 
 # Offers that somebody declined or let pass, into their day.
@@ -241,7 +181,9 @@ ORDER BY id LIMIT 500
 # in seconds): it may have been placed and come back since it was found.
 ESCALATE = """
 WITH raised AS (
-    UPDATE tasks SET escalation = $3, wait_reason = NULL, wake_at = NULL, updated_at = $4
+    UPDATE tasks
+    SET escalation = $3, wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
+        updated_at = $4
     WHERE id = ANY($2::bigint[]) AND pool_id = $1 AND status = 'pending' AND escalation < $3
       AND waiting_since <= $4::timestamptz - make_interval(secs => $6::float8)
     RETURNING id, executor_id

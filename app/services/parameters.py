@@ -14,6 +14,7 @@ from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.rule_engine.values import read_atom
 from app.services.epoch import raise_epoch
 from app.services.rows import parameter_of
+from app.services.waking import wake_everything
 
 
 async def list_parameters(
@@ -70,9 +71,15 @@ async def change_parameter(
     check_parameter(vars(parameter))
     await session.flush()
     await refuse_breaking(session, parameter)
+    if changes.keys() & _READ_BY_RULES:
+        await wake_everything(session, pool_id=pool_id)
     await session.commit()
     await session.refresh(parameter)
     return parameter
+
+
+_READ_BY_RULES = {"type", "default"}
+"""What of a parameter decides how rules read it."""
 
 
 async def add_option(session: AsyncSession, *, parameter_id: int, option: Mapping[str, Any]) -> Parameter:

@@ -30,7 +30,10 @@ class Presence:
 
 @dataclass(slots=True)
 class PoolPicture:
-    """What is known of a pool at `epoch`; `state` is the engine's."""
+    """What is known of a pool at `epoch`; `state` is the engine's.
+
+    `current_classes` are those of which it is written down that they hold for the present people.
+    """
 
     pool_id: PoolId
     epoch: int = 0
@@ -43,6 +46,7 @@ class PoolPicture:
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
     class_ids: dict[str, int] = field(default_factory=dict)
+    current_classes: set[int] = field(default_factory=set)
     roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
@@ -86,6 +90,7 @@ class PoolPicture:
             version=str(self.rule_set_id),
         )
         self.class_ids.clear()
+        self.current_classes.clear()
         self.roster_id = None
         self.presence.clear()
         self._executors.clear()
@@ -115,6 +120,7 @@ class PoolPicture:
         state.upsert(executors, loads)
         if executors:
             self.roster_id = None
+            self.current_classes.clear()
         self._note_presence(state, executors)
 
     def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:

@@ -13,12 +13,7 @@ from app.errors import AlreadyExists, FieldError, Invalid
 from app.models import Pool, PoolState, RuleSet
 from app.services.epoch import raise_epoch
 from app.services.options import BrokenSettings, FlowOptions, fairness_options, flow_options, next_pool
-
-WAKE_PARKED = text(
-    "UPDATE tasks SET wait_reason = NULL, wake_at = NULL"
-    " WHERE pool_id = :pool_id AND status = 'pending' AND wait_reason IS NOT NULL"
-)
-"""Something that decisions depend on changed: look again at everything that waits."""
+from app.services.waking import wake_everything, wake_for_present
 
 
 async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Pool:
@@ -59,12 +54,13 @@ async def get_pool(session: AsyncSession, *, pool_id: PoolId) -> Pool:
 async def change_pool(
     session: AsyncSession, *, pool_id: PoolId, changes: Mapping[str, Any], caller: Caller
 ) -> Pool:
-    """Change a pool; workers see it with their next batch, and what waits is looked at again.
+    """Change a pool; workers see it with their next batch, and what that may make room for is looked at again.
 
     Raises NotFound, and Invalid for options that make no sense or name a pool that the caller may not change.
     """
     await raise_epoch(session, pool_id, configuration=True)
     pool = await get_pool(session, pool_id=pool_id)
+    flow_before = pool.settings.get("flow")
     for name, value in changes.items():
         if name == "fairness":
             pool.settings = _with_fairness(pool.settings, value)
@@ -72,7 +68,10 @@ async def change_pool(
             pool.settings = await _with_flow(session, pool, value, caller)
         else:
             setattr(pool, name, value)
-    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    if pool.settings.get("flow") != flow_before:  # what a step relaxes
+        await wake_everything(session, pool_id=pool_id, escalated_only=True)
+    if "timezone" in changes:  # it may be another day
+        await wake_for_present(session, pool_id=pool_id, executor_ids=[])
     await session.commit()
     await session.refresh(pool)
     return pool

@@ -14,8 +14,8 @@ from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
 from app.services.epoch import raise_epoch
 from app.services.parameters import read_catalogue
-from app.services.pools import WAKE_PARKED
 from app.services.rule_checks import find_active, refuse, refuse_surprises
+from app.services.waking import wake_for_rules
 
 
 async def find_faults(
@@ -104,7 +104,8 @@ async def _put_in_force(session: AsyncSession, rule_set: RuleSet, now: datetime)
         before.state, before.archived_at = "archived", now
         await session.flush()  # the unique index allows one active rule set at any moment
     rule_set.state, rule_set.activated_at = "active", now
-    await session.execute(WAKE_PARKED, {"pool_id": pool_id})
+    was = before.document if before is not None else {}
+    await wake_for_rules(session, pool_id=pool_id, before=was, after=rule_set.document)
 
 
 async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSet:

@@ -94,7 +94,7 @@ SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight
            WHEN task.updated_at = task.created_at AND (SELECT current_setting('track_commit_timestamp')::bool)
            THEN pg_xact_commit_timestamp(task.xmin) END, task.moved_at, task.created_at) AS committed_at,
        task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
-       task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation
+       task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation, task.wait_class_id
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
@@ -159,7 +159,8 @@ WHERE load.executor_id = seen.executor_id
 # Everything hangs on `fence` by a join, so that no part can be written without it.
 COMMIT_BATCH = """
 WITH fence AS (
-    UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
+    UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, $22)
+    WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
 ), decided AS MATERIALIZED (
     SELECT nextval('assignments_id_seq') AS assignment_id, given.*
     FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[], $9::bigint[])
@@ -241,7 +242,7 @@ WITH fence AS (
     SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence
 ), parked AS (
     UPDATE tasks task
-    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = $22,
+    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = NULL,
         wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = $10
     FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[])
          AS waiting(task_id, reason, class_id, explanation)
@@ -285,14 +286,6 @@ SELECT pool.id AS pool_id, pool.code,
         FROM (SELECT FROM tasks
               WHERE pool_id = pool.id AND status = 'pending' AND wait_reason IS NULL LIMIT $1) seen) AS lag
 FROM pools pool
-"""
-
-# Parked tasks that the clock wakes: a shift begins, a limit turns over.
-WAKE_BY_CLOCK = """
-UPDATE tasks
-SET wait_reason = NULL, wake_at = NULL, attempts = CASE WHEN wait_reason = 'set_aside' THEN 0 ELSE attempts END
-WHERE status = 'pending' AND wait_reason IS NOT NULL AND wake_at <= clock_timestamp()
-RETURNING pool_id
 """
 
 # Stores eligibility classes that were not seen before; returns the ids of all that were given.

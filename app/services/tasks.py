@@ -148,7 +148,7 @@ async def change_task(
     task.version += 1
     task.updated_at = now
     if task.status == "pending":
-        task.wait_reason = task.wake_at = None
+        task.wait_reason = task.wake_at = task.wait_class_id = task.wait_explanation = None
     session.add(_change_event(task, changes, actor, now))
     await session.commit()
     return await get_task(session, task_id=task_id)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -13,9 +14,11 @@ from fastapi import FastAPI, Request
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
+from app.metrics import exposition
 from app.services import delivery_statements
 from app.services.audit import find_violations
 from app.services.delivery import Breaker
+from app.services.gauges import Gauges
 from tests.api.conftest import problem_in
 from tests.delivery.conftest import (
     Emulator,
@@ -109,9 +112,16 @@ async def test_planted_defect_without_the_sequence_check_order_is_lost(
     assert emulator.inversions() > 0
 
 
-async def test_an_outage_kills_no_message_and_opens_the_breaker(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+async def test_an_outage_kills_no_message_and_opens_the_breaker_for_all_to_see(
+    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator, client: Any
 ) -> None:
+    async def told() -> tuple[str, float]:
+        await Gauges(database.hot).refresh()
+        part = (await client.get("/v1/health")).json()["parts"]["external_system"]
+        gauge = re.search(rb'delivery_breakers_open\{receiver="ais"\} (\S+)', exposition())
+        return part["status"], float(gauge[1]) if gauge else -1.0
+
+    assert await told() == ("up", 0.0)
     emulator.behave(outage=True)
     await write_lives(database, pool_id, tasks=30, steps=1)
     async with sending(settings, database) as sender:
@@ -120,11 +130,17 @@ async def test_an_outage_kills_no_message_and_opens_the_breaker(
             return any(line.breaker.is_open for line in sender._lines.values())
 
         await until(open_)
+        assert await told() == ("down", 1.0)
+        health = (await client.get("/v1/health")).json()
+        assert health["status"] == "degraded"
+        assert "does not answer since" in health["parts"]["external_system"]["detail"]
+        assert (await client.get("/v1/health/ready")).status_code == 200, "requests are served all the same"
         asked = emulator.store.counters.requests
         assert (await outbox(database))["dead"] == 0
         emulator.behave(outage=False)
         await until(lambda: all_delivered(database))
         assert emulator.store.counters.requests - asked < 10, "one try, then everything at once"
+    assert await told() == ("up", 0.0)
 
 
 def test_a_breaker_lets_one_try_through_after_a_while() -> None:

@@ -22,11 +22,11 @@ from app.services.absences import NewAbsence, add_absence, remove_absence
 from app.services.assignment import Found, place_batch
 from app.services.audit import find_violations
 from app.services.executors import change_executor
-from app.services.housekeeping import wake_overlooked
 from app.services.intake import NewTask, write_tasks
 from app.services.leaving import hand_over
 from app.services.lifecycle import Move, MoveName, move_tasks
 from app.services.picture import PoolPicture
+from app.services.waking import Overlooked
 from tests.builders import add_executors, add_pool
 
 NAMES = [name for name in MoveName if name is not MoveName.EXPIRE]
@@ -254,7 +254,7 @@ class Lifecycle(RuleBasedStateMachine):
     def a_worker_places_what_waits(self) -> None:
         while self.run(self._place()) is Found.WORK:
             pass
-        if self.run(wake_overlooked(self.database.hot)):
+        if self.run(Overlooked().wake(self.database.hot)):
             while self.run(self._place()) is Found.WORK:
                 pass
         self.learn_who_received()

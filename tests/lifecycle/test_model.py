@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from app.config import Settings
-from app.services import lifecycle, lifecycle_statements, statements
+from app.services import lifecycle, lifecycle_statements, statements, waking_statements
 from app.services.lifecycle import MOVES, MoveName
 from tests.lifecycle.model import Lifecycle
 
@@ -90,9 +90,9 @@ def keep_the_slot(patch: pytest.MonkeyPatch) -> None:
 
 
 def wake_nobody(patch: pytest.MonkeyPatch) -> None:
-    asleep = lifecycle_statements.WAKE_FOR.replace("status = 'pending'\nRETURNING", "false\nRETURNING")
-    assert asleep != lifecycle_statements.WAKE_FOR
-    patch.setattr(lifecycle_statements, "WAKE_FOR", asleep)
+    asleep = waking_statements.WAKE_FOR.replace("status = 'pending'\nRETURNING", "false\nRETURNING")
+    assert asleep != waking_statements.WAKE_FOR
+    patch.setattr(waking_statements, "WAKE_FOR", asleep)
 
 
 def forget_the_loads(patch: pytest.MonkeyPatch) -> None:

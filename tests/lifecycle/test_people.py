@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from app.database import Database
 from app.engine.types import PoolId
 from app.services.assignment import place_batch
-from app.services.housekeeping import wake_overlooked
 from app.services.picture import PoolPicture
+from app.services.waking import Overlooked
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks
 from tests.lifecycle.conftest import Story, until
@@ -147,7 +147,7 @@ async def test_pitfall_2_room_that_two_events_left_is_found(database: Database, 
     await add_executors(database, pool_id, 1, max_open=1)
     await add_tasks(database, pool_id, 3)
     await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
-    assert await wake_overlooked(database.hot) == 0, "nobody has room"
+    assert await Overlooked().wake(database.hot) == 0, "nobody has room"
     async with database.hot.acquire() as connection:
         await connection.execute("UPDATE executors SET max_open = 2")
-    assert await wake_overlooked(database.hot) == 1, "as many as there is room for"
+    assert await Overlooked().wake(database.hot) == 1, "as many as there is room for"

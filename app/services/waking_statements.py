@@ -1,0 +1,173 @@
+"""The SQL of waking what waits; each runs under the pool's lock, so nothing that it reads can change meanwhile.
+
+Parked tasks are found by class. The class of a task's last look stays with it; what that class is since people changed
+stands in `class_snapshots.current_id`, so that a change of people rewrites classes and not the tasks in them.
+"""
+
+# Parked classes of a pool, found by leaping along ix_tasks_parked_of_class, whatever the number of tasks.
+_PARKED_CLASSES = """
+class(id) AS (
+    (SELECT wait_class_id FROM tasks
+     WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_class_id IS NOT NULL
+     ORDER BY wait_class_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT wait_class_id FROM tasks
+            WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_class_id > class.id
+            ORDER BY wait_class_id LIMIT 1)
+    FROM class WHERE class.id IS NOT NULL
+)"""
+
+# Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
+# that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
+# has no limit); and what is bound to one of them, which needs no room.
+WAKE_FOR = f"""
+WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
+    SELECT person.id,
+           least(100, coalesce(person.max_open - load.open_count, 100)) AS slots,
+           person.daily_limit
+               - CASE WHEN load.business_day = $3::date THEN load.day_routed ELSE 0 END AS room
+    FROM executors person JOIN executor_loads load ON load.executor_id = person.id
+    WHERE person.pool_id = $1 AND person.active AND person.availability = 'available'
+      AND (person.id = ANY($2::bigint[]) OR ($2 IS NULL AND load.present))
+), able AS (
+    SELECT freed.*, class.id AS class_id
+    FROM class
+    JOIN class_snapshots looked ON looked.id = class.id
+    JOIN class_snapshots seen ON seen.id = coalesce(looked.current_id, looked.id)
+    CROSS JOIN LATERAL jsonb_array_elements_text(seen.content -> 'eligible') person(id)
+    JOIN freed ON freed.id = person.id::bigint
+    WHERE freed.slots > 0 AND coalesce(freed.room, 1) > 0
+), candidate AS (
+    SELECT able.id AS executor_id, able.slots, first.*
+    FROM able CROSS JOIN LATERAL (
+        SELECT task.id AS task_id, task.priority, task.deadline
+        FROM tasks task
+        WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
+          AND task.wait_class_id = able.class_id
+          AND (able.room IS NULL OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
+          AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
+        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+        LIMIT able.slots
+    ) first
+), ranked AS (
+    SELECT task_id, slots,
+           row_number() OVER (PARTITION BY executor_id
+                              ORDER BY priority DESC, deadline ASC NULLS LAST, task_id) AS place
+    FROM candidate
+), bound AS (
+    SELECT task.id
+    FROM tasks task LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
+    JOIN freed ON freed.id = CASE WHEN task.route IN ('rework', 'manual') THEN task.executor_id
+                                  WHEN task.route IS NULL THEN parent.executor_id END
+    WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
+      AND task.wait_reason <> 'set_aside'
+      AND (task.parent_id IS NOT NULL OR task.route IN ('rework', 'manual')) AND $2 IS NOT NULL
+)
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
+WHERE id IN (SELECT task_id FROM ranked WHERE place <= slots UNION SELECT id FROM bound) AND status = 'pending'
+RETURNING id
+"""  # noqa: S608 - both parts are ours
+
+# The pool's business day.
+TODAY = "SELECT (clock_timestamp() AT TIME ZONE timezone)::date FROM pools WHERE id = $1"
+
+# Wakes the first task of each parked class that was not looked at since somebody changed in a way that rules may read.
+# What a worker finds about it holds for its whole class: see `app.services.waking.keep_current`.
+WAKE_SCOUTS = f"""
+WITH RECURSIVE {_PARKED_CLASSES}
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
+WHERE id IN (
+    SELECT first.id
+    FROM class
+    JOIN class_snapshots looked ON looked.id = class.id
+    JOIN pool_states state ON state.pool_id = $1
+    CROSS JOIN LATERAL (
+        SELECT task.id FROM tasks task
+        WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
+          AND task.wait_class_id = class.id
+        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id LIMIT 1
+    ) first
+    WHERE looked.checked_epoch < state.people_epoch
+) AND status = 'pending'
+RETURNING id
+"""  # noqa: S608 - both parts are ours
+
+# Wakes everything of a pool (or, with $2, what has escalated): tasks that were alike need not be so any longer, so
+# their classes are forgotten.
+WAKE_ALL = """
+UPDATE tasks
+SET wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, updated_at = clock_timestamp()
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+  AND escalation >= $2
+RETURNING id
+"""
+
+# What the classes of looked-at tasks ($1) are now ($2, often themselves), as seen at epoch $3. Says of each whether
+# that is news.
+KEEP_CURRENT = """
+UPDATE class_snapshots class SET current_id = nullif(seen.now_id, class.id), checked_epoch = $3
+FROM unnest($1::bigint[], $2::bigint[]) AS seen(looked_id, now_id)
+JOIN class_snapshots before ON before.id = seen.looked_id
+WHERE class.id = seen.looked_id
+RETURNING before.current_id IS DISTINCT FROM class.current_id AS moved
+"""
+
+# Somebody changed: the clock is asked again at the next sweep, and with $2 classes are looked at anew.
+PEOPLE_CHANGED = """
+UPDATE pool_states
+SET wake_at = clock_timestamp(), people_epoch = CASE WHEN $2::bool THEN epoch ELSE people_epoch END
+WHERE pool_id = $1
+"""
+
+# Pools whose clock is due.
+CLOCK_DUE = "SELECT pool_id FROM pool_states WHERE wake_at <= now() ORDER BY pool_id"
+
+# Takes such a pool; no row where somebody else has it or was first. It waits for no batch: the next sweep comes.
+TAKE_DUE = """
+SELECT state.pool_id, pool.timezone, clock_timestamp() AS now,
+       EXISTS (SELECT FROM tasks WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL) AS parked
+FROM pool_states state JOIN pools pool ON pool.id = state.pool_id
+WHERE state.pool_id = $1 AND state.wake_at <= now() FOR NO KEY UPDATE OF state SKIP LOCKED
+"""
+
+# When people work, and when that may change.
+CALENDARS = """
+SELECT person.id, person.active, person.availability, person.working_hours, absence.away, absence.edge, load.present
+FROM executors person JOIN executor_loads load ON load.executor_id = person.id
+LEFT JOIN LATERAL (
+    SELECT bool_or(starts_at <= $2) AS away, min(CASE WHEN starts_at > $2 THEN starts_at ELSE ends_at END) AS edge
+    FROM executor_absences WHERE executor_id = person.id AND ends_at > $2
+) absence ON true
+WHERE person.pool_id = $1 AND person.active AND person.availability = 'available'
+"""
+
+SET_CLOCK = "UPDATE pool_states SET wake_at = $2 WHERE pool_id = $1"
+
+# What was set aside wakes by a clock of its own; found by ix_tasks_parked.
+WAKE_SET_ASIDE = """
+UPDATE tasks task SET wait_reason = NULL, wake_at = NULL, attempts = 0, updated_at = clock_timestamp()
+FROM pools pool
+WHERE task.pool_id = pool.id AND task.wake_at <= now() AND task.status = 'pending' AND task.wait_reason = 'set_aside'
+"""
+
+# Pools in which something waits; reads ix_tasks_parked_of_class. `changed` is when people last changed in any way.
+POOLS_WITH_PARKED = """
+SELECT id AS pool_id, (SELECT max(epoch) FROM executors WHERE pool_id = pools.id) AS changed FROM pools
+WHERE EXISTS (SELECT FROM tasks WHERE pool_id = pools.id AND status = 'pending' AND wait_reason IS NOT NULL)
+ORDER BY id
+"""
+
+# Takes a pool unless somebody has it.
+TAKE_IF_FREE = "SELECT FROM pool_states WHERE pool_id = $1 FOR NO KEY UPDATE SKIP LOCKED"
+
+# Wakes some of what was last looked at before epoch $2, so that the reasons that it shows become true again.
+LOOK_AGAIN = """
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
+WHERE id IN (
+    SELECT id FROM tasks
+    WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+      AND (wait_explanation ->> 'frame')::bigint < $2
+    LIMIT $3
+) AND status = 'pending'
+RETURNING id
+"""

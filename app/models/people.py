@@ -92,7 +92,10 @@ class ExecutorLoad(Base):
 
 
 class ExecutorDay(Base):
-    """What an executor received on one business day of the pool's time zone; `routed_weight` is what limits bind."""
+    """What an executor received on one business day of the pool's time zone; `routed_weight` is what limits bind.
+
+    A task that comes back to them after the client's answer (rework) is work again, in weight, and not another task.
+    """
 
     __tablename__ = "executor_days"
     __table_args__ = (Index("ix_executor_days_pool_id_business_day", "pool_id", "business_day"),)

@@ -9,7 +9,10 @@ class CountsOut(BaseModel):
     """What happened in a span of time."""
 
     received: int = Field(description="Tasks taken in.")
-    assigned: int = Field(description="Assignments of every kind.")
+    assigned: int = Field(
+        description="Tasks given to somebody; one that comes back to the same person after the client's answer is not "
+        "given anew."
+    )
     parked: int = Field(description="Tasks that nobody could take when they were first looked at.")
     completed: int
     rejected: int

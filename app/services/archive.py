@@ -42,7 +42,7 @@ _PARTS = (
 
 _SUM_UP = """
 INSERT INTO archived_days AS day (executor_id, business_day, count, weight, routed)
-SELECT executor_id, business_day, count(*), sum(weight),
+SELECT executor_id, business_day, count(*) FILTER (WHERE kind <> 'rework'), sum(weight),
        coalesce(sum(weight) FILTER (WHERE kind IN ('primary', 'reassign')), 0)
 FROM assignments WHERE task_id = ANY($1::bigint[]) AND counted
 GROUP BY executor_id, business_day ORDER BY executor_id, business_day

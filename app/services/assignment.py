@@ -184,6 +184,7 @@ class _Write:
 @dataclass(slots=True)
 class _Sum:
     count: int = 0
+    tasks: int = 0
     weight: float = 0.0
     routed: float = 0.0
 
@@ -225,6 +226,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [json.dumps({**waiting.explanation, "weight": waiting.weight}) for waiting in waits],
         picture.zone.key,
         *astuple(write.figures),
+        [sum_.tasks for _, sum_ in by_id],
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved
@@ -251,6 +253,7 @@ def _sums(decisions: Sequence[Decision]) -> dict[ExecutorId, _Sum]:
     for decision in decisions:
         sum_ = sums[decision.executor_id]
         sum_.count += 1
+        sum_.tasks += decision.kind is not AssignmentKind.REWORK
         sum_.weight += decision.weight
         sum_.routed += decision.weight if decision.kind in ROUTED else 0.0
     return sums

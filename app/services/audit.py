@@ -34,7 +34,7 @@ class Finding:
 _SUMS = """
 SELECT executor_id, business_day, sum(count) AS count, sum(weight) AS weight, sum(routed) AS routed
 FROM (
-    SELECT executor_id, business_day, 1 AS count, weight,
+    SELECT executor_id, business_day, CASE WHEN kind = 'rework' THEN 0 ELSE 1 END AS count, weight,
            CASE WHEN kind IN ('primary', 'reassign') THEN weight ELSE 0 END AS routed
     FROM assignments WHERE counted
     UNION ALL

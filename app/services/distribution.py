@@ -155,7 +155,7 @@ async def _assigned(
     waited = func.extract("epoch", Assignment.decided_at - came)
     row = (
         await session.execute(
-            select(func.count(), func.avg(waited).filter(first))
+            select(func.count().filter(Assignment.kind != "rework"), func.avg(waited).filter(first))
             .select_from(Assignment)
             .join(Task, Task.id == Assignment.task_id)
             .where(

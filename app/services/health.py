@@ -47,7 +47,7 @@ class Examination:
         return [
             Part("database", not database, needed=True, detail=database),
             Part("doorbell", not doorbell, needed=False, detail=doorbell or self._kind_of_doorbell()),
-            Part("external_system", bool(database) or not external, needed=False, detail=unknown or external),
+            Part("external_system", not (database or external), needed=False, detail=unknown or external),
         ]
 
     async def _look(self, name: PartName, ask: Callable[[], Awaitable[str]]) -> str:

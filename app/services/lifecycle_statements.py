@@ -33,7 +33,8 @@ WITH moved AS MATERIALIZED (
     SET released_at = $14, release_reason = moved.event, counted = NOT moved.undone
     FROM moved WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
     RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id,
-              date_trunc('hour', held.decided_at) AS hour, held.kind IN ('primary', 'reassign') AS routed, moved.undone
+              date_trunc('hour', held.decided_at) AS hour, held.kind IN ('primary', 'reassign') AS routed,
+              held.kind <> 'rework' AS anew, moved.undone
 ), accepted AS (
     UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
     FROM moved
@@ -51,7 +52,7 @@ WITH moved AS MATERIALIZED (
         SELECT executor_id, count(*) AS count, sum(weight) AS weight,
                coalesce(sum(weight) FILTER (WHERE undone AND released.business_day >= own.window_start), 0)
                    AS of_window,
-               count(*) FILTER (WHERE undone AND released.business_day = own.business_day) AS count_of_day,
+               count(*) FILTER (WHERE undone AND anew AND released.business_day = own.business_day) AS count_of_day,
                coalesce(sum(weight) FILTER (WHERE undone AND released.business_day = own.business_day), 0) AS of_day,
                coalesce(sum(weight) FILTER (WHERE undone AND routed AND released.business_day = own.business_day), 0)
                    AS routed_of_day
@@ -65,7 +66,7 @@ WITH moved AS MATERIALIZED (
         assigned_weight = day.assigned_weight - sum.weight,
         routed_weight = day.routed_weight - sum.routed
     FROM (
-        SELECT executor_id, business_day, count(*) AS count, sum(weight) AS weight,
+        SELECT executor_id, business_day, count(*) FILTER (WHERE anew) AS count, sum(weight) AS weight,
                coalesce(sum(weight) FILTER (WHERE routed), 0) AS routed
         FROM released WHERE undone GROUP BY executor_id, business_day
     ) sum

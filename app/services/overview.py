@@ -37,7 +37,7 @@ WHERE coalesce(home_pool_id, pool_id) = $1 AND created_at >= $2 AND created_at <
 """
 _ASSIGNED = """
 SELECT date_trunc('minute', decided_at) AS minute, count(*) AS count FROM assignments
-WHERE pool_id = $1 AND decided_at >= $2 AND decided_at < $3 GROUP BY 1
+WHERE pool_id = $1 AND decided_at >= $2 AND decided_at < $3 AND kind <> 'rework' GROUP BY 1
 """
 _CLOSED = """
 SELECT date_trunc('minute', at) AS minute, count(*) AS count FROM task_events

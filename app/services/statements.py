@@ -156,7 +156,8 @@ WHERE load.executor_id = seen.executor_id
 
 # The whole batch: fence, tasks, assignments, outbox, loads, days, class counts and parked tasks in one statement.
 # Returns no epoch, and writes nothing, where the epoch moved on: a decision made on an old picture changes nothing.
-# Everything hangs on `fence` by a join, so that no part can be written without it.
+# Everything hangs on `fence` by a join, so that no part can be written without it. `tasks` ($36) counts what
+# somebody was given anew: a task that comes back to the same person (rework) is work again, and not another task.
 COMMIT_BATCH = """
 WITH fence AS (
     UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, $22)
@@ -196,20 +197,20 @@ WITH fence AS (
                         + sum.weight::numeric(14, 3),
         level_offset = CASE WHEN load.window_start = $14 THEN load.level_offset ELSE 0 END,
         window_start = $14,
-        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sum.count,
+        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sum.tasks,
         day_weight = CASE WHEN load.business_day = $12 THEN load.day_weight ELSE 0 END + sum.weight::numeric(14, 3),
         day_routed = CASE WHEN load.business_day = $12 THEN load.day_routed ELSE 0 END + sum.routed::numeric(14, 3),
         business_day = $12,
         last_assigned = sum.last
-    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[])
-         AS sum(executor_id, count, weight, routed, last)
+    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[], $36::int[])
+         AS sum(executor_id, count, weight, routed, last, tasks)
     WHERE load.executor_id = sum.executor_id
 ), received AS (
     INSERT INTO executor_days AS day
            (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
-    SELECT executor_id, $12, $1, count, weight::numeric(14, 3), routed::numeric(14, 3)
-    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[])
-         AS sum(executor_id, count, weight, routed)
+    SELECT executor_id, $12, $1, tasks, weight::numeric(14, 3), routed::numeric(14, 3)
+    FROM fence, unnest($15::bigint[], $36::int[], $17::float8[], $18::float8[])
+         AS sum(executor_id, tasks, weight, routed)
     ORDER BY executor_id
     ON CONFLICT (executor_id, business_day) DO UPDATE
     SET assigned_count = day.assigned_count + excluded.assigned_count,
@@ -226,7 +227,8 @@ WITH fence AS (
 ), counted AS (
     INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, assigned, parked, waited, waited_seconds, latency_sum,
                                    latency_buckets)
-    SELECT $1, date_trunc('hour', $10, $30::text), pg_backend_pid() % 16, cardinality($3), $31::bigint, $32::bigint,
+    SELECT $1, date_trunc('hour', $10, $30::text), pg_backend_pid() % 16,
+           (SELECT coalesce(sum(tasks), 0) FROM unnest($36::int[]) AS sum(tasks)), $31::bigint, $32::bigint,
            $33::float8, $34::float8, $35::bigint[]
     FROM fence
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE

@@ -190,8 +190,8 @@ async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[History
     events = await session.scalars(
         select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
     )
-    items = [HistoryItem("created", None, "pending", None, "api", "", task.created_at)]
-    items += [_assigned(assignment) for assignment in assignments]
+    taken_in = HistoryItem("created", None, "pending", None, "api", "", task.created_at)
+    items = [_assigned(assignment) for assignment in assignments]
     items += [
         HistoryItem(
             event.event,
@@ -204,7 +204,8 @@ async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[History
         )
         for event in events
     ]
-    return sorted(items, key=lambda item: item.at)
+    # A batch's time is that of its beginning: a task that came in meanwhile is placed by it, and is no older.
+    return [taken_in, *sorted(items, key=lambda item: item.at)]
 
 
 def _assigned(assignment: Assignment) -> HistoryItem:

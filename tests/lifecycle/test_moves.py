@@ -64,6 +64,46 @@ async def test_returned_task_goes_back_to_the_same_executor(story: Story) -> Non
     await story.sound()
 
 
+async def test_a_task_that_comes_back_is_one_task_and_work_twice(story: Story) -> None:
+    """Tasks are counted once in every figure; weight is work, and the work of a rework is fixed load (DESIGN 5)."""
+    anna = await story.executor()
+    task = await story.task(weight=2)
+    for _ in range(2):
+        await story.done(task, "return")
+        task = await story.done(task, "resume", wait=30)
+    other = await story.task(weight=1)
+
+    async def figures() -> dict[str, Any]:
+        [day] = (await story.client.get("/v1/kpi")).json()["days"]
+        report = await story.client.get("/v1/exports/kpi", params={"format": "json", "days": 1})
+        [person] = report.json()["executors"]
+        stats = (await story.client.get("/v1/distribution/stats")).json()
+        hot = story.database.hot
+        loads = await hot.fetchrow("SELECT day_count, open_count, window_weight FROM executor_loads")
+        return {
+            "hours": (day["received"], day["assigned"], day["returned"]),
+            "person": (person["assigned"], person["received"]),
+            "stats": (stats["total_tasks"], stats["assignments"][0]["executor_id"]),
+            "loads": tuple(map(float, loads or ())),
+        }
+
+    assert await figures() == {
+        "hours": (2, 2, 2),
+        "person": (2, 7.0),
+        "stats": (2, anna),
+        "loads": (2.0, 2.0, 7.0),
+    }
+    await story.sound()
+    await story.done(task, "reject")
+    found = await figures()
+    assert (found["person"], found["loads"]) == (
+        (2, 5.0),
+        (2.0, 1.0, 5.0),
+    ), "the last piece of work was undone"
+    await story.sound()
+    assert other["executor_id"] == anna
+
+
 async def test_the_engine_reassigns_away_from_whoever_had_it(story: Story) -> None:
     people = {await story.executor() for _ in range(2)}
     task = await story.task()

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from app.database import Database
-from app.engine.types import PoolId
+from app.engine.types import PoolId, TaskId
 from app.services.assignment import Found, place_batch
 from app.services.intake import NewTask, write_tasks
 from app.services.kpi import LATENCY_BOUNDS, Happened, count_events, latency_histogram, latency_percentile
+from app.services.lifecycle import Move, MoveName, move_tasks
 from app.services.picture import PoolPicture
 from tests.builders import add_executors, add_pool
 
@@ -131,3 +133,36 @@ def test_histograms_merge_by_adding(some: list[float], others: list[float]):
 def test_no_tasks_have_no_percentile():
     assert latency_percentile([], 0.5) is None
     assert latency_percentile(latency_histogram(np.array([1e9])), 0.5) == LATENCY_BOUNDS[-1]
+
+
+HALF_HOURS = ("Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC")
+CLASS_HOURS = "SELECT hour, sum(placed_count)::int AS count FROM class_hours GROUP BY hour"
+
+
+@pytest.mark.parametrize("zone", HALF_HOURS)
+async def test_kinds_of_work_are_counted_in_hours_of_the_pools_clock(database: Database, zone: str):
+    """An hour that lies across the pool's midnight would belong to two business days."""
+    pool_id = await add_pool(database, timezone=zone)
+    await add_executors(database, pool_id, 2)
+    await write_tasks(database.hot, [NewTask(pool_id)] * 6)
+    await place(database, pool_id)
+    async with database.hot.acquire() as connection:
+        [placed] = await connection.fetch(CLASS_HOURS)
+    [hour] = await hours(database)
+    assert (placed["hour"], placed["count"]) == (hour["hour"], 6)
+    assert placed["hour"].astimezone(ZoneInfo(zone)).minute == 0
+
+
+@pytest.mark.parametrize("zone", HALF_HOURS)
+async def test_what_is_undone_is_taken_from_the_hour_that_it_was_counted_in(database: Database, zone: str):
+    pool_id = await add_pool(database, timezone=zone)
+    await add_executors(database, pool_id, 1)
+    await write_tasks(database.hot, [NewTask(pool_id)] * 3)
+    await place(database, pool_id)
+    async with database.hot.acquire() as connection:
+        task_id = await connection.fetchval("SELECT min(id) FROM tasks")
+    moves = [Move(TaskId(task_id), MoveName.REJECT, "somebody", "because")]
+    await move_tasks(database.hot, pool_id=pool_id, moves=moves, deliver=False)
+    async with database.hot.acquire() as connection:
+        [placed] = await connection.fetch(CLASS_HOURS)
+    assert placed["count"] == 2

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
 from app.engine.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
-from app.models import Assignment, Executor, ExecutorDay, Pool, Task
+from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
 from app.services.fairness import get_fair_shares
 
 
@@ -41,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A pool's day. `mae_optimum` and `fairness_gap` are None where there is nothing to compare with."""
+    """A pool's day; only `waiting_tasks` is of now. `mae_optimum` and `fairness_gap` are None where there is nothing to compare with."""
 
     pool_id: PoolId
     day: date
@@ -68,13 +69,13 @@ async def get_distribution(
     ended = began + timedelta(days=1)
     fair_shares = await get_fair_shares(session, pool_id=pool_id, day=day, zone=zone)
     shares = await get_shares(session, pool_id=pool_id, day=day, fair=fair_shares)
-    assigned, latency = await _assigned(session, pool_id, began, ended)
+    hours = await _hours(session, pool_id, began, ended)
     fair = np.array([share.fair for share in shares])
     return Distribution(
         pool_id=pool_id,
         day=day,
-        total_tasks=await _taken_in(session, pool_id, began, ended),
-        assigned_tasks=assigned,
+        total_tasks=hours.received,
+        assigned_tasks=hours.assigned,
         waiting_tasks=await _waiting(session, pool_id),
         shares=shares,
         mae=mean_absolute_deviation(np.array([share.utilization for share in shares])),
@@ -86,7 +87,7 @@ async def get_distribution(
         fairness_gap=(
             fairness_gap(np.array([share.received for share in shares]), fair) if fair.any() else None
         ),
-        avg_latency=latency,
+        avg_latency=hours.latency_sum / hours.measured if hours.measured else None,
     )
 
 
@@ -134,33 +135,29 @@ def _utilization(received: float, limit: Decimal | None, expected: float) -> flo
     return received / whole if whole else 0.0
 
 
-async def _taken_in(session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime) -> int:
-    home = func.coalesce(Task.home_pool_id, Task.pool_id)
-    on_the_day = (home == pool_id, Task.created_at >= began, Task.created_at < ended)
-    query = select(func.count()).select_from(Task).where(*on_the_day)
-    return int(await session.scalar(query) or 0)
+class _Hours(NamedTuple):
+    """What a day's hours add up to. `latency_sum` in seconds, of as many first assignments as were measured."""
+
+    received: int
+    assigned: int
+    measured: int
+    latency_sum: float
+
+
+async def _hours(session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime) -> _Hours:
+    """The day from the hours that were folded as it happened: it costs the same however many tasks there were."""
+    measured = select(func.sum(func.unnest(KpiHour.latency_buckets).column_valued("count")))
+    figures = (
+        func.sum(KpiHour.received),
+        func.sum(KpiHour.assigned),
+        func.sum(measured.scalar_subquery()),
+        func.sum(KpiHour.latency_sum),
+    )
+    of_the_day = (KpiHour.pool_id == pool_id, KpiHour.hour >= began, KpiHour.hour < ended)
+    row = (await session.execute(select(*figures).where(*of_the_day))).one()
+    return _Hours(int(row[0] or 0), int(row[1] or 0), int(row[2] or 0), float(row[3] or 0.0))
 
 
 async def _waiting(session: AsyncSession, pool_id: PoolId) -> int:
     parked = (Task.pool_id == pool_id, Task.status == "pending", Task.wait_reason.is_not(None))
     return int(await session.scalar(select(func.count()).select_from(Task).where(*parked)) or 0)
-
-
-async def _assigned(
-    session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime
-) -> tuple[int, float | None]:
-    """How many assignments, and the mean seconds until a task got its first one."""
-    first = Assignment.kind.in_(("primary", "parent"))
-    came = case((Task.moved_at <= Assignment.decided_at, Task.moved_at), else_=Task.created_at)
-    waited = func.extract("epoch", Assignment.decided_at - came)
-    row = (
-        await session.execute(
-            select(func.count().filter(Assignment.kind != "rework"), func.avg(waited).filter(first))
-            .select_from(Assignment)
-            .join(Task, Task.id == Assignment.task_id)
-            .where(
-                Assignment.pool_id == pool_id, Assignment.decided_at >= began, Assignment.decided_at < ended
-            )
-        )
-    ).one()
-    return int(row[0]), None if row[1] is None else float(row[1])

@@ -31,10 +31,11 @@ WITH moved AS MATERIALIZED (
 ), released AS (
     UPDATE assignments held
     SET released_at = $14, release_reason = moved.event, counted = NOT moved.undone
-    FROM moved WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
+    FROM moved JOIN pools pool ON pool.id = $1
+    WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
     RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id,
-              date_trunc('hour', held.decided_at) AS hour, held.kind IN ('primary', 'reassign') AS routed,
-              held.kind <> 'rework' AS anew, moved.undone
+              date_trunc('hour', held.decided_at, pool.timezone) AS hour, moved.undone,
+              held.kind IN ('primary', 'reassign') AS routed, held.kind <> 'rework' AS anew
 ), accepted AS (
     UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
     FROM moved

@@ -218,7 +218,7 @@ WITH fence AS (
         routed_weight = day.routed_weight + excluded.routed_weight
 ), arrived AS (
     INSERT INTO class_hours AS hour (class_id, roster_id, hour, pool_id, placed_count, placed_weight)
-    SELECT class_id, $27::bigint, date_trunc('hour', $10::timestamptz), $1, count(*), sum(weight)::numeric(14, 3)
+    SELECT class_id, $27::bigint, date_trunc('hour', $10::timestamptz, $30), $1, count(*), sum(weight)::numeric(14, 3)
     FROM decided WHERE class_id IS NOT NULL AND kind IN ('primary', 'reassign')
     GROUP BY class_id ORDER BY class_id
     ON CONFLICT (class_id, roster_id, hour) DO UPDATE

@@ -42,7 +42,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A pool's day; only `waiting_tasks` is of now. `mae_optimum` and `fairness_gap` are None where there is nothing to compare with."""
+    """A pool's day; only `waiting_tasks` is of now.
+
+    `mae_optimum` and `fairness_gap` are None where there is nothing to compare with.
+    """
 
     pool_id: PoolId
     day: date

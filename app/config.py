@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     )
     ssl_certfile: Path | None = Field(None, description="Certificate of https (make cert); none: http.")
     ssl_keyfile: Path | None = Field(None, description="The certificate's key.")
+    request_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Seconds after which a request without an answer gets 503."
+    )
     body_seconds: float = Field(60.0, gt=0, le=3600, description="Seconds in which a body must have come.")
     max_connections: int = Field(
         2000, ge=10, description="Connections `run` lets the API hold at once; more get 503."

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.deadline import Deadline
 from app.api.guard import Guard
 from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
@@ -43,6 +44,7 @@ def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) ->
             expose_headers=["ETag", "Location", "Retry-After", REQUEST_ID],
             allow_credentials=False,
         )
+    app.add_middleware(Deadline, seconds=settings.request_seconds, wait_limit=settings.wait_limit)
     app.add_middleware(RequestContext)
 
 

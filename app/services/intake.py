@@ -295,7 +295,10 @@ class Intake:
                     self._queue.task_done()
 
     async def _write_gathered(self, gathered: Sequence[tuple[NewTask, asyncio.Future[Outcome]]]) -> None:
+        gathered = [each for each in gathered if not each[1].done()]  # the others were told to come again
         tasks = [task for task, _ in gathered]
+        if not tasks:
+            return
         try:
             outcomes = await write_tasks(self._pool, tasks)
             failpoint("intake_committed")

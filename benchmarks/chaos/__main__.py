@@ -11,7 +11,7 @@ from app.embedded import Durability
 from benchmarks.chaos import faults
 from benchmarks.chaos.stage import Report, Stage
 from benchmarks.chaos.zygote import Zygote
-from benchmarks.results import Result, Table
+from benchmarks.results import DIRECTORY, Cell, Result, Table, read
 from benchmarks.system import System, running_servers
 
 ABOUT = """
@@ -19,6 +19,11 @@ Each row is a fault played against running processes and real servers: what stru
 No failure in n trials bounds the rate of failures at 3/n with 95 % confidence. Each fault has a planted defect, a
 one-line change of the product under which it turns red: `python -m benchmarks.chaos --planted` shows it.
 """
+COLUMNS = ["", "fault", "n", "rate below", "violations", "figures", "planted defect", "seed"]
+NOTES = [
+    "The same seed strikes at the same moments: `python -m benchmarks.chaos --seed SEED NAME`.",
+    "Counts hold on any machine. Seconds were taken beside other work on the same two cores: they are upper bounds.",
+]
 
 
 async def play(
@@ -63,7 +68,8 @@ async def main() -> int:
 
 
 def _result(reports: list[tuple[str, ModuleType, Report]], short: bool, seconds: float) -> None:
-    rows = [
+    """Write what was played; faults that were not played keep what an earlier run of theirs found."""
+    rows: list[list[Cell]] = [
         [
             one.name,
             one.title,
@@ -72,12 +78,20 @@ def _result(reports: list[tuple[str, ModuleType, Report]], short: bool, seconds:
             "; ".join(one.violations) or "0",
             ", ".join(f"{name} {value}" for name, value in one.figures.items()),
             module.DEFECT,
+            one.seed,
         ]
         for _, module, one in reports
     ]
-    columns = ["", "fault", "n", "rate below", "violations", "figures", "planted defect"]
-    notes = [f"Seed {reports[0][2].seed}: the same seed strikes at the same moments."] if reports else []
-    result = Result("chaos", "Faults", ABOUT, tables=[Table("Faults", columns, rows)], notes=notes)
+    tables = [table for _, _, one in reports for table in one.tables]
+    earlier = DIRECTORY / "chaos.json"
+    if not short and earlier.exists():
+        kept = read(earlier)
+        played = {str(row[0]) for row in rows}
+        rows += [row for row in kept.tables[0].rows if row[0] not in played and len(row) == len(COLUMNS)]
+        tables += [table for table in kept.tables[1:] if table.title.partition(":")[0] not in played]
+        seconds += kept.seconds
+    rows.sort(key=lambda row: int(str(row[0]).removeprefix("R")))
+    result = Result("chaos", "Faults", ABOUT, tables=[Table("Faults", COLUMNS, rows), *tables], notes=NOTES)
     result.stamp(short=short, seconds=seconds)
     print(f"written: {result.write()}")
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncpg
+
 from app.config import Settings
 from app.database import Database
 from app.embedded import EmbeddedServers
@@ -17,6 +19,7 @@ from app.services.audit import find_violations
 from app.services.intake import NewTask, write_tasks
 from benchmarks.chaos.planted import plant_in_database
 from benchmarks.chaos.zygote import Child, Zygote
+from benchmarks.results import Table
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class Report:
     n: int
     figures: dict[str, Any] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
     @property
     def bound(self) -> float:
@@ -150,7 +154,7 @@ class Play:
         """Wait for a condition; false if it does not come in time."""
         deadline = time.monotonic() + (seconds or self.stage.patience)
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 if await condition():
                     return True
             await asyncio.sleep(0.02)

@@ -72,6 +72,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "everybody suitable is at the daily limit",
     ),
     "wait.all_busy": ("все подходящие заняты", "everybody suitable is busy"),
+    "wait.set_aside": (
+        "отложена на час: решение по ней несколько раз обрывало процесс",
+        "set aside for an hour: deciding it ended the worker several times",
+    ),
     "kind.primary": ("по правилам", "by the rules"),
     "kind.parent": ("вместе с родительской", "with its parent"),
     "kind.rework": ("на доработку", "rework"),

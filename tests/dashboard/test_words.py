@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
+from app.engine.types import WaitReason
 from streamlit_app import formatting, words
 from streamlit_app.words import TABLE
 
@@ -28,6 +29,11 @@ def test_both_languages_fill_in_the_same_values(key: str) -> None:
     assert places[0] == places[1]
     assert russian.count("|") in {0, 2}, "Russian has three forms"
     assert english.count("|") in {0, 1}, "English has two forms"
+
+
+@pytest.mark.parametrize("reason", WaitReason)
+def test_every_reason_to_wait_is_said_in_words(reason: WaitReason) -> None:
+    assert f"common.wait.{reason}" in TABLE
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

@@ -1,8 +1,4 @@
-"""Faults on purpose, in their short forms; `make chaos` runs the full ones, `--planted` shows that they can fail.
-
-PITFALLS 3: races flip or double the assignee (kills, zombie, duplicates). PITFALLS 4: capacity over- or undershot in a
-burst (last_place).
-"""
+"""Faults on purpose, in their short forms; `make chaos` runs the full ones, `--planted` shows that they can fail."""
 
 import asyncio
 import secrets

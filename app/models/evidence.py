@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import NOW, Base, Json
@@ -19,7 +19,10 @@ class ClassSnapshot(Base):
     """
 
     __tablename__ = "class_snapshots"
-    __table_args__ = (UniqueConstraint("pool_id", "digest"),)
+    __table_args__ = (
+        UniqueConstraint("pool_id", "digest"),
+        Index("ix_class_snapshots_current_id", "current_id", postgresql_where=text("current_id IS NOT NULL")),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"))

@@ -23,6 +23,7 @@ from app.services import statements
 from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, set_aside
 from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
+from app.services.parking import park
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
 from app.services.waking import keep_current
@@ -109,13 +110,16 @@ async def _place(
     frame = state.trail.end()
     failpoint("decided")
     class_ids = await keep_classes(connection, picture, state, outcome)
+    parking = await park(connection, picture, rows, outcome)
     roster_id = await keep_roster(connection, picture)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
-    write = _Write(taken["epoch"], taken["now"], outcome, class_ids, roster_id, frame, deliver, figures)
+    write = _Write(
+        taken["epoch"], taken["now"], outcome, class_ids, parking.groups, roster_id, frame, deliver, figures
+    )
     await _commit(connection, picture, state, write)
-    looked = _looked(picture, rows, outcome)
-    woken = await keep_current(connection, pool_id=picture.pool_id, looked=looked, epoch=picture.epoch)
-    picture.current_classes.update(looked.values())
+    woken = await keep_current(
+        connection, pool_id=picture.pool_id, looked=parking.looked, epoch=picture.epoch
+    )
     task_committed_at = {TaskId(row["id"]): row["committed_at"] for row in rows}
     origins = [row["origin"] for row in rows]
     return Batch(
@@ -127,20 +131,6 @@ async def _place(
         taken["now"],
         full=bool(woken) or len(rows) < len(found) or len(found) == careful_limit(taken, limit),
     )
-
-
-def _looked(picture: PoolPicture, rows: Sequence[Any], outcome: Outcome) -> dict[int, int]:
-    """What the classes that tasks waited in, or wait in now, are as of this look; only what is not known yet."""
-    now = {each.task_id: picture.class_ids[each.class_digest] for each in outcome.waiting}
-    looked = {class_id: class_id for class_id in now.values()}
-    waited = {row["id"]: row["wait_class_id"] for row in rows if row["wait_class_id"] is not None}
-    if waited:
-        now |= {each.task_id: picture.class_ids[each.class_digest] for each in outcome.decisions}
-        looked |= {class_id: now[task_id] for task_id, class_id in waited.items() if task_id in now}
-    known = picture.current_classes
-    return {
-        class_id: is_now for class_id, is_now in looked.items() if class_id != is_now or class_id not in known
-    }
 
 
 def _decide(state: PoolState, rows: Sequence[Any]) -> Outcome:
@@ -175,6 +165,7 @@ class _Write:
     now: datetime
     outcome: Outcome
     class_ids: Mapping[str, int]
+    groups: Mapping[TaskId, int]
     roster_id: int
     frame: Frame
     deliver: bool
@@ -222,8 +213,8 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         write.frame["start"],
         json.dumps(write.frame),
         write.roster_id,
-        [write.class_ids[waiting.class_digest] for waiting in waits],
-        [json.dumps({**waiting.explanation, "weight": waiting.weight}) for waiting in waits],
+        [write.groups[waiting.task_id] for waiting in waits],
+        [_why(waiting, write.class_ids[waiting.class_digest]) for waiting in waits],
         picture.zone.key,
         *astuple(write.figures),
         [sum_.tasks for _, sum_ in by_id],
@@ -231,6 +222,11 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved
     picture.epoch = row["epoch"]
+
+
+def _why(waiting: Waiting, class_id: int) -> str:
+    """What explains a wait: its class as of this look, which may not be the one under which it is found."""
+    return json.dumps({**waiting.explanation, "weight": waiting.weight, "class": class_id})
 
 
 async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:

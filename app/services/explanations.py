@@ -48,21 +48,22 @@ def _stored(view: TaskView) -> tuple[Record, int | None, Mapping[str, Any]]:
     """What was written down with the current wait, or else with the last assignment."""
     task = view.task
     if task.status == "pending" and task.wait_explanation is not None:
-        return _waiting(task, task.wait_explanation), task.wait_class_id, task.wait_explanation
+        facts = task.wait_explanation
+        return _waiting(task, facts), facts.get("class", task.wait_class_id), facts
     if view.assignment is None:
         raise Conflict(
             f"Task {task.id} was not looked at yet: ask again in a moment.", task_status=task.status
         )
-    facts = view.assignment.explanation
+    given = view.assignment.explanation
     record = Record(
         task_id=TaskId(task.id),
         weight=float(view.assignment.weight),
         executor_id=ExecutorId(view.assignment.executor_id),
         kind=AssignmentKind(view.assignment.kind),
-        barred=frozenset(facts.get("barred", ())),
-        instead_of=facts.get("instead_of"),
+        barred=frozenset(given.get("barred", ())),
+        instead_of=given.get("instead_of"),
     )
-    return record, view.assignment.class_id, {"frame": None, "step": 0, **facts}
+    return record, view.assignment.class_id, {"frame": None, "step": 0, **given}
 
 
 def _waiting(task: TaskRow, facts: Mapping[str, Any]) -> Record:

@@ -32,7 +32,7 @@ class Presence:
 class PoolPicture:
     """What is known of a pool at `epoch`; `state` is the engine's.
 
-    `current_classes` are those of which it is written down that they hold for the present people.
+    `groups` gives for each class of the present people the one under which its waiting tasks are found.
     """
 
     pool_id: PoolId
@@ -46,7 +46,7 @@ class PoolPicture:
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
     class_ids: dict[str, int] = field(default_factory=dict)
-    current_classes: set[int] = field(default_factory=set)
+    groups: dict[int, int] = field(default_factory=dict)
     roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class PoolPicture:
             version=str(self.rule_set_id),
         )
         self.class_ids.clear()
-        self.current_classes.clear()
+        self.groups.clear()
         self.roster_id = None
         self.presence.clear()
         self._executors.clear()
@@ -120,7 +120,7 @@ class PoolPicture:
         state.upsert(executors, loads)
         if executors:
             self.roster_id = None
-            self.current_classes.clear()
+            self.groups.clear()
         self._note_presence(state, executors)
 
     def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:

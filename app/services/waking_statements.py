@@ -19,7 +19,8 @@ class(id) AS (
 
 # Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
 # that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
-# has no limit); and what is bound to one of them, which needs no room.
+# has no limit); and what is bound to one of them, which needs no room. Few people are looked for in each class, of many
+# the classes are unfolded.
 WAKE_FOR = f"""
 WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     SELECT person.id,
@@ -29,14 +30,23 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     FROM executors person JOIN executor_loads load ON load.executor_id = person.id
     WHERE person.pool_id = $1 AND person.active AND person.availability = 'available'
       AND (person.id = ANY($2::bigint[]) OR ($2 IS NULL AND load.present))
+), free AS MATERIALIZED (
+    SELECT * FROM freed WHERE slots > 0 AND coalesce(room, 1) > 0
+), current AS (
+    SELECT class.id AS class_id, coalesce(looked.current_id, looked.id) AS now_id
+    FROM class JOIN class_snapshots looked ON looked.id = class.id
+    WHERE EXISTS (SELECT FROM free)
 ), able AS (
-    SELECT freed.*, class.id AS class_id
-    FROM class
-    JOIN class_snapshots looked ON looked.id = class.id
-    JOIN class_snapshots seen ON seen.id = coalesce(looked.current_id, looked.id)
+    SELECT free.*, current.class_id
+    FROM current JOIN class_snapshots seen ON seen.id = current.now_id
+    JOIN free ON seen.content -> 'eligible' @> to_jsonb(free.id)
+    WHERE cardinality($2) <= 4
+    UNION ALL
+    SELECT free.*, current.class_id
+    FROM current JOIN class_snapshots seen ON seen.id = current.now_id
     CROSS JOIN LATERAL jsonb_array_elements_text(seen.content -> 'eligible') person(id)
-    JOIN freed ON freed.id = person.id::bigint
-    WHERE freed.slots > 0 AND coalesce(freed.room, 1) > 0
+    JOIN free ON free.id = person.id::bigint
+    WHERE (cardinality($2) <= 4) IS NOT TRUE
 ), candidate AS (
     SELECT able.id AS executor_id, able.slots, first.*
     FROM able CROSS JOIN LATERAL (
@@ -110,6 +120,14 @@ FROM unnest($1::bigint[], $2::bigint[]) AS seen(looked_id, now_id)
 JOIN class_snapshots before ON before.id = seen.looked_id
 WHERE class.id = seen.looked_id
 RETURNING before.current_id IS DISTINCT FROM class.current_id AS moved
+"""
+
+# Under which classes tasks wait that are these classes now.
+GROUPS = """
+SELECT current_id, min(id) AS id FROM class_snapshots
+WHERE pool_id = $1 AND current_id = ANY($2::bigint[])
+  AND checked_epoch >= (SELECT people_epoch FROM pool_states WHERE pool_id = $1)
+GROUP BY current_id
 """
 
 # Somebody changed: the clock is asked again at the next sweep, and with $2 classes are looked at anew.

@@ -22,6 +22,7 @@ FAULTS = (
     "no_redis",
     "last_place",
     "intake_once",
+    "delivery",
     "poison",
 )
 

@@ -157,3 +157,13 @@ def _poisoned() -> None:
 def _no_attempt_counter() -> None:
     """Nobody remembers that a batch ended its worker."""
     _replace("BEGIN_ATTEMPT", ("VALUES ($1, $2, $3)", "VALUES ($1, $2 * 0, $3 * 0)"))
+
+
+@_defect
+def _no_sequence_check() -> None:
+    """A later message of a task does not wait for the earlier one."""
+    from app.services import delivery_statements
+
+    check = delivery_statements.CLAIM
+    start, end = check.index("      AND NOT EXISTS"), check.index("    ORDER BY next_attempt_at")
+    delivery_statements.CLAIM = check[:start] + check[end:]

@@ -26,6 +26,7 @@ from app.services import statements, waking, waking_statements
 from app.services.absences import NewAbsence, add_absence, remove_absence
 from app.services.assignment import Found, place_batch
 from app.services.executors import change_executor, create_executor
+from app.services.explanations import explain_task
 from app.services.intake import NewTask, write_tasks
 from app.services.lifecycle import Move, MoveName, move_tasks
 from app.services.picture import PoolPicture
@@ -187,6 +188,23 @@ async def test_who_is_new_wakes_one_of_each_class_and_what_they_have_room_for(te
     woken, written = await team.touched(lambda: team.person(["b"], 10, max_open=4))
     assert (woken, written) == (3, 6), "three scouts, one of them placed, and three more that have room"
     assert await team.in_vain() == []
+
+
+async def test_however_often_people_change_alike_tasks_wait_in_one_place(team: Team) -> None:
+    for _ in range(4):
+        for skill in "ab":
+            await team.tasks(3, skill)
+        await team.work()
+        await team.person(["a", "b"], 10, max_open=0)
+        await team.work()
+    places = await team.database.hot.fetchval("SELECT count(DISTINCT wait_class_id) FROM tasks")
+    assert places == 2, "one for each kind of task"
+    woken, written = await team.touched(lambda: team.person(["a"], 10, max_open=2))
+    assert (woken, written) == (2, 3)
+    waiting = await team.database.hot.fetchval("SELECT max(id) FROM tasks WHERE wait_reason IS NOT NULL")
+    async with team.database.session() as session:
+        explained = await explain_task(session, task_id=waiting)
+    assert len(explained.explanation.reasons) == 3, "the three who were there at its own last look"
 
 
 async def test_a_value_that_nobody_had_tells_apart_what_was_alike(team: Team) -> None:

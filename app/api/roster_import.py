@@ -1,6 +1,7 @@
 """Import of people from CSV and XLSX, and the template for it."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -17,6 +18,8 @@ from app.services.tables import MOST_BYTES, read_table
 router = APIRouter(prefix="/v1/executors/import", tags=["executors"])
 
 _SHOWN = 50
+_READERS = ThreadPoolExecutor(2, "tables")
+"""Tables read at once: each may take some seconds and a hundred megabytes."""
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -35,7 +38,7 @@ async def import_executors(
     """Add or change many people by a table: all of them, or nobody where one row is wrong."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     content = await file.read(MOST_BYTES + 1)
-    table = await asyncio.to_thread(read_table, content)
+    table = await asyncio.get_running_loop().run_in_executor(_READERS, read_table, content)
     found = await roster_import.import_executors(
         session, pool_id=pool.id, table=table, now=now, dry_run=dry_run
     )

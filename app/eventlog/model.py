@@ -9,6 +9,10 @@ ROLES = ("case", "activity", "resource", "time", "start", "lifecycle", "weight")
 MOST_BYTES = 1 << 29
 """Text of a log, uncompressed."""
 MOST_ITEMS = 2_000_000
+MOST_VALUES = 20_000_000
+"""Values of all events together: each becomes an object of its own."""
+LONGEST_PIECE = 1 << 20
+"""Bytes of one line or tag; parsers hold it whole, and read it again with each piece that comes."""
 
 
 class EventLogError(ValueError):

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from app.eventlog.model import MOST_ITEMS, EventLogError, RawEvent
+from app.eventlog.model import LONGEST_PIECE, MOST_ITEMS, MOST_VALUES, EventLogError, RawEvent
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "case": ("case:concept:name", "case_id", "caseid", "case id", "case", "trace", "case number", "ticket"),
@@ -26,15 +26,19 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 
 def read_table(path: Path, raw: bytes, mapping: Mapping[str, str]) -> Iterator[RawEvent]:
     """The events of a table. Raises EventLogError where a column is missing or the form is broken."""
-    rows = _rows(path, _text(path, raw))
+    rows = _rows(path, io.TextIOWrapper(io.BytesIO(raw), _encoding(path, raw), newline=""))
     header = [name.strip() for name in next(rows, [])]
     if not header:
         raise EventLogError(f"{path}: the file is empty")
     columns = _columns(path, header, mapping)
     others = [(index, name) for index, name in enumerate(header) if index not in columns.values()]
+    values = 0
     for number, row in enumerate(rows):
-        if number >= MOST_ITEMS:
-            raise EventLogError(f"{path}: more than {MOST_ITEMS:,} rows; cut the log into periods")
+        values += len(row)
+        if number >= MOST_ITEMS or values > MOST_VALUES:
+            raise EventLogError(
+                f"{path}: more than {MOST_ITEMS:,} rows or {MOST_VALUES:,} values; cut the log into periods"
+            )
         if row:
             yield RawEvent(
                 {role: row[index].strip() if index < len(row) else "" for role, index in columns.items()},
@@ -42,23 +46,35 @@ def read_table(path: Path, raw: bytes, mapping: Mapping[str, str]) -> Iterator[R
             )
 
 
-def _text(path: Path, raw: bytes) -> str:
+def _encoding(path: Path, raw: bytes) -> str:
     for encoding in ("utf-8-sig", "cp1251"):
         try:
-            return raw.decode(encoding)
+            raw.decode(encoding)
         except UnicodeDecodeError:
             continue
+        return encoding
     raise EventLogError(f"{path}: neither UTF-8 nor Windows-1251; convert it to UTF-8")
 
 
-def _rows(path: Path, text: str) -> Iterator[list[str]]:
-    first = text.partition("\n")[0]
+def _rows(path: Path, text: io.TextIOWrapper) -> Iterator[list[str]]:
+    first = text.readline(LONGEST_PIECE)
     delimiter = max(",;\t|", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    text.seek(0)
+    reader = csv.reader(_lines(path, text), delimiter=delimiter)
     try:
         yield from reader
     except csv.Error as error:
         raise EventLogError(f"{path}: line {reader.line_num}: {error}; is this a CSV file?") from error
+
+
+def _lines(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines, none of which may go on and on."""
+    while line := text.readline(LONGEST_PIECE):
+        if len(line) == LONGEST_PIECE:
+            raise EventLogError(
+                f"{path}: a line of more than {LONGEST_PIECE:,} characters; is this a CSV file?"
+            )
+        yield line
 
 
 def _columns(path: Path, header: list[str], mapping: Mapping[str, str]) -> dict[str, int]:

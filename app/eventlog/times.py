@@ -3,6 +3,7 @@
 Whether 03/04 is the third of April or the fourth of March is decided by the whole column, not line by line.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -86,6 +87,8 @@ def _counted(text: str) -> datetime | None:
     try:
         number = float(text)
     except ValueError:
+        return None
+    if not math.isfinite(number):
         return None
     if number >= _SECONDS.stop:
         number /= 1000

@@ -13,9 +13,9 @@ from datetime import date, datetime
 from typing import Any, TypeAlias
 
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from app.errors import FieldError, Invalid, TooLarge
+from app.services.xml_bounds import Bounds, TooMuch
 
 Cell: TypeAlias = str | int | float | bool | None
 
@@ -25,6 +25,12 @@ MOST_COLUMNS = 200
 LONGEST_CELL = 10_000
 _MOST_UNPACKED = 64 * 1024 * 1024
 _MOST_PARTS = 500
+_MOST_ELEMENTS = 2_000_000
+"""Elements of all sheets and texts: 10,000 rows of 50 filled cells have half as many."""
+_MOST_IN_A_ROW = 20_000
+"""Spreadsheets write up to 16,384 empty cells where somebody coloured a whole row."""
+_MOST_ELSEWHERE = 50_000
+"""Elements of styles and the like, of which openpyxl makes objects."""
 _DELIMITERS = (";", ",", "\t")
 
 
@@ -87,21 +93,35 @@ def _read_xlsx(content: bytes) -> Iterator[tuple[int, Sequence[Cell]]]:
         rows = sheet.iter_rows(max_col=MOST_COLUMNS + 1, max_row=MOST_ROWS + 2, values_only=True)
         for number, row in enumerate(rows, start=1):
             yield number, [_plain(value) for value in row]
-    except Invalid:
+    except (Invalid, GeneratorExit):
         raise
-    except (InvalidFileException, KeyError, IndexError, OSError, SyntaxError, TypeError, ValueError) as error:
-        raise _wrong(f"it is no readable XLSX ({type(error).__name__})", "save it again as XLSX") from error
+    except Exception as error:  # whatever a parser says to a file made by hand: it cannot be read
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> Invalid:
+    return _wrong(f"it is no readable XLSX ({type(error).__name__})", "save it again as XLSX")
 
 
 def _check_parts(content: bytes) -> None:
-    """Refuse a zip that unpacks to more than a table needs."""
+    """Refuse a zip that unpacks to more than a table needs, in bytes or in elements."""
+    sheets, others = Bounds(_MOST_ELEMENTS, _MOST_IN_A_ROW), Bounds(_MOST_ELSEWHERE, _MOST_ELSEWHERE)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
-    except zipfile.BadZipFile as error:
-        raise _wrong("it is a broken XLSX", "save it again") from error
-    if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
-        raise TooLarge("file: it unpacks to more than 64 MB; send only the table.")
+            if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
+                raise TooLarge("file: it unpacks to more than 64 MB; send only the table.")
+            for part in parts:
+                if part.filename.endswith((".xml", ".rels")):
+                    large = part.filename.startswith("xl/worksheets/") or "sharedStrings" in part.filename
+                    with archive.open(part) as file:
+                        (sheets if large else others).check(file)
+    except TooLarge:
+        raise
+    except TooMuch as error:
+        raise TooLarge(f"file: {error}; send only the table, saved anew.") from error
+    except Exception as error:  # likewise: broken, locked, packed in some other way, no XML
+        raise _unreadable(error) from error
 
 
 def _plain(value: Any) -> Cell:

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.parts import notices
+from streamlit_app.views import system_flow
 from streamlit_app.words import t
 
 POLICIES = ("fair", "round_robin", "longest_idle", "best_match")
@@ -18,6 +19,7 @@ def show() -> None:
     pool = session.pool_or_none()
     if pool is not None:
         _change(pool)
+        system_flow.show(pool)
     if session.is_admin():
         with st.expander(t("system.pool_add"), icon=":material/group_add:", expanded=pool is None):
             _add()

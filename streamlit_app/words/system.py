@@ -7,6 +7,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "some_down": ("Работает не всё. Версия {version}.", "Something is down. Version {version}."),
     "part.database": ("База данных", "Database"),
     "part.doorbell": ("Оповещение воркеров", "Waking workers"),
+    "part.external_system": ("Внешняя система", "External system"),
     "part.api": ("API", "API"),
     "part.worker": ("Решение заявок", "Deciding tasks"),
     "part.stream": ("Живые события", "Live events"),
@@ -77,6 +78,25 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "pool_active": ("Принимает заявки", "Takes tasks"),
     "pool_saved": ("Настройки сохранены", "The settings are saved"),
+    "flow": ("Предложения и долгое ожидание", "Offers and long waits"),
+    "flow_text": (
+        "Что происходит с заявкой, которую слишком долго некому взять: на каждом шаге снимаются названные условия правил; последним шагом она может перейти в другую команду, под её правила и пределы. Строка без минут — не шаг.",
+        "What happens to a task that nobody can take for too long: each step drops the named conditions of the rules; as the last step it may go on to another team, under its rules and limits. A row without minutes is no step.",
+    ),
+    "flow_offer": ("Принять предложение за, с", "Accept an offer within, s"),
+    "flow_offer_help": (
+        "Не принятое вовремя предлагается следующему. Пусто — назначение действует сразу.",
+        "What is not accepted in time goes on to the next person. Empty: an assignment stands at once.",
+    ),
+    "flow_minutes": ("Шаг {n}: через, мин", "Step {n}: after, min"),
+    "flow_relax": ("Больше не требуется", "No longer required"),
+    "flow_relax_none": ("условия правил", "conditions of the rules"),
+    "flow_team": ("Или перейти в команду", "Or go on to the team"),
+    "flow_team_none": ("остаётся здесь", "it stays here"),
+    "flow_team_help": (
+        "Только последний шаг. Ваша команда по-прежнему видит заявку; внешний номер остаётся за ней.",
+        "The last step only. Your team goes on seeing the task; its external id stays yours.",
+    ),
     "pool_add": ("Новая команда", "New team"),
     "pool_added": ("Команда создана", "The team is made"),
     "settings_read": (

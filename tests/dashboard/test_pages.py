@@ -152,3 +152,20 @@ def test_the_past_is_replayed_before_rules_are_put_in_force(page: Page, api: str
         faultless(rules.run())
     assert {"как было", "поровну (справедливая доля)"} <= set(found[0].columns)
     assert "ушло бы другому" in list(found[0]["Показатель"])
+
+
+def test_long_waits_lead_to_another_team_as_the_settings_say(page: Page, api: str) -> None:
+    with httpx.Client(base_url=api) as client:
+        pool = client.get("/v1/pools").json()["items"][0]
+        made = client.post("/v1/pools", json={"code": "duty", "name": "Duty"})
+        other = made.json()["pool_id"]
+        settings = faultless(page("system", language="en"))
+        settings.number_input(key="flow_minutes_0").set_value(45)
+        settings.selectbox(key="flow_team_0").set_value(other)
+        [save] = [button for button in settings.button if (button.key or "").startswith("FormSubmitter:flow")]
+        faultless(save.click().run())
+        saved = client.get(f"/v1/pools/{pool['pool_id']}").json()["settings"]["flow"]["escalation"]
+        assert [(step["after_minutes"], step["to_pool"]) for step in saved] == [(45.0, other)]
+        again = faultless(page("system", language="ru"))
+        assert again.selectbox(key="flow_team_0").value == other
+        client.patch(f"/v1/pools/{pool['pool_id']}", json={"flow": {"escalation": []}})

@@ -25,6 +25,7 @@ from app.services.executors import change_executor
 from app.services.intake import NewTask, write_tasks
 from app.services.leaving import hand_over
 from app.services.lifecycle import Move, MoveName, move_tasks
+from app.services.moving_on import move_on
 from app.services.picture import PoolPicture
 from app.services.waking import Overlooked
 from tests.builders import add_executors, add_pool
@@ -48,7 +49,11 @@ LOADS = """
 SELECT executor_id, open_count,
        CASE WHEN business_day = (clock_timestamp() AT TIME ZONE timezone)::date
             THEN day_routed ELSE 0 END::float8 AS used
-FROM executor_loads JOIN pools ON pools.id = pool_id WHERE pool_id = $1
+FROM executor_loads JOIN pools ON pools.id = pool_id WHERE pool_id = ANY($1::bigint[])
+"""
+WAITS_LONG = """
+UPDATE tasks SET waiting_since = now() - interval '1 hour'
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL RETURNING id
 """
 DAY_PASSES = (
     """
@@ -71,6 +76,7 @@ SLOTS = st.sampled_from([None, 0, 1, 2, 5])
 class Person:
     limit: float | None
     slots: int | None
+    pool: int
     here: bool = True
     absence: int | None = None
     used: float = 0.0
@@ -83,6 +89,7 @@ class Person:
 @dataclass
 class Work:
     weight: float
+    pool: int
     status: str = "pending"
     executor: int | None = None
     away_from: int | None = None
@@ -93,6 +100,7 @@ class Work:
 class World:
     people: dict[int, Person] = field(default_factory=dict)
     tasks: dict[int, Work] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -113,13 +121,18 @@ class Lifecycle(RuleBasedStateMachine):
                 self.database, code=f"pool-{id(self)}-{datetime.now(UTC).timestamp():.6f}", timezone=self.zone
             )
         )
-        for limit, slots in people:
-            [number] = self.run(
-                add_executors(self.database, self.pool_id, 1, daily_limit=limit, max_open=slots)
-            )
-            self.world.people[number] = Person(limit, slots)
-        self.picture = PoolPicture(self.pool_id)
+        self.second = self.run(
+            add_pool(self.database, code=f"second-{id(self)}-{datetime.now(UTC).timestamp():.6f}")
+        )
+        self.pools = [self.pool_id, self.second]
+        for pool, limit, slots in [*((self.pool_id, *one) for one in people), (self.second, 4.0, 2)]:
+            [number] = self.run(add_executors(self.database, pool, 1, daily_limit=limit, max_open=slots))
+            self.world.people[number] = Person(limit, slots, pool)
+        self.look_anew()
         self.names = 0
+
+    def look_anew(self) -> None:
+        self.pictures = {pool: PoolPicture(PoolId(pool)) for pool in self.pools}
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -142,11 +155,21 @@ class Lifecycle(RuleBasedStateMachine):
             tasks.append(NewTask(PoolId(self.pool_id), external_id=f"t-{self.names}", weight=weight))
         first = self.run(write_tasks(self.database.hot, tasks))
         for task, receipt in zip(tasks, first, strict=True):
-            self.world.tasks[receipt.task_id] = Work(task.weight)
+            self.world.tasks[receipt.task_id] = Work(task.weight, self.pool_id)
+            self.world.names[str(task.external_id)] = receipt.task_id
         if again:
             second = self.run(write_tasks(self.database.hot, tasks))
             assert [item.task_id for item in second] == [item.task_id for item in first]
             assert all(item.duplicate for item in second)
+
+    @precondition(lambda self: self.world.names)
+    @rule(data=st.data())
+    def the_same_is_sent_again(self, data: Any) -> None:
+        name = data.draw(st.sampled_from(sorted(self.world.names)))
+        [receipt] = self.run(
+            write_tasks(self.database.hot, [NewTask(PoolId(self.pool_id), external_id=name)])
+        )
+        assert (receipt.task_id, receipt.duplicate) == (self.world.names[name], True)
 
     @precondition(lambda self: self.world.tasks)
     @rule(data=st.data(), name=st.sampled_from(NAMES), named=st.booleans())
@@ -158,7 +181,12 @@ class Lifecycle(RuleBasedStateMachine):
     def move(self, task_id: int, name: MoveName, to: int | None = None) -> None:
         move = Move(TaskId(task_id), name, "tester", "why not", to=None if to is None else ExecutorId(to))
         [outcome] = self.run(
-            move_tasks(self.database.hot, pool_id=PoolId(self.pool_id), moves=[move], deliver=True)
+            move_tasks(
+                self.database.hot,
+                pool_id=PoolId(self.world.tasks[task_id].pool),
+                moves=[move],
+                deliver=True,
+            )
         )
         work = self.world.tasks[task_id]
         if to is not None and work.status != "pending":
@@ -167,6 +195,8 @@ class Lifecycle(RuleBasedStateMachine):
             allowed = True
         else:
             allowed = name.value in self.allowed(work)
+        if to is not None and self.world.people[to].pool != work.pool:
+            allowed = False
         if not allowed:
             assert isinstance(outcome, DomainError), f"{name} of a task that is {work.status} was accepted"
             if name is not MoveName.REASSIGN:
@@ -248,6 +278,23 @@ class Lifecycle(RuleBasedStateMachine):
         for task_id in held:
             self.settle(self.world.tasks[task_id], MoveName.REASSIGN, None)
 
+    # What the clock does
+
+    @rule()
+    def what_waits_too_long_goes_on_to_the_second_pool(self) -> None:
+        async def go_on() -> tuple[list[int], int]:
+            rows = await self.database.hot.fetch(WAITS_LONG, self.pool_id)
+            to = PoolId(self.second)
+            moved = await move_on(self.database.hot, pool_id=PoolId(self.pool_id), to=to, step=1, minutes=30)
+            return [row["id"] for row in rows], moved
+
+        due, moved = self.run(go_on())
+        assert moved == len(due)
+        for task_id in due:
+            work = self.world.tasks[task_id]
+            assert work.status == "pending"
+            work.pool, work.executor, work.away_from = self.second, None, None
+
     # What the system does
 
     @rule()
@@ -261,7 +308,11 @@ class Lifecycle(RuleBasedStateMachine):
         self.nobody_waits_for_whom_there_is_room()
 
     async def _place(self) -> Found:
-        return (await place_batch(self.database.hot, self.picture, limit=self.batch, deliver=True)).found
+        for picture in self.pictures.values():
+            batch = await place_batch(self.database.hot, picture, limit=self.batch, deliver=True)
+            if batch.found is Found.WORK:
+                return batch.found
+        return Found.NOTHING
 
     @rule()
     def a_worker_dies_before_it_commits(self) -> None:
@@ -273,7 +324,7 @@ class Lifecycle(RuleBasedStateMachine):
         try:
             self.run(self._place())
         except RuntimeError:
-            self.picture = PoolPicture(PoolId(self.pool_id))
+            self.look_anew()
         finally:
             assignment.failpoint = kept
 
@@ -281,7 +332,7 @@ class Lifecycle(RuleBasedStateMachine):
     def everything_starts_again(self) -> None:
         self.run(self.database.close())
         self.database = self.run(Database.open(self.settings_of_run))
-        self.picture = PoolPicture(PoolId(self.pool_id))
+        self.look_anew()
 
     @rule()
     def a_day_passes(self) -> None:
@@ -289,8 +340,9 @@ class Lifecycle(RuleBasedStateMachine):
 
         async def pass_() -> None:
             async with self.database.hot.acquire() as connection, connection.transaction():
-                for statement in DAY_PASSES:
-                    await connection.execute(statement, self.pool_id)
+                for pool in self.pools:
+                    for statement in DAY_PASSES:
+                        await connection.execute(statement, pool)
 
         self.run(pass_())
         for person in self.world.people.values():
@@ -303,13 +355,14 @@ class Lifecycle(RuleBasedStateMachine):
     def learn_who_received(self) -> None:
         """Read who received what, and check that they could."""
         for row in self.run(
-            self._fetch("SELECT * FROM assignments WHERE pool_id = $1 AND released_at IS NULL")
+            self._fetch("SELECT * FROM assignments WHERE pool_id = ANY($1) AND released_at IS NULL")
         ):
             work = self.world.tasks[row["task_id"]]
             if work.status != "pending":
                 continue
             person = self.world.people[row["executor_id"]]
             routed = row["kind"] in ("primary", "reassign")
+            assert row["pool_id"] == person.pool == work.pool, "given to somebody of another pool"
             assert row["executor_id"] != work.away_from, "given back to whom it was taken from"
             assert person.takes or row["kind"] == "manual", "given to somebody who is away"
             if routed:
@@ -331,20 +384,24 @@ class Lifecycle(RuleBasedStateMachine):
                 full = person.slots is not None and self.open_of(number) >= person.slots
                 spent = person.limit is not None and person.used + work.weight > person.limit
                 nothing = not person.takes or full or spent or number == work.away_from
+                nothing = nothing or person.pool != work.pool
                 assert nothing, f"task {task_id} waits although executor {number} has room"
 
     async def _fetch(self, query: str) -> list[Any]:
         async with self.database.hot.acquire() as connection:
-            return list(await connection.fetch(query, self.pool_id))
+            return list(await connection.fetch(query, self.pools))
 
     @invariant()
     def model_and_system_agree(self) -> None:
         if not hasattr(self, "database"):
             return
-        tasks = self.run(self._fetch("SELECT id, status FROM tasks WHERE pool_id = $1"))
-        assert {row["id"]: row["status"] for row in tasks} == {
-            task_id: work.status for task_id, work in self.world.tasks.items()
+        tasks = self.run(
+            self._fetch("SELECT id, status, pool_id, home_pool_id FROM tasks WHERE pool_id = ANY($1)")
+        )
+        assert {row["id"]: (row["status"], row["pool_id"]) for row in tasks} == {
+            task_id: (work.status, work.pool) for task_id, work in self.world.tasks.items()
         }
+        assert {row["home_pool_id"] or row["pool_id"] for row in tasks} <= {self.pool_id}
         loads = self.run(self._fetch(LOADS))
         assert {row["executor_id"]: (row["open_count"], row["used"]) for row in loads} == {
             number: (self.open_of(number), person.used) for number, person in self.world.people.items()

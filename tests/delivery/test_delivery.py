@@ -11,15 +11,20 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
+from app.ais import AisClient
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
 from app.metrics import exposition
 from app.services import delivery_statements
+from app.services.assignment import place_batch
 from app.services.audit import find_violations
 from app.services.delivery import Breaker
 from app.services.gauges import Gauges
+from app.services.picture import PoolPicture
+from app.services.reconciliation import reconcile
 from tests.api.conftest import problem_in
+from tests.builders import add_executors, add_tasks
 from tests.delivery.conftest import (
     Emulator,
     all_delivered,
@@ -200,6 +205,37 @@ async def test_pitfall_18_drift_is_found_and_mended(story: Story, emulator: Emul
         2,
         2.0,
     ), "load is counted from our decisions, not from what is shown there"
+
+
+async def test_pitfall_18_an_assignment_says_that_it_drifted_until_it_is_mended(
+    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+) -> None:
+    """Delivery state per assignment: decided, sent, confirmed, drifted, and confirmed again."""
+    await add_executors(database, pool_id, 1)
+    [task] = await add_tasks(database, pool_id, 1)
+    quiet = settings.model_copy(update={"reconcile_seconds": 0})
+    system, states = AisClient(emulator.url, timeout=5), []
+
+    async def note() -> None:
+        states.append(await database.hot.fetchval("SELECT delivery_state FROM assignments"))
+
+    async def compare() -> None:
+        await reconcile(database.hot, system, after=0, settle=0)
+        await note()
+
+    await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=True)
+    await note()
+    async with sending(quiet, database):
+        await until(lambda: all_delivered(database))
+    await note()
+    await compare()
+    emulator.store.assignments[task]["executor_id"] = 999
+    await compare()
+    async with sending(quiet, database):
+        await until(lambda: all_delivered(database))
+    await compare()
+    await system.close()
+    assert states == ["decided", "sent", "confirmed", "drifted", "confirmed"]
 
 
 async def test_a_receiver_that_applies_late_and_in_any_order_ends_with_the_newest(

@@ -99,6 +99,27 @@ async def test_the_template_can_be_filled_in_and_sent_back(
     )
 
 
+async def test_windows_1251_and_xlsx_are_looked_at_first_and_written_whole_or_not_at_all(
+    client: httpx.AsyncClient, catalogue: None
+) -> None:
+    seen = (await send(client, GOOD, "cp1251", dry_run=True)).json()
+    assert (seen["form"], seen["added"], seen["applied"]) == ("csv, cp1251, ;", 2, False)
+    book = Workbook()
+    for row in (HEAD.split(";"), ["E-1", "Анна", 20, 3, "Казань"], ["E-2", "Борис", "много", None, None]):
+        book.active.append(row)
+    table = io.BytesIO()
+    book.save(table)
+    refused = await send(client, table.getvalue())
+    assert (refused.status_code, problem_in(refused)["errors"][0]["field"]) == (422, "line 3, daily_limit")
+    assert (await client.get("/v1/executors")).json()["items"] == [], "not even the right row"
+    seen = (await send(client, table.getvalue(), dry_run=True)).json()
+    assert (seen["form"], seen["added"], len(seen["errors"])) == ("xlsx", 1, 1)
+    book.active["C3"] = 15
+    table = io.BytesIO()
+    book.save(table)
+    assert (await send(client, table.getvalue())).json()["added"] == 2
+
+
 async def test_an_unknown_column_is_kept_and_said(client: httpx.AsyncClient) -> None:
     done = (await send(client, "external_id,name,shoe size\nE-1,Anna,38\n")).json()
     assert done["unknown_columns"] == ["shoe size"]

@@ -95,6 +95,42 @@ async def test_an_absence_keeps_or_reassigns_what_is_in_hand(story: Story) -> No
     await story.sound()
 
 
+async def test_pitfall_11_whoever_comes_or_comes_back_joins_in_level(story: Story) -> None:
+    """Neither flooded nor starved: of the next tasks everybody gets the same, whenever they came."""
+    never = {"fairness": {"settle_seconds": 0}}
+    assert (await story.client.patch(f"/v1/pools/{story.pool_id}", json=never)).status_code == 200
+    anna, boris = [await story.executor() for _ in range(2)]
+    for _ in range(10):
+        await story.task()
+    await story.client.patch(f"/v1/executors/{boris}", json={"availability": "break"})
+    for _ in range(4):
+        assert (await story.task())["executor_id"] == anna
+    await story.client.patch(f"/v1/executors/{boris}", json={"availability": "available"})
+    clara = await story.executor()
+    received = Counter([(await story.task())["executor_id"] for _ in range(9)])
+    assert received == {anna: 3, boris: 3, clara: 3}
+    await story.sound()
+
+
+async def test_pitfall_8_an_absence_reassigns_after_the_minutes_that_were_named(story: Story) -> None:
+    anna = await story.executor()
+    task = await story.task()
+    boris = await story.executor()
+    planned = await plan_absence(story, anna, open_tasks="reassign", reassign_after_minutes=90)
+    assert planned["reassign_after_minutes"] == 90
+    await story.task()  # a sweep or more later
+    assert (await story.get(task))["executor_id"] == anna, "an hour has passed, not an hour and a half"
+    await story.database.hot.execute(
+        "UPDATE executor_absences SET starts_at = starts_at - interval '31 minutes'"
+    )
+
+    async def went_on() -> bool:
+        return (await story.get(task))["executor_id"] == boris
+
+    await until(went_on)
+    await story.sound()
+
+
 async def test_pitfall_8_a_leaver_s_work_is_spread_with_the_fewest_moves_as_previewed(story: Story) -> None:
     """A person leaves, their work is orphaned: here it goes to the others, evenly, each task once, no other moved."""
     people = [await story.executor() for _ in range(4)]

@@ -102,11 +102,11 @@ class PoolPicture:
         return state
 
     async def _read_changes(self, connection: HotConnection, state: PoolState, now: datetime) -> None:
-        people = await connection.fetch(statements.EXECUTORS, self.pool_id, self.epoch, now)
-        self._take(state, people, now)
         loads = await connection.fetch(statements.LOADS, self.pool_id, self.epoch)
         known = {row["id"]: self._load(row) for row in loads if row["id"] in self._executors}
         state.update_loads(known)
+        people = await connection.fetch(statements.EXECUTORS, self.pool_id, self.epoch, now)
+        self._take(state, people, now)  # last: whoever is new joins in level, which no row says yet
 
     def _take(self, state: PoolState, rows: Sequence[Any], now: datetime) -> None:
         """Put executors into the engine; whoever is here and was not joins in level, after all the others are in."""

@@ -52,11 +52,17 @@ class System:
         self._run("init_db.py")
         return self.database_url
 
-    async def start(self, *, workers: int = 1, profile: Sequence[str] = (), **settings: str) -> None:
-        """Start an API and so many workers on the current database; those named in `profile` under pyinstrument."""
+    async def start(
+        self, *, workers: int = 1, profile: Sequence[str] = (), serve: Sequence[str] = (), **settings: str
+    ) -> None:
+        """Start an API and so many workers on the current database; those named in `profile` under pyinstrument.
+
+        `serve` are further arguments of uvicorn.
+        """
         self.api_port = free_port()
         uvicorn = ["uvicorn", "app.main:app", "--port", str(self.api_port), "--no-access-log"]
         uvicorn += ["--http", "app.http_protocol:BoundedProtocol"]  # as `run` starts it
+        uvicorn += serve
         await self._clear_redis()
         self._launch("api", ["-m", *uvicorn], profile, settings)
         for number in range(1, workers + 1):

@@ -21,7 +21,8 @@ from app.config import Settings
 from app.database import Database
 from app.embedded.postgresql import _installed
 from app.engine.types import PoolId
-from app.services.archive import Files, archive_ended
+from app.models import Base
+from app.services.archive import _ASIDE, _PARTS, KEPT, Files, archive_ended
 from app.services.assignment import Found, place_batch
 from app.services.audit import find_violations
 from app.services.intake import NewTask, write_tasks
@@ -136,6 +137,56 @@ async def test_what_is_still_needed_stays(database: Database, worked: PoolId, tm
         assert (
             await connection.fetchval("SELECT count(*) FROM tasks WHERE id = ANY($1)", [first, second]) == 2
         )
+
+
+HOURS = """
+INSERT INTO fairness_hours (pool_id, hour, mae) SELECT $1, now() - make_interval(days => days), 0
+FROM unnest(ARRAY[100, 99, 55, 1]) days
+"""
+
+
+async def test_what_belongs_to_no_task_goes_when_it_is_old(
+    database: Database, worked: PoolId, tmp_path: Path
+):
+    async with database.hot.acquire() as connection:
+        await connection.execute(HOURS, worked)
+        for days in (100, 1):
+            ago = datetime.now(UTC) - timedelta(days=days)
+            await connection.execute(
+                "INSERT INTO replays (pool_id, state, request, finished_at) VALUES ($1, 'done', '{}', $2)",
+                worked,
+                ago,
+            )
+            await connection.execute(
+                "INSERT INTO fairness_alerts (pool_id, kind, value, bound, raised_at, cleared_at) "
+                "VALUES ($1, 'gap', 1, 1, $2, $2)",
+                worked,
+                ago,
+            )
+        await connection.execute(
+            "INSERT INTO replays (pool_id, state, request) VALUES ($1, 'running', '{}')", worked
+        )
+    files, before = Files(tmp_path / "archive"), datetime.now(UTC) - timedelta(days=50)
+    assert sum([count async for count in archive_ended(database.hot, files, before=before)]) == 20
+    rows = files.finish(before)
+    assert (rows["fairness_hours"], rows["replays"], rows["fairness_alerts"]) == (2, 1, 1)
+    async with database.hot.acquire() as connection:
+        assert (
+            await connection.fetchval("SELECT count(*) FROM fairness_hours") == 2
+        )  # 55 days: still looked at
+        assert (
+            await connection.fetchval("SELECT count(*) FROM replays") == 2
+        )  # yesterday's, and the running one
+        assert await connection.fetchval("SELECT count(*) FROM fairness_alerts") == 1
+
+
+def test_of_every_table_it_is_said_whether_it_goes_or_stays():
+    """A new table that grows is archived (app/services/archive.py) or named in KEPT with the reason."""
+    small = {"pools", "pool_states", "pool_attempts", "parameters", "users", "api_keys", "webhooks"}
+    small |= {"delivery_breakers"}
+    people = {"executors", "executor_loads", "executor_absences"}  # as many as there are people
+    goes = {table for table, _ in _PARTS} | {"trail_frames", "refresh_tokens"} | _ASIDE.keys()
+    assert Base.metadata.tables.keys() == goes | KEPT.keys() | small | people
 
 
 def test_the_command_counts_refuses_and_archives(

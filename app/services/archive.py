@@ -68,6 +68,31 @@ WITH needed AS (
 SELECT old.pool_id, old.number FROM trail_frames old JOIN first USING (pool_id) WHERE old.number < first.start
 """
 
+# What belongs to no task and is of no use after a while, with what of it is old before $1: a running day hour by
+# hour (closed days keep theirs in kpi_days; two months of hours stay, for windows of a month look back so far), replays
+# that ended, alarms that passed.
+_ASIDE = {
+    "fairness_hours": "hour < least($1, now() - interval '62 days')",
+    "replays": "finished_at < $1",
+    "fairness_alerts": "cleared_at < $1",
+}
+# Nobody can sign in with it any more: not worth a file.
+_FORGET = "DELETE FROM refresh_tokens WHERE expires_at < least($1, now())"
+
+KEPT = {
+    "kpi_hours": "key figures: a row of numbers an hour and stripe, asked for long after their tasks are gone",
+    "kpi_days": "key figures of closed days, fair shares among them",
+    "executor_days": "key figures: what each person received on a day, which limits and reports are checked against",
+    "archived_days": "what archived assignments sum up to: doctor checks counters with it",
+    "class_hours": "key figures by kind of work, and what fair shares of any open day are solved from",
+    "class_snapshots": "kinds of work by name; one row each, whatever the number of tasks",
+    "rosters": "who was present together: one row each, however often the same people meet",
+    "audit_log": "who did what: a chain that a missing link would break, which doctor walks",
+    "rule_sets": "what decided: never many",
+    "provider_sign_ins": "deleted at the next sign-in once they are too old",
+}
+"""Tables that grow, stay whole, and why."""
+
 
 class Files:
     """The archive's files: a compressed CSV for each table, and a manifest of what they hold."""
@@ -140,6 +165,7 @@ async def archive_ended(
         yield len(rows)
     async with pool.acquire() as connection, connection.transaction():
         await _archive_frames(connection, files)
+        await _archive_aside(connection, files, before)
 
 
 async def _archive(connection: HotConnection, files: Files, ids: Sequence[int]) -> None:
@@ -158,3 +184,12 @@ async def _archive_frames(connection: HotConnection, files: Files) -> None:
     old = "(pool_id, number) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))"
     await files.write(connection, "trail_frames", f"SELECT * FROM trail_frames WHERE {old}", *keys)
     await connection.execute(f"DELETE FROM trail_frames WHERE {old}", *keys)
+
+
+async def _archive_aside(connection: HotConnection, files: Files, before: datetime) -> None:
+    """What belongs to no task; rows are taken before they are written, so that none comes or goes between."""
+    for table, old in _ASIDE.items():
+        if await connection.fetch(f"SELECT FROM {table} WHERE {old} FOR UPDATE", before):
+            await files.write(connection, table, f"SELECT * FROM {table} WHERE {old}", before)
+            await connection.execute(f"DELETE FROM {table} WHERE {old}", before)
+    await connection.execute(_FORGET, before)

@@ -93,7 +93,7 @@ class FairnessWatch:
         options, zone = fairness_options(pool.settings), ZoneInfo(pool.timezone)
         day = business_day(now, zone)
         standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
-        await self._keep_hour(session, pool_id, standings, now)
+        await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
         alarms = find_alarms(list(standings.standings.values()), options.bounds(), standings.task_weight)
         if new := await keep_alarms(session, pool_id=pool_id, alarms=alarms, now=now):
             said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
@@ -105,7 +105,7 @@ class FairnessWatch:
     async def _keep_hour(
         self, session: AsyncSession, pool_id: PoolId, day: DayStandings, now: datetime
     ) -> None:
-        """The day as it stands, under the present hour; tells Prometheus too."""
+        """The day as it stands, under the present hour of the pool's clock (`now` is in its zone)."""
         people = {
             row.id: row
             for row in await session.execute(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Api, ApiError
-from streamlit_app.parts import notices
+from streamlit_app.parts import notices, provider
 from streamlit_app.words import t
 
 
@@ -14,12 +14,26 @@ def show() -> None:
     with middle:
         st.title(t("common.sign_in"))
         st.markdown(t("common.sign_in_text"))
+        _by_provider()
         with st.form("sign_in"):
             username = st.text_input(t("common.username"), autocomplete="username")
             password = st.text_input(t("common.password"), type="password", autocomplete="current-password")
             sent = st.form_submit_button(t("common.sign_in_button"), type="primary")
         if sent:
             _sign_in(username, password)
+
+
+def _by_provider() -> None:
+    """Offer the provider, where the API has one; finish what came back from it."""
+    try:
+        name = Api().get("/v1/auth/options")["provider"]
+    except ApiError:  # an API before this: by password alone
+        return
+    if name:
+        provider.leave_link()
+        provider.take_answer(name)
+        provider.link(name)
+        st.caption(t("common.sign_in_or"))
 
 
 def _sign_in(username: str, password: str) -> None:
@@ -41,4 +55,6 @@ def sign_out() -> None:
         with notices.told():
             session.api().post("/v1/auth/logout", {"refresh_token": refresh_token})
     session.forget_tokens()
+    if left := st.session_state.pop("provider_leave", None):
+        st.session_state.provider_left = left
     st.rerun()

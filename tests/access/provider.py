@@ -1,6 +1,6 @@
 """A small OpenID provider in a process of its own, strict as it should be, and wrong in one way where a test says so.
 
-`python -m tests.access.provider PORT`. It signs in whoever `/told` named last, without asking, and answers
+`python -m tests.access.provider PORT [PAGE]`. It signs in whoever `/told` named last, without asking, and answers
 `POST /told` by doing from then on what the plan says (see `Plan`).
 """
 
@@ -47,7 +47,8 @@ class Plan:
 class State:
     """The provider's memory."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, page: str = PAGE) -> None:
+        self.page = page
         self.issuer = f"http://127.0.0.1:{port}"
         self.plan = Plan()
         self.codes: dict[str, dict[str, str]] = {}
@@ -80,7 +81,7 @@ def routes(state: State) -> list[Route]:
         asked = dict(request.query_params)
         right = {
             "client_id": CLIENT,
-            "redirect_uri": PAGE,
+            "redirect_uri": state.page,
             "code_challenge_method": "S256",
             "response_type": "code",
         }
@@ -90,7 +91,7 @@ def routes(state: State) -> list[Route]:
         state.codes[code] = asked
         back = {"code": code, "state": asked["state"], "iss": state.issuer} | state.plan.answer
         back = {name: value for name, value in back.items() if value is not None}
-        return RedirectResponse(f"{PAGE}?{urlencode(back)}", 302)
+        return RedirectResponse(f"{state.page}?{urlencode(back)}", 302)
 
     async def token(request: Request) -> Response:
         form = {name: str(value) for name, value in (await request.form()).items()}
@@ -200,4 +201,9 @@ def _by_hand(header: dict[str, Any], claims: dict[str, Any], secret: bytes) -> s
 
 if __name__ == "__main__":
     number = int(sys.argv[1])
-    uvicorn.run(Starlette(routes=routes(State(number))), host="127.0.0.1", port=number, log_level="error")
+    uvicorn.run(
+        Starlette(routes=routes(State(number, *sys.argv[2:]))),
+        host="127.0.0.1",
+        port=number,
+        log_level="error",
+    )

@@ -32,9 +32,9 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def dashboard(api: str) -> Iterator[str]:
+def dashboard(api: str, port: int | None = None) -> Iterator[str]:
     """A dashboard for this API; gives its address."""
-    port = free_port()
+    port = port or free_port()
     options = {"server.port": str(port), "server.address": "127.0.0.1", "server.headless": "true"}
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     process = subprocess.Popen(

@@ -247,9 +247,7 @@ class Overlooked:
         woken = 0
         async with pool.acquire() as connection:
             for row in await connection.fetch(statements.POOLS_WITH_PARKED):
-                async with connection.transaction():
-                    if await connection.fetchrow(statements.TAKE_IF_FREE, row["pool_id"]) is not None:
-                        woken += await self._look(connection, PoolId(row["pool_id"]), row["changed"] or 0)
+                woken += await self._look(connection, PoolId(row["pool_id"]), row["changed"] or 0)
         return woken
 
     async def _look(self, connection: HotConnection, pool_id: PoolId, changed: int) -> int:

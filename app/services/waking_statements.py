@@ -1,5 +1,6 @@
-"""The SQL of waking what waits; each runs under the pool's lock, so nothing that it reads can change meanwhile.
+"""The SQL of waking what waits. Events run it under the pool's lock, so nothing that it reads can change meanwhile.
 
+The sweep for what was overlooked runs without: it holds nobody up, and what it misses it finds the next time.
 Parked tasks are found by class. The class of a task's last look stays with it; what that class is since people changed
 stands in `class_snapshots.current_id`, so that a change of people rewrites classes and not the tasks in them.
 """
@@ -140,7 +141,7 @@ WHERE pool_id = $1
 # Pools whose clock is due.
 CLOCK_DUE = "SELECT pool_id FROM pool_states WHERE wake_at <= now() ORDER BY pool_id"
 
-# Takes such a pool; no row where somebody else has it or was first. It waits for no batch: the next sweep comes.
+# Takes such a pool; no row where somebody else has it or was first. It waits for nobody: the next sweep comes.
 TAKE_DUE = """
 SELECT state.pool_id, pool.timezone, clock_timestamp() AS now,
        EXISTS (SELECT FROM tasks WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL) AS parked
@@ -174,9 +175,6 @@ SELECT id AS pool_id, (SELECT max(epoch) FROM executors WHERE pool_id = pools.id
 WHERE EXISTS (SELECT FROM tasks WHERE pool_id = pools.id AND status = 'pending' AND wait_reason IS NOT NULL)
 ORDER BY id
 """
-
-# Takes a pool unless somebody has it.
-TAKE_IF_FREE = "SELECT FROM pool_states WHERE pool_id = $1 FOR NO KEY UPDATE SKIP LOCKED"
 
 # Wakes some of what was last looked at before epoch $2, so that the reasons that it shows become true again.
 LOOK_AGAIN = """

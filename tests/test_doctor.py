@@ -33,6 +33,7 @@ PLANTED: dict[str, str] = {
     "one_current_assignment": "UPDATE tasks SET executor_id = (SELECT max(id) FROM executors) "
     "WHERE id = (SELECT min(task_id) FROM assignments WHERE executor_id = (SELECT min(id) FROM executors))",
     "no_strays": "UPDATE assignments SET task_id = 999999 WHERE id = (SELECT min(id) FROM assignments)",
+    "home_kept": "UPDATE tasks SET home_pool_id = pool_id WHERE id = (SELECT min(id) FROM tasks)",
     "eligible": "UPDATE class_snapshots SET content = jsonb_set(content, '{eligible}', '[]')",
     "day_counters": "UPDATE executor_days SET assigned_count = assigned_count + 1",
     "load_counters": "UPDATE executor_loads SET open_count = open_count + 1",

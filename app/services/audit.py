@@ -87,6 +87,16 @@ CHECKS = (
         """,
     ),
     Check(
+        "home_kept",
+        "a task that went on has a home that exists and is another pool, and says since when",
+        """
+        SELECT task.id AS task_id, task.pool_id, task.home_pool_id, task.moved_at
+        FROM tasks task LEFT JOIN pools home ON home.id = task.home_pool_id
+        WHERE task.home_pool_id IS NOT NULL
+          AND (home.id IS NULL OR task.home_pool_id = task.pool_id OR task.moved_at IS NULL)
+        """,
+    ),
+    Check(
         "eligible",
         "routed work of the last day went to people whom the rules of its class allow",
         """

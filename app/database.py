@@ -4,6 +4,7 @@ Cold paths use the ORM through `Database.session`; intake and workers use `Datab
 set-based statements with arrays are fastest there (docs/benchmarks.md). Services commit; nothing here does.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,15 +12,27 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
+import structlog
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.config import Settings
 
+log = structlog.get_logger()
+
 HotConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 HotPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+async def _close(session: AsyncSession) -> None:
+    """Give its connection back; one that broke is thrown away by its pool, and the answer may have gone out before."""
+    try:
+        await session.close()
+    except (SQLAlchemyError, OSError) as error:
+        log.info("session.broken", error=str(error) or type(error).__name__)
 
 
 async def prepare_connection(connection: Any) -> None:
@@ -103,8 +116,11 @@ class Database:
     @asynccontextmanager
     async def session(self, actor: dict[str, str] | None = None) -> AsyncIterator[AsyncSession]:
         """A session that rolls back what its service did not commit; the audit log names `actor` (see `acting`)."""
-        async with self.sessions(info={"acting": actor}) as session:
+        session = self.sessions(info={"acting": actor})
+        try:
             yield session
+        finally:
+            await asyncio.shield(asyncio.create_task(_close(session)))
 
     async def close(self) -> None:
         """Give all connections back."""

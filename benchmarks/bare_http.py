@@ -10,6 +10,8 @@ class BareClient:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
+        self.head = b""
+        """The last answer's head."""
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
@@ -27,7 +29,7 @@ class BareClient:
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self._writer.write(lines.encode() + body)
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        self.head = head = await self._reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
         lower = head.lower()
         at = lower.find(b"content-length:")

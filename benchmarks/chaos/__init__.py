@@ -20,6 +20,8 @@ FAULTS = (
     "zombie",
     "duplicates",
     "no_redis",
+    "restarts",
+    "network",
     "last_place",
     "intake_once",
     "delivery",

@@ -139,6 +139,20 @@ def _no_timeouts() -> None:
 
 
 @_defect
+def _no_deadline() -> None:
+    """Nobody gives up: neither the API on a request nor its client on the database."""
+    from app.api import middleware
+    from app.api.deadline import Deadline
+
+    class Endless(Deadline):
+        def __init__(self, app: Any, seconds: float, wait_limit: float) -> None:
+            super().__init__(app, 3600.0, wait_limit)
+
+    middleware.Deadline = Endless  # type: ignore[misc]
+    _no_timeouts()
+
+
+@_defect
 def _poisoned() -> None:
     """No defect but a world: deciding a poisonous task ends the process."""
     from app.services import assignment

@@ -5,14 +5,14 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
 
 from app.config import Settings
 from app.database import Database
-from app.embedded import EmbeddedServers
+from app.embedded import Durability, EmbeddedServers
 from app.engine.types import PoolId
 from app.queue import Doorbell, open_doorbell
 from app.services.audit import find_violations
@@ -20,6 +20,7 @@ from app.services.intake import NewTask, write_tasks
 from benchmarks.chaos.planted import plant_in_database
 from benchmarks.chaos.zygote import Child, Zygote
 from benchmarks.results import Table
+from benchmarks.system import running_servers
 
 
 @dataclass(slots=True)
@@ -84,6 +85,19 @@ class Stage:
             {**known, **settings},
             failpoints=failpoints,
             defect=",".join(filter(None, (world, self.defect))),
+        )
+
+
+@asynccontextmanager
+async def of_its_own(stage: Stage) -> AsyncIterator[Stage]:
+    """Lend this stage if its servers may be broken; else one on new servers, for everybody needs the others."""
+    if stage.servers is not None:
+        yield stage
+        return
+    with running_servers(Durability.FAST) as system:
+        url = await system.fresh("chaos")
+        yield replace(
+            stage, database_url=url, redis_url=system.servers.addresses.redis_url, servers=system.servers
         )
 
 

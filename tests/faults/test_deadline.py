@@ -4,6 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from app.config import Settings
 from app.database import Database
@@ -50,3 +51,16 @@ async def test_a_hanging_database_is_answered_with_503_and_when_to_come_back(
             async with asyncio.timeout(GENEROUS):  # it heals by itself
                 while not (await client.request(method, path, json=body)).is_success:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
+
+
+async def test_a_database_that_dies_under_an_answered_request_spoils_nothing(
+    settings: Settings, database: Database
+) -> None:
+    """The session is closed when the answer is out: a failure there used to end the client's connection."""
+    async with database.session() as session:
+        await session.execute(text("SELECT 1"))
+        pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        async with database.hot.acquire() as connection:
+            await connection.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+    async with database.session() as session:
+        assert (await session.execute(text("SELECT 1"))).scalar_one() == 1

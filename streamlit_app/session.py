@@ -84,19 +84,9 @@ def zone() -> ZoneInfo:
     return ZoneInfo(chosen["timezone"] if chosen else "UTC")
 
 
-@st.cache_data(ttl=300, show_spinner=False)
-def _paths(_api: Api, token: str | None) -> dict[str, list[str]]:
-    return {path: list(methods) for path, methods in _api.get("/openapi.json")["paths"].items()}
-
-
-def offers(path: str, method: str = "get") -> bool:
-    """Whether the API that runs knows this route: what it cannot do is not offered."""
-    return method in _paths(api(), api().token).get(path, ())
-
-
 def load_me() -> None:
     """Who this is and what they may do, asked once per session; without accounts it is the administrator."""
-    if "me" not in st.session_state and offers("/v1/auth/me"):
+    if "me" not in st.session_state:
         st.session_state.me = api().get("/v1/auth/me")
 
 

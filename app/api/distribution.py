@@ -11,6 +11,7 @@ from app.engine.types import PoolId
 from app.schemas.common import Day, Identifier
 from app.schemas.distribution import (
     AlertOut,
+    AlertsOut,
     DayFairnessOut,
     DistributionStats,
     FairnessOut,
@@ -91,6 +92,17 @@ async def get_fairness(
         ],
         hours=[_hour(each) for each in report.hours],
     )
+
+
+@router.get("/alerts", responses=problems(404, 422, 503))
+async def get_alerts(
+    session: SessionDep,
+    directory: DirectoryDep,
+    pool_id: Annotated[Identifier | None, Query(description="The default pool where left out.")] = None,
+) -> AlertsOut:
+    """Bounds of fairness that are passed now: a look that solves and counts nothing."""
+    pool = await directory.get(None if pool_id is None else PoolId(pool_id))
+    return AlertsOut(alerts=[_alert(alert) for alert in await list_alerts(session, pool_id=pool.id)])
 
 
 def _share(person: PersonFairness) -> FairShareOut:

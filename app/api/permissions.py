@@ -125,6 +125,7 @@ ROUTES: dict[str, Decision] = {
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",
     "get_overview": "distribution.read",
+    "get_alerts": "distribution.read",
     "watch_events": "events.read",
     "get_kpi": "distribution.read",
     "export_kpi": "exports.read",

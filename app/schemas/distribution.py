@@ -36,6 +36,12 @@ class AlertOut(BaseModel):
     text: Words
 
 
+class AlertsOut(BaseModel):
+    """The bounds of fairness that are passed now, the pool's own first."""
+
+    alerts: list[AlertOut]
+
+
 class DistributionStats(BaseModel):
     """How evenly a pool's work of this business day is spread over its active executors."""
 

@@ -19,6 +19,9 @@ from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
 _MEMO: Memo = {}
 """Spans solved before by this process: a day is asked for again and again, and only its last span changes."""
 _MOST_REMEMBERED = 5_000
+_ELIGIBLE: dict[str, frozenset[int]] = {}
+"""Who may take the tasks of a class, by its digest: it never changes, and is most of what a day has to read."""
+_MOST_IDS_REMEMBERED = 500_000  # 1,000 people in 500 classes, about 20 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,23 @@ async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, li
 
 async def _eligible(session: AsyncSession, class_ids: list[int]) -> dict[int, frozenset[int]]:
     rows: Any = await session.execute(
-        select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(ClassSnapshot.id.in_(class_ids))
+        select(ClassSnapshot.id, ClassSnapshot.digest).where(ClassSnapshot.id.in_(class_ids))
     )
-    return {class_id: frozenset(eligible) for class_id, eligible in rows}
+    digests: dict[int, str] = dict(rows.all())
+    known = {digest: _ELIGIBLE[digest] for digest in digests.values() if digest in _ELIGIBLE}
+    new: Any = await session.execute(
+        select(ClassSnapshot.digest, ClassSnapshot.content["eligible"]).where(
+            ClassSnapshot.id.in_([each for each, digest in digests.items() if digest not in known])
+        )
+    )
+    for digest, eligible in new:
+        known[digest] = frozenset(eligible)
+    _remember(known)
+    return {class_id: known[digest] for class_id, digest in digests.items()}
+
+
+def _remember(eligible: Mapping[str, frozenset[int]]) -> None:
+    """Keep what was read, and forget what others asked for before there is too much of it."""
+    _ELIGIBLE.update(eligible)
+    if sum(map(len, _ELIGIBLE.values())) > _MOST_IDS_REMEMBERED:
+        _ELIGIBLE.clear()

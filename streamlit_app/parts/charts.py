@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -40,6 +41,20 @@ def show(made: go.Figure, *, key: str, alt: str) -> None:
         "locale": language(),
     }
     st.plotly_chart(made, key=key, config=options, alt=alt)
+
+
+def show_soon(made: go.Figure, *, key: str, alt: str) -> None:
+    """Show a chart of a part that refreshes by itself; not in a session's first run.
+
+    Starting to draw costs the browser a second in which it shows nothing else: figures in words come first.
+    """
+    if key in st.session_state.setdefault("charts_begun", set()):
+        show(made, key=key, alt=alt)
+        return
+    st.session_state.charts_begun.add(key)
+    st.html(
+        f"<div style='height:{made.layout.height}px' role='img' aria-label='{escape(alt, quote=True)}'></div>"
+    )
 
 
 def download(columns: Mapping[str, Sequence[Any]], *, key: str) -> None:

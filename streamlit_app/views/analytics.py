@@ -29,12 +29,12 @@ def show() -> None:
             t("analytics.days"), DAYS, default=1, required=True, key="analytics_days", label_visibility="collapsed",
             format_func=lambda each: t(f"analytics.days.{each}"),
         )  # fmt: skip
-    sections: dict[str, Callable[[], None]] = {}
-    if session.offers("/v1/kpi"):
-        sections["flow"] = lambda: _flow(pool_id, days)
-    sections["fairness"] = lambda: _fairness(pool_id, days)
-    sections["rules"] = lambda: analytics_rules.funnel(pool_id)
-    sections["skills"] = lambda: analytics_rules.skills(pool_id)
+    sections: dict[str, Callable[[], None]] = {
+        "flow": lambda: _flow(pool_id, days),
+        "fairness": lambda: _fairness(pool_id, days),
+        "rules": lambda: analytics_rules.funnel(pool_id),
+        "skills": lambda: analytics_rules.skills(pool_id),
+    }
     for tab, part in zip(
         st.tabs([t(f"analytics.tab.{name}") for name in sections]), sections.values(), strict=True
     ):
@@ -59,8 +59,7 @@ def _flow(pool_id: int, days: int) -> None:
         return
     if days > 1:
         _compare(pool_id, days)
-    if session.offers("/v1/exports/kpi"):
-        _excel(pool_id, days)
+    _excel(pool_id, days)
     xs = [each["at"] for each in spans]
     names = ("received", "assigned", "completed")
     _chart(

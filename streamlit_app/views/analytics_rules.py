@@ -7,58 +7,26 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from streamlit_app import session
-from streamlit_app.client import Api, ApiError, Json
+from streamlit_app.client import Json
 from streamlit_app.formatting import percent
 from streamlit_app.parts import catalogue, charts, notices, people
 from streamlit_app.styles import EVEN, OVER, UNDER
 from streamlit_app.words import t
 
-_SAMPLE = 40
-"""Decisions that the funnel is drawn from: each is one question to the API."""
 _TASKS = 1000
 _SHORT = 1.5
 """Demand over coverage from which people are missing: half as much again."""
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=True)
-def _explanations(_api: Api, token: str | None, pool_id: int) -> list[Json]:
-    """Why the latest tasks were decided as they were."""
-    tasks = _api.get("/v1/tasks", pool_id=pool_id, limit=_SAMPLE)["items"]
-    found = []
-    for task in tasks:
-        try:
-            found.append(_api.get(f"/v1/tasks/{task['task_id']}/explanation"))
-        except ApiError as error:
-            if error.status not in {404, 409}:  # not decided yet, or moved by hand
-                raise
-    return found
-
-
 def funnel(pool_id: int) -> None:
-    """How many executors remain after each rule, on average; told by the API, or drawn from decisions."""
-    if session.offers("/v1/rules/funnel", "post"):
-        recent = session.api().post("/v1/rules/funnel", {"pool_id": pool_id})["recent"]
-        if not recent["tasks"] or not recent["steps"]:
-            notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "filter_alt")
-            return
-        steps = recent["steps"]
-        names = [t("analytics.funnel_rule", rule=step["label"]) for step in steps]
-        _funnel(names, [recent["executors"], *(step["left"] for step in steps)], recent["tasks"])
-        return
-    found = _explanations(session.api(), session.api().token, pool_id)
-    cut: Counter[str] = Counter()
-    for each in found:
-        cut.update(each["excluded"])
-    if not found or not cut:
+    """How many executors remain after each rule, on average over the latest tasks."""
+    recent = session.api().post("/v1/rules/funnel", {"pool_id": pool_id})["recent"]
+    if not recent["tasks"] or not recent["steps"]:
         notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "filter_alt")
         return
-    eligible = sum(each["eligible"] for each in found) / len(found)
-    everybody = eligible + sum(cut.values()) / len(found)
-    names, left = [], [everybody]
-    for rule, count in cut.most_common():
-        names.append(t("analytics.funnel_rule", rule=rule))
-        left.append(left[-1] - count / len(found))
-    _funnel(names, left, len(found))
+    steps = recent["steps"]
+    names = [t("analytics.funnel_rule", rule=step["label"]) for step in steps]
+    _funnel(names, [recent["executors"], *(step["left"] for step in steps)], recent["tasks"])
 
 
 def _funnel(rules: list[str], left: list[float], tasks: int) -> None:

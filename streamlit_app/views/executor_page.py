@@ -31,8 +31,7 @@ def show(executor_id: str) -> None:
         _tasks(person)
     with right:
         _facts(person)
-        if session.offers("/v1/executors/{executor_id}/absences"):
-            _absences(person)
+        _absences(person)
         if session.may_change():
             _edit(person)
 

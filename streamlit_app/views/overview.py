@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app import session
 from streamlit_app.client import Api, Json
@@ -50,10 +51,9 @@ def show() -> None:
 def _now(period: int) -> None:
     """Everything that moves by the second."""
     look = _look(period)
-    figures = fairness()
     _pulse(look)
     alerts = st.container()  # their place; asked for after what is seen first
-    _tiles(look, figures)
+    fairest = _tiles(look)
     flow, waiting = st.columns([3, 2])
     with flow, st.container(border=True, height="stretch"):
         _flow(look)
@@ -61,6 +61,7 @@ def _now(period: int) -> None:
         _waiting(look)
     with alerts:
         _alerts(look)
+    _gap(fairest, fairness())
 
 
 @st.fragment(run_every=2.0)
@@ -160,17 +161,20 @@ def _sentence(alert: Json) -> str:
 def _uneven() -> list[str]:
     """Bounds of fairness that are passed, as the API tells them; looked for a few times a minute."""
     seldom = int(time.monotonic() / _ALARMS_SECONDS)
-    stats = _ask(session.api(), "/v1/distribution/stats", (("pool_id", session.pool_id()),), 0, seldom)
-    return [notices.plain(alert["text"][session.language()]) for alert in stats["alerts"]]
+    passed = _ask(session.api(), "/v1/distribution/alerts", (("pool_id", session.pool_id()),), 0, seldom)
+    return [notices.plain(alert["text"][session.language()]) for alert in passed["alerts"]]
 
 
-def _tiles(look: Json, figures: Json) -> None:
-    tile = functools.partial(st.metric, border=True, height="stretch", delta_color="off", delta_arrow="off")
+_tile = functools.partial(st.metric, border=True, height="stretch", delta_color="off", delta_arrow="off")
+
+
+def _tiles(look: Json) -> DeltaGenerator:
+    """What is known at once; returns the place of the figure that has to be solved for."""
     columns = st.columns(5)
     waiting = sum(each["count"] for each in look["waiting"])
     latency = look["latency"]
     with columns[0]:
-        tile(
+        _tile(
             t("overview.per_minute"),
             t(
                 "overview.in_out",
@@ -180,22 +184,26 @@ def _tiles(look: Json, figures: Json) -> None:
             help=t("overview.in_out_help"),
         )
     with columns[1]:
-        tile(
+        _tile(
             t("overview.assigned"),
             number(look["assigned"]),
             delta=t("overview.of_received", n=look["received"]),
         )
     with columns[2]:
-        tile(t("overview.waiting"), number(waiting), delta=_oldest(look), help=t("overview.waiting_help"))
+        _tile(t("overview.waiting"), number(waiting), delta=_oldest(look), help=t("overview.waiting_help"))
     with columns[3]:
-        tile(
+        _tile(
             t("overview.latency"),
             seconds(latency["p50"]) if latency else "—",
             delta=latency and f"95 %: {seconds(latency['p95'])} · 99 %: {seconds(latency['p99'])}",
             help=t("overview.latency_help", n=latency["sample"]) if latency else None,
         )
-    with columns[4]:
-        tile(
+    return columns[4]
+
+
+def _gap(place: DeltaGenerator, figures: Json) -> None:
+    with place:
+        _tile(
             t("overview.gap"),
             percent(figures["fairness_gap"]),
             delta=t(
@@ -235,7 +243,7 @@ def _flow(look: Json) -> None:
         traces.append(go.Scatter(x=times, y=closed, name=t("overview.closed"), mode="lines", line=line))
     made = charts.figure(*traces, height=270)
     made.update_xaxes(tickformat="%H:%M")
-    charts.show(made, key="flow", alt=t("overview.flow_alt"))
+    charts.show_soon(made, key="flow", alt=t("overview.flow_alt"))
     charts.download(
         {
             t("overview.time"): [at.isoformat(sep=" ", timespec="minutes") for at in times],
@@ -278,7 +286,7 @@ def _spread(rows: list[deviation.Row]) -> None:
     made.update_layout(showlegend=False)
     made.update_xaxes(title=t("overview.deviation_tasks"))
     made.update_yaxes(title=t("overview.people_count"))
-    charts.show(made, key="spread", alt=t("overview.spread_alt"))
+    charts.show_soon(made, key="spread", alt=t("overview.spread_alt"))
     charts.download(
         {
             t("overview.person"): [row.name for row in rows],

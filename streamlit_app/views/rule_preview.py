@@ -32,9 +32,7 @@ def show(editor: Editor, parameters: list[Json]) -> None:
     if not task or task["pool_id"] != session.pool_id():
         return
     with right, notices.told():
-        if session.offers("/v1/rules/preview", "post") and st.toggle(
-            t("rules.preview_draft"), key="preview_draft"
-        ):
+        if st.toggle(t("rules.preview_draft"), key="preview_draft"):
             _try(editor, task)
             return
         answer = session.api().post("/v1/tasks/preview", task)

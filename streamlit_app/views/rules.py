@@ -39,10 +39,9 @@ def show() -> None:
         "editor": lambda: _compose(editor, active, parameters, fields),
         "preview": lambda: rule_preview.show(editor, parameters),
         "versions": lambda: _versions(editor, active),
+        "replay": lambda: rule_replay.show(pool_id),
     }
-    if session.offers("/v1/rules/{rule_set_id}/replay", "post"):
-        sections["replay"] = lambda: rule_replay.show(pool_id)
-    if session.offers("/v1/rules/templates") and session.may_change():
+    if session.may_change():
         sections["templates"] = lambda: rule_templates.show(pool_id, editor)
     for tab, part in zip(
         st.tabs([t(f"rules.tab.{name}") for name in sections]), sections.values(), strict=True
@@ -288,11 +287,7 @@ def _version(chosen: Json, editor: Editor, active: Json | None) -> None:
 
 def _roll_back(chosen: Json) -> None:
     """A new version with the document of an old one, in force at once."""
-    path = "/v1/rules/{rule_set_id}/rollback"
-    if not session.offers(path, "post"):
-        _store(chosen["name"], chosen["rules"], activate=True)
-        return
-    made = session.api().post(path.format(rule_set_id=chosen["rule_set_id"]))
+    made = session.api().post(f"/v1/rules/{chosen['rule_set_id']}/rollback")
     notices.flash(t("rules.activated", name=made["name"], version=made["version"]), ":material/history:")
     st.rerun()
 

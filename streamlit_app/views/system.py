@@ -15,12 +15,10 @@ STATES = ("dead", "failing", "waiting", "delivered")
 def show() -> None:
     """The page."""
     st.title(t("system.title"))
-    sections = {"health": _health}
-    if session.offers("/v1/deliveries"):
-        sections["deliveries"] = _deliveries
-    if session.offers("/v1/audit") and session.may("audit.read"):
+    sections = {"health": _health, "deliveries": _deliveries}
+    if session.may("audit.read"):
         sections["audit"] = system_people.audit
-    if session.offers("/v1/users") and session.may("users.manage"):
+    if session.may("users.manage"):
         sections["users"] = system_people.users
     sections["settings"] = system_settings.show
     tabs = st.tabs([t(f"system.{name}") for name in sections])

@@ -20,7 +20,7 @@ browser share the machine's cores. The dashboard's own files are in the browser'
 """
 
 USEFUL = {
-    "overview": "[data-testid=stMetricValue]",
+    "overview": ".figure .value",
     "tasks": "[data-testid=stDataFrame]",
     "executors": "[data-testid=stDataFrame]",
     "analytics": "[role=tabpanel]",

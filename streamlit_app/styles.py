@@ -14,10 +14,22 @@ _CSS = f"""
 [role="radio"][aria-checked="true"][data-variant], [role="radio"][aria-checked="true"][data-variant] *,
   [data-testid="stTab"][aria-selected="true"], [data-testid="stTab"][aria-selected="true"] * {{
   color:inherit !important; }}
-[data-testid="stMetricValue"] {{ font-size: 1.7rem; font-variant-numeric: tabular-nums; }}
 h1 {{ font-size: 1.75rem !important; padding: 0 0 .2rem 0 !important; }}
 h3 {{ font-size: 1.15rem !important; }}
 :focus-visible {{ outline: 2px solid {EVEN} !important; outline-offset: 2px; }}
+.figures {{ display:grid; grid-template-columns:repeat(auto-fit, minmax(min(11.5rem, 46%), 1fr)); gap:.8rem; }}
+.figure {{ border:1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius:.6rem;
+  padding:.7rem .9rem; min-width:0; }}
+.figure .label {{ font-size:.88rem; opacity:.82; line-height:1.25; }}
+.figure .value {{ font-size:1.7rem; line-height:1.35; font-variant-numeric:tabular-nums; overflow-wrap:anywhere; }}
+.figure .note {{ font-size:.84rem; opacity:.72; min-height:1.2em; overflow-wrap:anywhere; }}
+.hint {{ position:relative; display:inline-block; width:1.15em; text-align:center; border-radius:50%; cursor:help;
+  font-size:.8em; border:1px solid color-mix(in srgb, currentColor 40%, transparent); }}
+.hint .what {{ display:none; position:absolute; z-index:1000; left:50%; top:1.7em; transform:translateX(-50%);
+  width:max-content; max-width:min(20rem, 70vw); padding:.6rem .8rem; border-radius:.5rem; text-align:left;
+  font-size:.85rem; line-height:1.4; background:#14211f; color:#f1f5f4; opacity:1; }}
+.hint:hover .what, .hint:focus .what {{ display:block; }}
+.figure:last-child .hint .what {{ left:auto; right:-.5rem; transform:none; }}
 .live-dot {{ display:inline-block; width:.6em; height:.6em; border-radius:50%; background:{EVEN}; margin-right:.45em; }}
 .live-dot.off {{ background:{OVER}; }}
 .muted {{ opacity:.72; font-size:.9rem; }}
@@ -48,12 +60,11 @@ h3 {{ font-size: 1.15rem !important; }}
   background:color-mix(in srgb, currentColor 10%, transparent); }}
 @media (max-width: 640px) {{
   .block-container {{ padding:4rem 1rem 2rem 1rem; }}
-  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stMetric"])
-    > [data-testid="stColumn"] {{
-    min-width:calc(50% - 1rem) !important; flex:1 1 calc(50% - 1rem) !important; }}
   .dev td.name {{ max-width:7.5rem; }}
   .dev .wide {{ display:none; }}
-  [data-testid="stMetricValue"] {{ font-size: 1.4rem; }}
+  .figure .value {{ font-size:1.35rem; }}
+  .hint .what {{ position:fixed; left:5vw !important; right:5vw !important; top:auto; bottom:1rem; max-width:none;
+    width:auto; transform:none; }}
 }}
 @media print {{ [data-testid="stSidebar"], [data-testid="stHeader"] {{ display:none; }} }}
 </style>

@@ -10,7 +10,8 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Api, Json
 from streamlit_app.formatting import day, instant, number, percent
-from streamlit_app.parts import charts, notices
+from streamlit_app.parts import charts, figures, notices
+from streamlit_app.parts.figures import Figure
 from streamlit_app.styles import EVEN, OVER, UNDER
 from streamlit_app.views import analytics_rules
 from streamlit_app.words import t
@@ -111,14 +112,12 @@ def _compare(pool_id: int, days: int) -> None:
     both = ask("/v1/kpi", pool_id=pool_id, days=2 * days, by="day")["days"]
     now, before = both[-days:], both[:-days]
     st.subheader(t("analytics.compare"))
-    columns = st.columns(4)
-    for column, name in zip(columns, ("received", "assigned", "completed", "parked"), strict=True):
+    shown = []
+    for name in ("received", "assigned", "completed", "parked"):
         this, last = (sum(each[name] for each in span) for span in (now, before))
-        with column:
-            st.metric(
-                t(f"analytics.{name}").capitalize(), number(this), delta=t("analytics.before", value=number(last)),
-                border=True, delta_color="off", delta_arrow="off",
-            )  # fmt: skip
+        note = t("analytics.before", value=number(last))
+        shown.append(Figure(t(f"analytics.{name}").capitalize(), number(this), note))
+    figures.show(shown)
 
 
 def _excel(pool_id: int, days: int) -> None:

@@ -8,7 +8,8 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import moment, number, plain, signed
-from streamlit_app.parts import catalogue, notices
+from streamlit_app.parts import catalogue, figures, notices
+from streamlit_app.parts.figures import Figure
 from streamlit_app.views import executor_form
 from streamlit_app.words import t, word
 
@@ -58,21 +59,15 @@ def _figures(person: Json) -> None:
     share = shares.get(person["executor_id"])
     limit = f"/ {plain(person['daily_limit'])}" if person["daily_limit"] is not None else t("common.no_limit")
     most = f"/ {person['max_open']}" if person["max_open"] is not None else t("common.no_limit")
-    columns = st.columns(4)
-    for column, (name, value, note) in zip(
-        columns,
-        (
-            (t("executors.load"), plain(person["assigned_today"]), limit),
-            (t("executors.fair"), plain(share["fair_share"], 1) if share else "—", None),
-            (t("executors.deviation"), signed(share["deviation"]) if share else "—", None),
-            (t("executors.open"), number(person["open_count"]), most),
-        ),
-        strict=True,
-    ):
-        with column:
-            st.metric(
-                name, value, delta=note, border=True, height="stretch", delta_color="off", delta_arrow="off"
-            )
+    deviation = signed(share["deviation"]) if share else "—"
+    figures.show(
+        [
+            Figure(t("executors.load"), plain(person["assigned_today"]), limit),
+            Figure(t("executors.fair"), plain(share["fair_share"], 1) if share else "—"),
+            Figure(t("executors.deviation"), deviation),
+            Figure(t("executors.open"), number(person["open_count"]), most),
+        ]
+    )
 
 
 def _tasks(person: Json) -> None:

@@ -7,7 +7,8 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import number, plain, signed
-from streamlit_app.parts import catalogue, charts, live, notices, people
+from streamlit_app.parts import catalogue, charts, figures, live, notices, people
+from streamlit_app.parts.figures import Figure
 from streamlit_app.views import executor_form, executor_import, executor_page
 from streamlit_app.words import t, word
 
@@ -77,20 +78,19 @@ def _figures(active: list[Json], fair: dict[int, Json]) -> None:
         each["daily_limit"] is not None and each["assigned_today"] >= each["daily_limit"] for each in active
     )
     furthest = max(fair.values(), key=lambda each: abs(each["deviation"]), default=None)
-    columns = st.columns(4)
-    with columns[0]:
-        st.metric(t("executors.here"), number(here), delta=t("executors.here_of", n=len(active)), border=True,
-                  delta_color="off", delta_arrow="off")  # fmt: skip
-    with columns[1]:
-        st.metric(t("executors.at_limit"), number(full), border=True, height="stretch")
-    with columns[2]:
-        st.metric(t("executors.open_total"), number(sum(each["open_count"] for each in active)), border=True,
-                  height="stretch")  # fmt: skip
-    with columns[3]:
-        st.metric(
-            t("executors.furthest"), signed(furthest["deviation"]) if furthest else "—",
-            delta=furthest["name"] if furthest else None, border=True, delta_color="off", delta_arrow="off",
-        )  # fmt: skip
+    open_count = sum(each["open_count"] for each in active)
+    figures.show(
+        [
+            Figure(t("executors.here"), number(here), t("executors.here_of", n=len(active))),
+            Figure(t("executors.at_limit"), number(full)),
+            Figure(t("executors.open_total"), number(open_count)),
+            (
+                Figure(t("executors.furthest"), signed(furthest["deviation"]), furthest["name"])
+                if furthest
+                else Figure(t("executors.furthest"), "—")
+            ),
+        ]
+    )
 
 
 def _table(rows: list[tuple[Json, str]], fair: dict[int, Json]) -> None:

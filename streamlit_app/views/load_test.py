@@ -8,7 +8,8 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import number, percent, seconds
-from streamlit_app.parts import charts, notices
+from streamlit_app.parts import charts, figures, notices
+from streamlit_app.parts.figures import Figure
 from streamlit_app.parts.load_generator import POOL, LoadTest, Plan, bench
 from streamlit_app.styles import EVEN, OVER, UNDER
 from streamlit_app.words import t
@@ -90,11 +91,7 @@ def _figures(test: LoadTest) -> None:
             ),
         ),
     ]
-    for column, (name, value, note) in zip(st.columns(len(tiles)), tiles, strict=True):
-        with column:
-            st.metric(
-                name, value, delta=note, border=True, height="stretch", delta_color="off", delta_arrow="off"
-            )
+    figures.show([Figure(*tile) for tile in tiles])
     if test.refused:
         st.warning(t("load.refused", n=test.refused))
 

@@ -1,6 +1,5 @@
 """Overview: how the work flows right now, what waits and why, and how even the load is."""
 
-import functools
 import time
 from collections import Counter
 from html import escape
@@ -13,7 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_app import session
 from streamlit_app.client import Api, Json
 from streamlit_app.formatting import ago, instant, moment, number, percent, plain, seconds
-from streamlit_app.parts import charts, deviation, live, notices
+from streamlit_app.parts import charts, deviation, figures, live, notices
+from streamlit_app.parts.figures import Figure
 from streamlit_app.styles import EVEN, OVER, UNDER
 from streamlit_app.words import t, word
 
@@ -53,7 +53,8 @@ def _now(period: int) -> None:
     look = _look(period)
     _pulse(look)
     alerts = st.container()  # their place; asked for after what is seen first
-    fairest = _tiles(look)
+    tiles = st.empty()
+    _tiles(tiles, look, st.session_state.get("fairness_seen", {}).get(session.pool_id()))
     flow, waiting = st.columns([3, 2])
     with flow, st.container(border=True, height="stretch"):
         _flow(look)
@@ -61,7 +62,9 @@ def _now(period: int) -> None:
         _waiting(look)
     with alerts:
         _alerts(look)
-    _gap(fairest, fairness())
+    today = fairness()
+    _tiles(tiles, look, today)
+    st.session_state["fairness_seen"] = {session.pool_id(): today}  # shown until the next is there
 
 
 @st.fragment(run_every=2.0)
@@ -165,52 +168,42 @@ def _uneven() -> list[str]:
     return [notices.plain(alert["text"][session.language()]) for alert in passed["alerts"]]
 
 
-_tile = functools.partial(st.metric, border=True, height="stretch", delta_color="off", delta_arrow="off")
-
-
-def _tiles(look: Json) -> DeltaGenerator:
-    """What is known at once; returns the place of the figure that has to be solved for."""
-    columns = st.columns(5)
+def _tiles(place: DeltaGenerator, look: Json, today: Json | None) -> None:
+    """The key figures; those of fairness have to be solved for, and may come a moment later."""
     waiting = sum(each["count"] for each in look["waiting"])
-    latency = look["latency"]
-    with columns[0]:
-        _tile(
-            t("overview.per_minute"),
-            t(
-                "overview.in_out",
-                received=plain(look["received_per_minute"], 1),
-                assigned=plain(look["assigned_per_minute"], 1),
-            ),
-            help=t("overview.in_out_help"),
-        )
-    with columns[1]:
-        _tile(
-            t("overview.assigned"),
-            number(look["assigned"]),
-            delta=t("overview.of_received", n=look["received"]),
-        )
-    with columns[2]:
-        _tile(t("overview.waiting"), number(waiting), delta=_oldest(look), help=t("overview.waiting_help"))
-    with columns[3]:
-        _tile(
-            t("overview.latency"),
-            seconds(latency["p50"]) if latency else "—",
-            delta=latency and f"95 %: {seconds(latency['p95'])} · 99 %: {seconds(latency['p99'])}",
-            help=t("overview.latency_help", n=latency["sample"]) if latency else None,
-        )
-    return columns[4]
+    flow = t(
+        "overview.in_out",
+        received=plain(look["received_per_minute"], 1),
+        assigned=plain(look["assigned_per_minute"], 1),
+    )
+    of_all = t("overview.of_received", n=look["received"])
+    shown = [
+        Figure(t("overview.per_minute"), flow, help=t("overview.in_out_help")),
+        Figure(t("overview.assigned"), number(look["assigned"]), of_all),
+        Figure(t("overview.waiting"), number(waiting), _oldest(look), t("overview.waiting_help")),
+        _latency(look["latency"]),
+        _gap(today),
+    ]
+    figures.show(shown, place)
 
 
-def _gap(place: DeltaGenerator, figures: Json) -> None:
-    with place:
-        _tile(
-            t("overview.gap"),
-            percent(figures["fairness_gap"]),
-            delta=t(
-                "overview.mae", value=number(figures["mae"], 2), optimum=number(figures["mae_optimum"], 2)
-            ),
-            help=t("overview.gap_help") + "\n\n**MAE** — " + t("overview.mae_help"),
-        )
+def _latency(latency: Json | None) -> Figure:
+    if latency is None:
+        return Figure(t("overview.latency"), "—")
+    return Figure(
+        t("overview.latency"),
+        seconds(latency["p50"]),
+        f"95 %: {seconds(latency['p95'])} · 99 %: {seconds(latency['p99'])}",
+        t("overview.latency_help", n=latency["sample"]),
+    )
+
+
+def _gap(today: Json | None) -> Figure:
+    meaning = f"{t('overview.gap_help')} MAE — {t('overview.mae_help')}"
+    if today is None:
+        return Figure(t("overview.gap"), "…", " ", meaning)
+    maes = t("overview.mae", value=number(today["mae"], 2), optimum=number(today["mae_optimum"], 2))
+    return Figure(t("overview.gap"), percent(today["fairness_gap"]), maes, meaning)
 
 
 def _oldest(look: Json) -> str | None:

@@ -77,3 +77,12 @@ async def test_unknown_pool_is_not_found(client: httpx.AsyncClient, path: str) -
     answer = await client.get(f"/v1/distribution/{path}?pool_id=999999")
     assert answer.status_code == 404
     assert "999999" in problem_in(answer)["detail"]
+
+
+async def test_alarms_are_told_alone_and_are_those_of_the_day(
+    client: httpx.AsyncClient, working: None
+) -> None:
+    assert (await client.get("/v1/distribution/alerts")).json() == {"alerts": []}
+    stats = (await client.get("/v1/distribution/stats")).json()
+    assert stats["alerts"] == []
+    problem_in(await client.get("/v1/distribution/alerts", params={"pool_id": 999}), 404)

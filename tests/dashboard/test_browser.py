@@ -77,9 +77,7 @@ def test_the_overview_follows_the_work_and_keeps_its_place(
     tab: Page, dashboard: str, client: httpx.Client
 ) -> None:
     open_page(tab, address_of(dashboard, "overview", "en"))
-    assigned = tab.locator("[data-testid=stMetric]", has_text="Assigned in the period").locator(
-        "[data-testid=stMetricValue]"
-    )
+    assigned = tab.locator(".figure", has_text="Assigned in the period").locator(".value")
     before = int(assigned.inner_text().replace(",", ""))
     main = tab.locator("[data-testid=stMain]")
     main.evaluate("each => each.scrollTo(0, 300)")

@@ -24,6 +24,7 @@ FAULTS = (
     "network",
     "last_place",
     "intake_once",
+    "rolling",
     "delivery",
     "poison",
 )

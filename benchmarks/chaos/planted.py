@@ -139,6 +139,17 @@ def _no_timeouts() -> None:
 
 
 @_defect
+def _no_drain() -> None:
+    """Whoever is told to stop drops what is at hand."""
+    import uvicorn
+
+    from app.worker import Worker
+
+    Worker.stop = lambda _self: os._exit(0)  # type: ignore[method-assign]
+    uvicorn.Server.handle_exit = lambda _self, _number, _frame: os._exit(0)  # type: ignore[method-assign]
+
+
+@_defect
 def _no_deadline() -> None:
     """Nobody gives up: neither the API on a request nor its client on the database."""
     from app.api import middleware

@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -136,13 +137,24 @@ def _main() -> None:
         line = sys.stdin.buffer.raw.readline()  # type: ignore[attr-defined]
         if not line:
             break
+        asked = json.loads(line)
+        _listen(asked["settings"].get("SHARED_PORT"))
         pid = os.fork()
         if pid == 0:
-            _be(json.loads(line))
+            _be(asked)
         children.add(pid)
         _say({"started": pid})
     for pid in children:
         os.kill(pid, signal.SIGKILL)
+
+
+_SHARED: dict[str, socket.socket] = {}
+"""Sockets on which several APIs listen: opened here, so that they outlive each of them."""
+
+
+def _listen(port: str | None) -> None:
+    if port and port not in _SHARED:
+        _SHARED[port] = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
 
 
 def _say(message: dict[str, int]) -> None:
@@ -187,11 +199,20 @@ def _run(asked: dict[str, Any]) -> int:
         return 0
     import uvicorn
 
+    from app.http_protocol import BoundedProtocol
     from app.main import create_app
 
-    uvicorn.run(
-        create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False
+    config = uvicorn.Config(
+        create_app(settings),
+        http=BoundedProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=25,
     )
+    sockets = [socket.create_server((settings.host, settings.port), backlog=1024)]
+    if shared := asked["settings"].get("SHARED_PORT"):
+        sockets.append(_SHARED[shared])
+    uvicorn.Server(config).run(sockets)
     return 0
 
 

@@ -50,7 +50,17 @@ def _head(task: Json) -> None:
     parts.append(f"{t('tasks.priority')} {task['priority']}")
     if task["deadline"]:
         parts.append(f"{t('tasks.deadline')} {moment(task['deadline'])}")
+    if task["home_pool_id"]:
+        parts.append(_elsewhere(task))
     st.markdown(" · ".join(parts))
+
+
+def _elsewhere(task: Json) -> str:
+    """From which team it came, or to which it went, as the chosen one sees it."""
+    teams = {each["pool_id"]: each["name"] for each in st.session_state.get("pools", ())}
+    came = task["pool_id"] == session.pool_id()
+    other = task["home_pool_id"] if came else task["pool_id"]
+    return t("tasks.moved_from" if came else "tasks.moved_to", team=teams.get(other, f"№ {other}"))
 
 
 def _actions(task: Json) -> None:

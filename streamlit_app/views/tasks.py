@@ -12,7 +12,17 @@ from streamlit_app.views import task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50
-FILTERS = ("all", "waiting", "assigned", "in_progress", "returned", "completed", "rejected", "cancelled")
+FILTERS = (
+    "all",
+    "waiting",
+    "assigned",
+    "in_progress",
+    "returned",
+    "completed",
+    "rejected",
+    "cancelled",
+    "away",
+)
 
 
 def show() -> None:
@@ -47,6 +57,8 @@ def _ask_filter() -> Json | None:
     only: Json = {"pool_id": session.pool_id(), "executor_id": executor_id}
     if chosen == "waiting":
         only["waiting"] = True
+    elif chosen == "away":
+        only = {"home_pool_id": session.pool_id(), "executor_id": executor_id}
     elif chosen != "all":
         only["status"] = chosen
     if text:
@@ -68,7 +80,7 @@ def _open_by_number(text: str) -> bool:
         if error.status in {404, 422}:
             return False
         raise
-    if task["pool_id"] != session.pool_id():
+    if session.pool_id() not in (task["pool_id"], task["home_pool_id"]):
         return False
     st.query_params["task"] = digits
     return True

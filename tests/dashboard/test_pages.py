@@ -177,3 +177,23 @@ def test_long_waits_lead_to_another_team_as_the_settings_say(page: Page, api: st
         again = faultless(page("system"))
         assert again.selectbox(key="flow_team_0").value == other
         client.patch(f"/v1/pools/{pool['pool_id']}", json={"flow": {"escalation": []}})
+
+
+def test_a_task_that_went_on_is_found_from_home_and_says_where_it_is(page: Page, api: str) -> None:
+    with httpx.Client(base_url=api) as client:
+        home = client.get("/v1/pools").json()["items"][0]["pool_id"]
+        other = client.post("/v1/pools", json={"code": "night", "name": "Night"}).json()["pool_id"]
+        client.patch(
+            f"/v1/pools/{home}", json={"flow": {"escalation": [{"after_minutes": 0.001, "to_pool": other}]}}
+        )
+        impossible = {"weight": 1_000_000, "external_id": "too heavy"}
+        task = client.post("/v1/tasks", params={"wait": 10}, json=impossible).json()
+        left = int(PATIENCE) * 10
+        while client.get(f"/v1/tasks/{task['task_id']}").json()["pool_id"] != other and (left := left - 1):
+            threading.Event().wait(0.1)
+        client.patch(f"/v1/pools/{home}", json={"flow": {"escalation": []}})
+    listed = page("tasks")
+    listed.button_group(key="task_filter").set_value("away").run()
+    assert "too heavy" in str(faultless(listed).dataframe[0].value)
+    card = faultless(page("tasks", language="en", task=str(task["task_id"])))
+    assert "went on to the team Night" in texts(card)

@@ -459,7 +459,7 @@ def run_machine(machine: type[Waking], settings: Settings) -> None:
     run_state_machine_as_test(
         OnThisDatabase,
         settings=hypothesis_settings(
-            max_examples=EXAMPLES,
+            max_examples=max(1, EXAMPLES // 2),
             stateful_step_count=STEPS,
             deadline=None,
             print_blob=True,

@@ -5,7 +5,6 @@ set-based statements with arrays are fastest there (docs/benchmarks.md). Service
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from app import jsontext
 from app.config import Settings
 
 log = structlog.get_logger()
@@ -37,11 +37,11 @@ async def _close(session: AsyncSession) -> None:
 
 async def prepare_connection(connection: Any) -> None:
     """Let JSONB travel as text that Python has already encoded; decoded on the way back."""
-    await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=_encode, decoder=jsontext.decode, schema="pg_catalog")
 
 
 def _encode(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else jsontext.encode_given(value)
 
 
 _NAME_ACTOR = text(

@@ -2,9 +2,10 @@
 
 Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a
 lost ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is
-what nobody has answered yet. Traps designed around: the group is created at 0 (a group at `$` skips what came before),
-no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer leaves with its
-process.
+what nobody has answered yet. A pool that somebody serves just now (`app.serving`) is rung at them alone, by PUBLISH,
+and in the stream where nobody hears that. Traps designed around: the group is created at 0 (a group at `$` skips what
+came before), no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer
+leaves with its process.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from app.engine.types import PoolId
+from app.serving import Serving
 
 STREAM = "executor-balancer:doorbell"
 GROUP = "workers"
@@ -30,20 +32,25 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """One ring: the stream entry, to be acknowledged when the pool's work is committed."""
+    """One ring: the stream entry, to be acknowledged when the pool's work is committed; none of one's own rings."""
 
-    entry: bytes
+    entry: bytes | None
     pool_id: PoolId
 
 
 class Doorbell(Protocol):
     """What producers and workers use; both implementations pass one conformance suite."""
 
+    serving: Serving
+
     def ring(self, pool_id: PoolId) -> None:
         """Say that this pool has work. Returns at once, never raises; call it after the commit."""
 
     async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Wait up to `seconds` for rings. Never raises for a doorbell that is down: it is quiet then."""
+
+    async def listen_to_own(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """Wait up to `seconds` for rings of pools that this consumer serves. Never raises either."""
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """Take over rings that another consumer took and has not acknowledged for this long."""
@@ -64,11 +71,19 @@ class Doorbell(Protocol):
 class SilentDoorbell:
     """No Redis: workers find their work by sweeping alone."""
 
+    def __init__(self) -> None:
+        self.serving = Serving()
+
     def ring(self, pool_id: PoolId) -> None:
         """Nobody hears it; the sweep comes soon."""
 
     async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Quiet for the whole time."""
+        await asyncio.sleep(seconds)
+        return ()
+
+    async def listen_to_own(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """As quiet."""
         await asyncio.sleep(seconds)
         return ()
 
@@ -96,6 +111,8 @@ class RedisDoorbell:
     def __init__(self, url: str, *, stream: str = STREAM) -> None:
         self._redis = Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=1.0, protocol=2)
         self._stream = stream
+        self.serving = Serving()
+        self._own: Any = None  # redis-py types half of its PubSub
         self._waiting: set[PoolId] = set()
         self._something = asyncio.Event()
         self._ringer: asyncio.Task[None] | None = None
@@ -120,13 +137,52 @@ class RedisDoorbell:
         if not pools:
             return
         try:
-            pipeline = self._redis.pipeline(transaction=False)
-            for pool_id in pools:
-                pipeline.xadd(self._stream, {_FIELD: str(pool_id)})
-            await pipeline.execute()
+            unheard = await self._ring_those_who_serve(pools)
+            if unheard:
+                pipeline = self._redis.pipeline(transaction=False)
+                for pool_id in unheard:
+                    pipeline.xadd(self._stream, {_FIELD: str(pool_id)})
+                await pipeline.execute()
             self._heard()
         except (RedisError, OSError) as error:
             self._unheard(error)  # the sweep finds the work
+
+    async def _ring_those_who_serve(self, pools: set[PoolId]) -> set[PoolId]:
+        """The pools that nobody serves, or whose worker has gone."""
+        served = [(pool_id, worker) for pool_id in pools if (worker := self.serving.of(pool_id))]
+        if not served:
+            return pools
+        pipeline = self._redis.pipeline(transaction=False)
+        for pool_id, worker in served:
+            pipeline.publish(self._channel(worker), str(pool_id))
+        hearers = await pipeline.execute()
+        gone = {pool_id for (pool_id, _), heard in zip(served, hearers, strict=True) if not heard}
+        for pool_id in gone:
+            self.serving.forget(pool_id)
+        return pools - {pool_id for pool_id, _ in served} | gone
+
+    def _channel(self, consumer: str) -> str:
+        return f"{self._stream}:{consumer}"
+
+    async def listen_to_own(self, consumer: str, seconds: float) -> Sequence[Ring]:
+        """Hear what is published for this consumer."""
+        try:
+            if self._own is None:
+                self._own = self._redis.pubsub(ignore_subscribe_messages=True)
+                await self._own.subscribe(self._channel(consumer))
+            said = await self._own.get_message(timeout=seconds)
+        except (RedisError, OSError) as error:
+            self._unheard(error)
+            await self._stop_own()
+            await asyncio.sleep(min(seconds, 0.2))
+            return ()
+        return [Ring(None, PoolId(_pool_of({_FIELD: said["data"]})))] if said else ()
+
+    async def _stop_own(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await own.aclose()
 
     async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Read new rings, at most 1,000."""
@@ -175,7 +231,7 @@ class RedisDoorbell:
 
     async def acknowledge(self, rings: Iterable[Ring]) -> None:
         """Acknowledge and delete; a failure only means that somebody looks once more."""
-        entries = [ring.entry for ring in rings]
+        entries = [ring.entry for ring in rings if ring.entry is not None]
         if not entries:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -210,6 +266,7 @@ class RedisDoorbell:
             _, hanging = await asyncio.wait([self._ringer], timeout=_CLOSE_SECONDS)
             for ringer in hanging:
                 ringer.cancel()
+        await self._stop_own()
         await self._redis.aclose()
 
     def _heard(self) -> None:

@@ -6,12 +6,14 @@ stays claimed, the process ends with 0.
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +42,7 @@ from app.services.delivery import Delivery
 from app.services.fairness_watch import FairnessWatch
 from app.services.housekeeping import Housekeeper
 from app.services.picture import PoolPicture
+from app.services.ticks import Ticks
 from app.tracing import follow, request_ids, start_tracing
 
 log = structlog.get_logger()
@@ -48,7 +51,11 @@ _BUSY_SECONDS = 0.02
 _FIRST_BATCH = 128
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
+_COLLECT_AFTER = (20_000, 20, 50)
+"""A batch of 1,000 makes tens of thousands of objects, few of them in circles."""
 _METRICS_PORTS = 20
+_WARM_POOLS = 50
+"""Pools whose picture is read before their first task comes."""
 
 
 @dataclass(slots=True)
@@ -98,6 +105,7 @@ class Worker:
         self._doorbell = doorbell
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._attempts = Attempts(settings.dsn)
+        self._ticks = Ticks(settings.dsn, doorbell.serving)
         self._served: dict[PoolId, _Served] = {}
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
@@ -114,8 +122,16 @@ class Worker:
         log.info("worker.started", consumer=self._consumer, redis=self._settings.redis_url is not None)
         loops = [
             asyncio.create_task(loop())
-            for loop in (self._listen, self._claim, self._sweep, self._watch, self._close_days)
+            for loop in (
+                self._listen,
+                self._listen_to_own,
+                self._claim,
+                self._sweep,
+                self._watch,
+                self._close_days,
+            )
         ]
+        self._ticks.start()
         delivery = Delivery(self._settings, self._database)
         delivering = asyncio.create_task(delivery.run())
         await self._stopping.wait()
@@ -125,6 +141,7 @@ class Worker:
         await asyncio.gather(*loops, return_exceptions=True)
         await asyncio.gather(*(served.task for served in self._served.values() if served.task))
         await self._attempts.close()
+        await self._ticks.stop()
         await delivering
         await self._doorbell.leave(self._consumer)
         log.info("worker.stopped", consumer=self._consumer)
@@ -132,17 +149,22 @@ class Worker:
     async def _listen(self) -> None:
         # Cancelling alone does not end a loop: Python 3.11's wait_for, inside redis-py, may swallow it.
         while not self._stopping.is_set():
-            self._hear(await self._doorbell.listen(self._consumer, 1.0))
+            await self._hear(await self._doorbell.listen(self._consumer, 1.0))
+
+    async def _listen_to_own(self) -> None:
+        while not self._stopping.is_set():
+            await self._hear(await self._doorbell.listen_to_own(self._consumer, 1.0))
 
     async def _claim(self) -> None:
         while not self._stopping.is_set():
-            self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
+            await self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
             await asyncio.sleep(self._settings.worker_claim_seconds / 2)
 
     async def _watch(self) -> None:
         """Measure how fair the pools are, raise alarms, settle what is owed."""
         watch = FairnessWatch(self._database)
         while self._settings.fairness_seconds and not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 await watch.look(datetime.now(UTC))
             except (
@@ -153,7 +175,8 @@ class Worker:
                 asyncpg.InterfaceError,
             ) as error:
                 log.warning("fairness.failed", error=str(error) or type(error).__name__)
-            await asyncio.sleep(self._settings.fairness_seconds)
+            # A large team's day takes long to solve: looking takes a twentieth of the time at most.
+            await asyncio.sleep(max(self._settings.fairness_seconds, 20 * (time.monotonic() - began)))
 
     async def _sweep(self) -> None:
         """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
@@ -182,15 +205,30 @@ class Worker:
     async def _look_everywhere(self) -> None:
         await self._housekeeper.look()
         async with self._database.hot.acquire() as connection:
-            for row in await connection.fetch(statements.BACKLOG, _LAG_COUNTED):
-                if row["lag"]:
-                    self._serve(PoolId(row["pool_id"]))
+            rows = await connection.fetch(statements.BACKLOG, _LAG_COUNTED)
+        for row in rows:
+            pool_id = PoolId(row["pool_id"])
+            is_new = pool_id not in self._served and len(self._served) < _WARM_POOLS
+            if is_new or (row["lag"] and not self._leaves(pool_id)):
+                self._serve(pool_id)
 
-    def _hear(self, rings: Sequence[Ring]) -> None:
+    def _leaves(self, pool_id: PoolId) -> bool:
+        return self._doorbell.serving.leaves(pool_id, self._consumer)
+
+    async def _hear(self, rings: Sequence[Ring]) -> None:
         if rings:
             failpoint("heard")
+        left = [ring for ring in rings if self._leaves(ring.pool_id)]
         for ring in rings:
-            self._serve(ring.pool_id, ring)
+            if ring not in left:
+                self._serve(ring.pool_id, ring)
+        await self._pass_on(left)
+
+    async def _pass_on(self, rings: Sequence[Ring]) -> None:
+        """Ring again, at whoever serves these pools. Should that ring be lost, the sweep finds the work."""
+        for pool_id in {ring.pool_id for ring in rings}:
+            self._doorbell.ring(pool_id)
+        await self._doorbell.acknowledge(rings)
 
     def _serve(self, pool_id: PoolId, ring: Ring | None = None) -> None:
         served = self._served.get(pool_id)
@@ -213,6 +251,9 @@ class Worker:
         """Place batches until nothing is left to look at, then answer the rings that were heard before that look."""
         while not self._stopping.is_set():
             rings, served.rings = served.rings, []
+            if self._leaves(served.picture.pool_id):
+                await self._pass_on(rings)
+                return
             batch = await self._try_batch(served.picture, served.pace)
             if batch is not None and batch.found is Found.NOTHING:
                 await self._answer(rings)
@@ -245,6 +286,7 @@ class Worker:
                     limit=pace.size,
                     deliver=self._settings.ais_url is not None,
                     attempts=self._attempts,
+                    by=self._consumer,
                 )
         except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             metrics.worker_failures_total.labels(type(error).__name__).inc()
@@ -335,7 +377,19 @@ def main() -> None:
     if settings.tracing:
         start_tracing("worker")
     _serve_metrics(settings.metrics_host, settings.metrics_port)
-    asyncio.run(run_worker(settings))
+    gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it
+    gc.set_threshold(*_COLLECT_AFTER)
+    with asyncio.Runner(loop_factory=_new_loop()) as runner:
+        runner.run(run_worker(settings))
+
+
+def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's where there is one, as in the API."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

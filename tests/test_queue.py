@@ -38,7 +38,7 @@ async def _heard(bell: Doorbell, consumer: str = "a") -> list[Ring]:
 async def test_every_doorbell_can_be_used_without_raising(kind: str, redis_url: str) -> None:
     bell = open_doorbell(redis_url if kind == "redis" else None)
     bell.ring(PoolId(1))
-    rings = await bell.listen("a", 0.05)
+    rings = [*await bell.listen("a", 0.05), *await bell.listen_to_own("a", 0.05)]
     await bell.claim("a", 0.0)
     await bell.acknowledge(rings)
     await bell.leave("a")
@@ -105,3 +105,26 @@ async def test_closing_ends_soon_whenever_it_comes(redis_url: str) -> None:
             await asyncio.sleep(0)
         async with asyncio.timeout(3):
             await bell.close()
+
+
+async def test_a_pool_that_somebody_serves_is_rung_at_them_alone(bell: RedisDoorbell, redis: Redis) -> None:
+    await bell.listen_to_own("a", 0.01)
+    bell.serving.note(PoolId(7), "a")
+    bell.ring(PoolId(7))
+    assert [ring.pool_id for ring in await _heard_by_own(bell, "a")] == [7]
+    assert await redis.xlen(STREAM) == 0
+
+
+async def test_a_worker_that_has_gone_is_not_rung_any_more(bell: RedisDoorbell) -> None:
+    bell.serving.note(PoolId(7), "gone")
+    bell.ring(PoolId(7))
+    assert [ring.pool_id for ring in await _heard(bell, "here")] == [7]
+    assert bell.serving.of(PoolId(7)) is None
+
+
+async def _heard_by_own(bell: Doorbell, consumer: str) -> list[Ring]:
+    rings: list[Ring] = []
+    deadline = time.monotonic() + 60
+    while not rings and time.monotonic() < deadline:
+        rings += await bell.listen_to_own(consumer, 0.05)
+    return rings

@@ -13,10 +13,10 @@ parts are solved alone. A bound per person is just another c_i, so limits need n
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
-from ortools.graph.python import max_flow
 
 from app.engine.types import BoolArray, FloatArray, IntArray
 
@@ -158,6 +158,8 @@ class _Flow:
         weights: FloatArray,
         capacity: FloatArray,
     ) -> None:
+        from ortools.graph.python import max_flow  # 17 MB that only who solves a day needs
+
         k, n = len(classes), len(people)
         self._k = k
         supply = np.floor(weights * _SCALE).astype(np.int64)
@@ -195,15 +197,17 @@ class Member:
 class Span:
     """A stretch of one business day in which nobody came or went: who was there, and what was routed to whom.
 
-    `work` gives for each eligibility class the ids that the rules allowed and the weight that was placed.
+    `work` gives for each eligibility class the ids that the rules allowed and the weight that was placed; ids as an
+    array take a tenth of the memory of a set.
     """
 
     members: Sequence[Member]
-    work: Sequence[tuple[frozenset[int], float]]
+    work: Sequence[tuple[frozenset[int] | IntArray, float]]
 
 
-Memo: TypeAlias = dict[tuple[object, ...], FloatArray]
-"""Solved spans by what they were solved of: asked again with more work at the end, a day costs only its last span."""
+Memo: TypeAlias = dict[bytes, FloatArray]
+"""Solved spans by the digest of what they were solved of: asked again with more work at the end, a day costs only its
+last span. Not by that itself: a large team's classes are megabytes, and each look at the day would keep them."""
 
 
 def fair_share_of_spans(
@@ -222,10 +226,11 @@ def fair_share_of_spans(
     totals = _work_while_present(spans)
     for span in spans:
         bounds = _bounds(span, routed, fixed, totals)
-        key = (tuple(span.members), tuple(span.work), *(bound.tobytes() for bound in bounds))
+        eligible = _eligible(span)
+        key = b"" if memo is None else _digest(span, eligible, *bounds)
         shares = None if memo is None else memo.get(key)
         if shares is None:
-            shares = _routed_share(span, *bounds)
+            shares = _routed_share(span, eligible, *bounds)
             if memo is not None:
                 memo[key] = shares
         for member, share in zip(span.members, shares.tolist(), strict=True):
@@ -269,13 +274,29 @@ def _bounds(
     return np.array(loads), np.array(limits)
 
 
-def _routed_share(span: Span, loads: FloatArray, limits: FloatArray) -> FloatArray:
-    position = {member.id: index for index, member in enumerate(span.members)}
-    if not position:
-        return np.zeros(0)
-    eligible = np.zeros((len(span.work), len(position)), dtype=np.bool_)
+def _eligible(span: Span) -> BoolArray:
+    """Shape (classes, members): which member may take work of which class."""
+    ids = np.array([member.id for member in span.members], dtype=np.int64)
+    eligible = np.zeros((len(span.work), len(ids)), dtype=np.bool_)
     for row, (allowed, _) in enumerate(span.work):
-        eligible[row, [position[each] for each in allowed if each in position]] = True
+        given = allowed if isinstance(allowed, np.ndarray) else np.fromiter(allowed, np.int64, len(allowed))
+        eligible[row] = np.isin(ids, given)
+    return eligible
+
+
+def _digest(span: Span, eligible: BoolArray, loads: FloatArray, limits: FloatArray) -> bytes:
+    words = repr([(each.id, each.qualification) for each in span.members])
+    digest = blake2b(words.encode(), digest_size=16)
+    weights = np.array([weight for _, weight in span.work], dtype=np.float64)
+    for part in (np.packbits(eligible), weights, loads, limits):
+        digest.update(part.tobytes())
+        digest.update(b"|")
+    return digest.digest()
+
+
+def _routed_share(span: Span, eligible: BoolArray, loads: FloatArray, limits: FloatArray) -> FloatArray:
+    if not span.members:
+        return np.zeros(0)
     return fair_share(
         eligible,
         np.array([weight for _, weight in span.work], dtype=np.float64),

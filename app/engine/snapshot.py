@@ -15,11 +15,10 @@ Availability, limits and open work change by the minute and are not here: see `t
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -61,22 +60,29 @@ def class_snapshot(
         "labels": list(rules.condition_labels),
         "eligible": ids[found.eligible & active].tolist(),
         "excluded": [
-            [label, fold(ids[others & (failed == label)].tolist())]
-            for label in np.unique(failed[others]).tolist()
+            [label, fold(ids[others & (failed == label)])] for label in np.unique(failed[others]).tolist()
         ],
-        "left": fold(ids[~active].tolist()),
+        "left": fold(ids[~active]),
         "preferred": found.preference is not None,
         "preferences": _preferences(rules, found, ids),
     }
     return ClassSnapshot(digest, content)
 
 
-def fold(ids: Iterable[int]) -> list[int | list[int]]:
+def fold(ids: IntArray | Collection[int]) -> list[int | list[int]]:
     """Ids with each run of three or more as [first, last]: 1, 2, 3, 7 becomes [[1, 3], 7]."""
+    if not len(ids):
+        return []
+    ascending = np.sort(ids) if isinstance(ids, np.ndarray) else np.array(sorted(ids), dtype=np.int64)
+    breaks = np.flatnonzero(np.diff(ascending) != 1)
+    firsts = ascending[np.concatenate(([0], breaks + 1))].tolist()
+    lasts = ascending[np.concatenate((breaks, [len(ascending) - 1]))].tolist()
     folded: list[int | list[int]] = []
-    for _, run in groupby(enumerate(sorted(ids)), key=lambda pair: pair[1] - pair[0]):
-        members = [member for _, member in run]
-        folded += [[members[0], members[-1]]] if len(members) > 2 else members
+    for first, last in zip(firsts, lasts, strict=True):
+        if last > first + 1:
+            folded.append([first, last])
+        else:
+            folded += (first,) if first == last else (first, last)
     return folded
 
 

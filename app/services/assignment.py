@@ -4,7 +4,6 @@ Exactly once, whatever crashes: the pool's row is locked for the length of the t
 they are pending, and the write hangs on the epoch that was decided on (see `statements.COMMIT_BATCH`).
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from app import jsontext
 from app.database import HotConnection, HotPool
 from app.engine.allocate import Decision, Outcome, Waiting, place
 from app.engine.state import PoolState
@@ -64,9 +64,17 @@ class Batch:
 
 
 async def place_batch(
-    pool: HotPool, picture: PoolPicture, *, limit: int, deliver: bool, attempts: Attempts | None = None
+    pool: HotPool,
+    picture: PoolPicture,
+    *,
+    limit: int,
+    deliver: bool,
+    attempts: Attempts | None = None,
+    by: str = "",
 ) -> Batch:
     """Look at up to `limit` tasks of a pool and commit what was decided; `attempts` notes what is being decided.
+
+    `by` names the worker to whoever listens.
 
     Raises EpochMoved, or what the database raises; the picture then forgets everything, and nothing was written.
     """
@@ -74,7 +82,7 @@ async def place_batch(
         async with pool.acquire() as connection:
             async with connection.transaction():
                 started = time.monotonic()
-                batch = await _place(connection, picture, limit, deliver, attempts)
+                batch = await _place(connection, picture, limit, deliver, attempts, by)
                 failpoint("before_commit")
             failpoint("after_commit")
             return replace(batch, locked_seconds=time.monotonic() - started)
@@ -86,7 +94,12 @@ async def place_batch(
 
 
 async def _place(
-    connection: HotConnection, picture: PoolPicture, limit: int, deliver: bool, attempts: Attempts | None
+    connection: HotConnection,
+    picture: PoolPicture,
+    limit: int,
+    deliver: bool,
+    attempts: Attempts | None,
+    by: str,
 ) -> Batch:
     taken = await connection.fetchrow(statements.TAKE_POOL, picture.pool_id)
     if taken is None:
@@ -95,6 +108,7 @@ async def _place(
     failpoint("locked")
     found = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, careful_limit(taken, limit))
     if not found:
+        await picture.warm(connection, epoch=taken["epoch"], now=taken["now"])
         return Batch(Found.NOTHING)
     rows = apart(found)
     if rows[0]["attempts"] >= MOST - 1:
@@ -114,7 +128,7 @@ async def _place(
     roster_id = await keep_roster(connection, picture)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
     write = _Write(
-        taken["epoch"], taken["now"], outcome, class_ids, parking.groups, roster_id, frame, deliver, figures
+        taken["epoch"], taken["now"], outcome, class_ids, parking.groups, roster_id, frame, deliver, figures, by
     )
     await _commit(connection, picture, state, write)
     woken = await keep_current(
@@ -170,6 +184,7 @@ class _Write:
     frame: Frame
     deliver: bool
     figures: BatchFigures
+    by: str
 
 
 @dataclass(slots=True)
@@ -193,7 +208,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [decision.kind.value for decision in decisions],
         [decision.weight for decision in decisions],
         [decision.score for decision in decisions],
-        [json.dumps(decision.explanation) for decision in decisions],
+        [jsontext.encode(decision.explanation) for decision in decisions],
         [write.class_ids[decision.class_digest] for decision in decisions],
         write.now,
         picture.rule_set_id,
@@ -209,9 +224,11 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [waiting.reason.value for waiting in waits],
         picture.valid_until,
         statements.TICK_CHANNEL,
-        json.dumps({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
+        jsontext.encode(
+            {"pool": picture.pool_id, "event": "assigned", "count": len(decisions), "by": write.by}
+        ),
         write.frame["start"],
-        json.dumps(write.frame),
+        jsontext.encode(write.frame),
         write.roster_id,
         [write.groups[waiting.task_id] for waiting in waits],
         [_why(waiting, write.class_ids[waiting.class_digest]) for waiting in waits],
@@ -226,7 +243,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
 
 def _why(waiting: Waiting, class_id: int) -> str:
     """What explains a wait: its class as of this look, which may not be the one under which it is found."""
-    return json.dumps({**waiting.explanation, "weight": waiting.weight, "class": class_id})
+    return jsontext.encode({**waiting.explanation, "weight": waiting.weight, "class": class_id})
 
 
 async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 
+from app import jsontext
 from app.database import HotConnection
 from app.engine.allocate import Outcome
 from app.engine.state import PoolState
@@ -17,7 +18,7 @@ async def keep_classes(
     """The stored ids of the eligibility classes by digest; classes not seen before are stored first."""
     missing = sorted(outcome.digests() - picture.class_ids.keys())
     if missing:
-        contents = [json.dumps(state.snapshot(digest).content, ensure_ascii=False) for digest in missing]
+        contents = [jsontext.encode(state.snapshot(digest).content) for digest in missing]
         rows = await connection.fetch(
             statements.KEEP_CLASSES, picture.pool_id, picture.rule_set_id, missing, contents
         )

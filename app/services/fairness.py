@@ -8,20 +8,23 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.alarm import Standing
 from app.engine.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
-from app.engine.types import ExecutorId, PoolId
+from app.engine.types import ExecutorId, IntArray, PoolId
 from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
 
 _MEMO: Memo = {}
 """Spans solved before by this process: a day is asked for again and again, and only its last span changes."""
 _MOST_REMEMBERED = 5_000
-_ELIGIBLE: dict[str, frozenset[int]] = {}
+_ELIGIBLE: dict[str, IntArray] = {}
 """Who may take the tasks of a class, by its digest: it never changes, and is most of what a day has to read."""
-_MOST_IDS_REMEMBERED = 500_000  # 1,000 people in 500 classes, about 20 MB
+_MOST_IDS_REMEMBERED = 4_000_000  # 10,000 people in 800 classes, about 30 MB
+_CLASSES_AT_ONCE = 50
+"""Classes read at once: their JSON takes many times the memory of what is kept of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +102,15 @@ async def _spans(session: AsyncSession, pool_id: PoolId, day: date, zone: ZoneIn
     return [Span(members[roster_id], _by_set(by_class, eligible)) for roster_id, by_class in work.items()]
 
 
-def _by_set(
-    by_class: Mapping[int, float], eligible: Mapping[int, frozenset[int]]
-) -> list[tuple[frozenset[int], float]]:
+def _by_set(by_class: Mapping[int, float], eligible: Mapping[int, IntArray]) -> list[tuple[IntArray, float]]:
     """Classes that the same people may take are one to the solver."""
-    work: dict[frozenset[int], float] = defaultdict(float)
+    weights: dict[bytes, float] = defaultdict(float)
+    people: dict[bytes, IntArray] = {}
     for class_id, weight in by_class.items():
-        work[eligible[class_id]] += weight
-    return list(work.items())
+        name = eligible[class_id].tobytes()
+        weights[name] += weight
+        people[name] = eligible[class_id]
+    return [(people[name], weight) for name, weight in weights.items()]
 
 
 async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, list[Member]]:
@@ -114,24 +118,25 @@ async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, li
     return {roster_id: [Member(*each) for each in members] for roster_id, members in rows}
 
 
-async def _eligible(session: AsyncSession, class_ids: list[int]) -> dict[int, frozenset[int]]:
-    rows: Any = await session.execute(
+async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int, IntArray]:
+    """The people of each class by id, ascending."""
+    named: Any = await session.execute(
         select(ClassSnapshot.id, ClassSnapshot.digest).where(ClassSnapshot.id.in_(class_ids))
     )
-    digests: dict[int, str] = dict(rows.all())
-    known = {digest: _ELIGIBLE[digest] for digest in digests.values() if digest in _ELIGIBLE}
-    new: Any = await session.execute(
-        select(ClassSnapshot.digest, ClassSnapshot.content["eligible"]).where(
-            ClassSnapshot.id.in_([each for each, digest in digests.items() if digest not in known])
+    digests = {row.id: row.digest for row in named}
+    known = {class_id: _ELIGIBLE[digest] for class_id, digest in digests.items() if digest in _ELIGIBLE}
+    missing = [class_id for class_id in class_ids if class_id not in known]
+    for at in range(0, len(missing), _CLASSES_AT_ONCE):
+        some = missing[at : at + _CLASSES_AT_ONCE]
+        rows: Any = await session.execute(
+            select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(ClassSnapshot.id.in_(some))
         )
-    )
-    for digest, eligible in new:
-        known[digest] = frozenset(eligible)
-    _remember(known)
-    return {class_id: known[digest] for class_id, digest in digests.items()}
+        known |= {class_id: np.sort(np.array(eligible, dtype=np.int64)) for class_id, eligible in rows}
+    _remember({digests[class_id]: known[class_id] for class_id in missing})
+    return known
 
 
-def _remember(eligible: Mapping[str, frozenset[int]]) -> None:
+def _remember(eligible: Mapping[str, IntArray]) -> None:
     """Keep what was read, and forget what others asked for before there is too much of it."""
     _ELIGIBLE.update(eligible)
     if sum(map(len, _ELIGIBLE.values())) > _MOST_IDS_REMEMBERED:

@@ -15,6 +15,7 @@ from hashlib import sha256
 import asyncpg
 import structlog
 
+from app import jsontext
 from app.database import HotConnection, HotPool
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
@@ -124,7 +125,7 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         statements.INSERT_TASKS,
         [task.pool_id for task in tasks],
         [task.external_id for task in tasks],
-        [json.dumps(task.parameters, ensure_ascii=False) for task in tasks],
+        [jsontext.encode_given(task.parameters) for task in tasks],
         [task.weight for task in tasks],
         [task.priority for task in tasks],
         [task.deadline for task in tasks],

@@ -14,6 +14,7 @@ from app.database import HotConnection
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
 from app.engine.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
+from app.errors import DomainError
 from app.services import statements
 from app.services.options import flow_options
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
@@ -75,6 +76,22 @@ class PoolPicture:
                 await self._read_changes(connection, state, now)
         self.epoch = epoch
         return state
+
+    async def warm(self, connection: HotConnection, *, epoch: int, now: datetime) -> None:
+        """Read everything before the first task comes; the caller holds the pool.
+
+        Where somebody came or went that is for a batch to write: it reads everything itself.
+        """
+        if self.state is not None:
+            return
+        try:
+            await self._read_all(connection, now)
+        except (ValueError, DomainError):  # settings or rules that make no sense stop work, and there is none
+            self.forget()
+            return
+        self.epoch = epoch
+        if self.presence:
+            self.forget()
 
     async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
         [pool] = await connection.fetch(statements.POOL, self.pool_id)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from openpyxl import Workbook
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -204,6 +203,8 @@ def template(catalogue: Catalogue, *, xlsx: bool) -> bytes:
     example: Mapping[str, str] = _EXAMPLE
     rows = [columns, [example.get(column, "") for column in columns]]
     if xlsx:
+        from openpyxl import Workbook  # with what it brings, megabytes that few requests need
+
         book = Workbook(write_only=True)
         sheet = book.create_sheet("executors")
         for row in rows:

@@ -9,7 +9,8 @@ one needs. tests/test_hot_plans.py holds this.
 """
 
 TICK_CHANNEL = "executor_balancer"
-"""NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`."""
+"""NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`.
+Of a worker's batches `by` names the worker."""
 
 # Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where
 # external ids are absent: `ids` are in the order given, the other arrays say which of them were written. Waits only for

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from openpyxl import load_workbook
-
 from app.errors import FieldError, Invalid, TooLarge
 from app.services.xml_bounds import Bounds, TooMuch
 
@@ -85,6 +83,8 @@ def _read_csv(lines: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
 
 
 def _read_xlsx(content: bytes) -> Iterator[tuple[int, Sequence[Cell]]]:
+    from openpyxl import load_workbook  # with what it brings, megabytes that few requests need
+
     _check_parts(content)
     try:
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)

@@ -17,6 +17,7 @@ import structlog
 from app.database import HotPool
 from app.engine.types import PoolId, TaskId
 from app.services.statements import TICK_CHANNEL
+from app.serving import Serving
 
 log = structlog.get_logger()
 
@@ -35,10 +36,11 @@ class Tick:
 
 
 class Ticks:
-    """One listening connection for a process, any number of subscribers."""
+    """One listening connection for a process, any number of subscribers; `serving` learns who commits."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, serving: Serving | None = None) -> None:
         self._dsn = dsn
+        self._serving = serving
         self._subscribers: set[asyncio.Queue[Tick]] = set()
         self._listener: asyncio.Task[None] | None = None
 
@@ -84,6 +86,8 @@ class Ticks:
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         said = json.loads(payload)
+        if self._serving is not None and said.get("by"):
+            self._serving.note(PoolId(said["pool"]), said["by"])
         self._tell(Tick(PoolId(said["pool"]), said["event"], said["count"]))
 
     def _tell(self, tick: Tick) -> None:

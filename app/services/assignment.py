@@ -128,7 +128,16 @@ async def _place(
     roster_id = await keep_roster(connection, picture)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
     write = _Write(
-        taken["epoch"], taken["now"], outcome, class_ids, parking.groups, roster_id, frame, deliver, figures, by
+        taken["epoch"],
+        taken["now"],
+        outcome,
+        class_ids,
+        parking.groups,
+        roster_id,
+        frame,
+        deliver,
+        figures,
+        by,
     )
     await _commit(connection, picture, state, write)
     woken = await keep_current(

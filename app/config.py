@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     secret_key_previous: SecretStr | None = Field(
         None, description="The SECRET_KEY before, several by commas: its tokens are read, none are signed."
     )
+    audit_anchors: Path | None = Field(
+        None, description="A file outside of the database, to which the audit log's sealed head is appended."
+    )
     access_token_minutes: int = Field(15, ge=1, le=1440, description="Life of an access token.")
     refresh_token_days: int = Field(14, ge=1, le=365, description="Life of a sign-in that nobody uses.")
     sign_in_failures: int = Field(

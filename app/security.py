@@ -95,6 +95,7 @@ class KeyRing:
     def __init__(self, secrets_: Sequence[str]) -> None:
         derived = [_derive(secret) for secret in secrets_]
         self._keys = {_name(key): key for key in derived}
+        self._seals = [_derive(secret, b"executor-balancer seals") for secret in secrets_]
         self._current = _name(derived[0])
 
     def issue(self, *, user_id: int, token_version: int, now: datetime, life: timedelta) -> str:
@@ -110,6 +111,15 @@ class KeyRing:
         }
         headers = {"kid": self._current, "typ": "at+jwt"}
         return jwt.encode(claims, self._keys[self._current], ALGORITHM, headers)
+
+    def seal(self, said: str) -> str:
+        """What proves that somebody with the SECRET_KEY said this."""
+        return hmac.digest(self._seals[0], said.encode(), "sha256").hex()
+
+    def sealed(self, said: str, seal: str) -> bool:
+        """Whether this was sealed with the key, or one before."""
+        seals = [hmac.digest(key, said.encode(), "sha256").hex() for key in self._seals]
+        return any(hmac.compare_digest(each.encode(), str(seal).encode()) for each in seals)
 
     def read(self, token: str) -> Claims:
         """What a token of ours says. Raises Unauthenticated for any other and for an old one."""
@@ -138,9 +148,9 @@ class KeyRing:
 NOT_VALID = "Authorization: not a valid access token or API key; sign in by POST /v1/auth/token."
 
 
-def _derive(secret: str) -> bytes:
-    """The signing key of a SECRET_KEY; another use of the same secret gets another key."""
-    return hmac.digest(secret.encode(), b"executor-balancer access tokens", "sha256")
+def _derive(secret: str, use: bytes = b"executor-balancer access tokens") -> bytes:
+    """A key of a SECRET_KEY; each use of the same secret gets another key."""
+    return hmac.digest(secret.encode(), use, "sha256")
 
 
 def _name(key: bytes) -> str:

@@ -26,6 +26,7 @@ import structlog
 from app.config import Settings
 from app.embedded import EmbeddedError, EmbeddedServers, default_data_directory
 from app.security import make_secret
+from app.services.audit_anchors import ANCHORS
 from app.supervisor import Service, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +107,8 @@ def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
         environment = _environment(wishes, settings, servers)
         if settings.secret_key is None:
             environment["SECRET_KEY"] = _kept_secret(directory / "secret.key")
+        if settings.audit_anchors is None:
+            environment["AUDIT_ANCHORS"] = str(directory / ANCHORS)
         notes = _prepare_database(environment)
         supervisor = Supervisor(ROOT)
         stack.callback(supervisor.stop)

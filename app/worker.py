@@ -37,6 +37,7 @@ from app.queue import Doorbell, Ring, open_doorbell
 from app.services import statements
 from app.services.assignment import Batch, EpochMoved, Found, place_batch
 from app.services.attempts import Attempts
+from app.services.audit_anchors import open_anchors
 from app.services.days import close_days
 from app.services.delivery import Delivery
 from app.services.fairness_watch import FairnessWatch
@@ -107,6 +108,7 @@ class Worker:
         self._attempts = Attempts(settings.dsn)
         self._ticks = Ticks(settings.dsn, doorbell.serving)
         self._served: dict[PoolId, _Served] = {}
+        self._anchors = open_anchors(settings)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
@@ -188,11 +190,13 @@ class Worker:
             await asyncio.sleep(self._sweep_seconds)
 
     async def _close_days(self) -> None:
-        """Keep the figures of days that are over: one worker does, whichever comes first."""
+        """Keep the figures of days that are over, and the audit log's head: whichever worker comes first does."""
         while not self._stopping.is_set():
             try:
                 async with self._database.session() as session:
                     await close_days(session, now=datetime.now(UTC))
+                if self._anchors is not None:
+                    await self._anchors.look(self._database.hot)
             except (OSError, TimeoutError, SQLAlchemyError, asyncpg.InterfaceError) as error:
                 log.warning("days.not_closed", error=str(error) or type(error).__name__)
             await self._pause(_CLOSE_SECONDS)

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from app.config import Settings
 from app.database import Database
 from app.embedded import default_data_directory, running_addresses
+from app.services.audit_anchors import ANCHORS, open_anchors
 from app.services.doctor import State, Symptom, examine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,11 +61,15 @@ def _found(settings: Settings, data: Path | None) -> Settings | None:
     """Settings that name a database: the environment's, else those of the embedded servers that run here."""
     if data is None and "database_url" in settings.model_fields_set:
         return settings
-    addresses = running_addresses((data or default_data_directory()).expanduser().absolute())
+    directory = (data or default_data_directory()).expanduser().absolute()
+    addresses = running_addresses(directory)
     if addresses is None:
         return None
+    kept = directory / "secret.key"
     return Settings(
         **{
+            "audit_anchors": directory / ANCHORS,
+            **({"secret_key": kept.read_text().strip()} if kept.exists() else {}),
             **settings.model_dump(exclude_unset=True),
             "database_url": addresses.database_url,
             "redis_url": addresses.redis_url,
@@ -75,7 +80,13 @@ def _found(settings: Settings, data: Path | None) -> Settings | None:
 async def _examined(settings: Settings, repair: bool) -> list[Symptom]:
     database = await Database.open(settings)
     try:
-        return await examine(database.hot, settings.redis_url, schema=newest_schema(), repair=repair)
+        return await examine(
+            database.hot,
+            settings.redis_url,
+            schema=newest_schema(),
+            repair=repair,
+            anchors=open_anchors(settings),
+        )
     finally:
         await database.close()
 

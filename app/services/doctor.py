@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.database import HotConnection, HotPool
 from app.services.audit import Finding, find_violations, repair_counters
+from app.services.audit_anchors import Anchors
 from app.services.audit_log import verify
 
 PATIENCE = 3.0
@@ -44,8 +45,13 @@ class Symptom:
     remedy: str = ""
 
 
-async def examine(pool: HotPool, redis_url: str | None, *, schema: str, repair: bool) -> list[Symptom]:
-    """Look at everything; `schema` is the newest migration. With `repair`, counters that are wrong are set right."""
+async def examine(
+    pool: HotPool, redis_url: str | None, *, schema: str, repair: bool, anchors: Anchors | None = None
+) -> list[Symptom]:
+    """Look at everything; `schema` is the newest migration. With `repair`, counters that are wrong are set right.
+
+    With `anchors`, the audit log must be the one that was anchored.
+    """
     try:
         async with pool.acquire(timeout=PATIENCE) as connection:
             symptoms = [symptom async for symptom in _database(connection, schema)]
@@ -63,7 +69,7 @@ async def examine(pool: HotPool, redis_url: str | None, *, schema: str, repair: 
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
         symptoms += await _invariants(pool, repair)
-        symptoms.append(await _audit_log(pool))
+        symptoms.append(await _audit_log(pool, anchors))
     return symptoms
 
 
@@ -211,8 +217,12 @@ async def _look(pool: HotPool) -> Sequence[Finding]:
         return await find_violations(connection)
 
 
-async def _audit_log(pool: HotPool) -> Symptom:
+async def _audit_log(pool: HotPool, anchors: Anchors | None) -> Symptom:
     proof = await verify(pool)
+    rewritten = await anchors.fault(pool) if anchors is not None else ""
+    if proof.holds and rewritten:
+        remedy = "Compare with an export or a backup: whoever may write to the database made the log anew."
+        return Symptom("Audit log", State.BROKEN, rewritten, remedy)
     if proof.holds:
         return Symptom(
             "Audit log", State.WELL, f"{proof.entries} entries, chain whole; head {proof.head[:16]}"

@@ -47,7 +47,7 @@ async def move_on(pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minu
 class _Way(NamedTuple):
     """From where to where, how the two are called, and after how many minutes."""
 
-    home: PoolId
+    source: PoolId
     to: PoolId
     from_code: str
     to_code: str
@@ -79,18 +79,18 @@ async def _stay(
 ) -> None:
     if tasks:
         ids, reasons = [each.task_id for each in tasks], [each.reason for each in tasks]
-        await connection.execute(statements.STAY, way.home, step, ids, reasons, now)
+        await connection.execute(statements.STAY, way.source, step, ids, reasons, now)
 
 
 async def _go(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], now: datetime) -> int:
     if not tasks:
         return 0
     ticks = [
-        json.dumps({"pool": each, "event": "moved_on", "count": len(tasks)}) for each in (way.home, way.to)
+        json.dumps({"pool": each, "event": "moved_on", "count": len(tasks)}) for each in (way.source, way.to)
     ]
     moved = await connection.fetch(
         statements.MOVE_ON,
-        way.home,
+        way.source,
         way.to,
         [each.task_id for each in tasks],
         [json.dumps(each.parameters, ensure_ascii=False) for each in tasks],
@@ -100,7 +100,7 @@ async def _go(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], no
         *ticks,
     )
     count = int(moved[0]["count"])
-    happened = {way.home: Happened(moved_out=count), way.to: Happened(moved_in=count)}
+    happened = {way.source: Happened(moved_out=count), way.to: Happened(moved_in=count)}
     for each in sorted(happened):  # the hours of both, in the order of the pools
         await count_events(connection, happened[each], pool_id=each, at=now)
     return count

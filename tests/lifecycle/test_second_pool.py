@@ -90,9 +90,8 @@ async def test_a_task_that_moved_is_still_found_by_the_key_and_external_id_of_it
         assert (again.status_code, again.json()["duplicate"]) == (200, True), again.text
         assert again.json()["task_id"] == task["task_id"]
     own = await story.client.post("/v1/tasks", json={"external_id": "A-1", "pool_id": second})
-    assert (
-        own.status_code == 202 and own.json()["task_id"] != task["task_id"]
-    ), "the second pool has its own A-1"
+    assert own.status_code == 202
+    assert own.json()["task_id"] != task["task_id"], "the second pool has its own A-1"
     found = await story.client.get("/v1/tasks", params={"pool_id": story.pool_id, "external_id": "A-1"})
     assert [each["task_id"] for each in found.json()["items"]] == [task["task_id"]]
     away = await story.client.get("/v1/tasks", params={"home_pool_id": story.pool_id})

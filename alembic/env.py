@@ -1,12 +1,14 @@
 """Brings a database to a revision: `alembic upgrade head`, with the address from DATABASE_URL.
 
-A migration is one transaction under an advisory lock, so that several processes that start at once migrate once.
+A migration is one transaction under an advisory lock, so that several processes that start at once migrate once. While
+it waits for a table, whoever comes after it waits too: it waits shortly, lets them pass, and begins again.
 """
 
 import asyncio
 
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -15,12 +17,19 @@ from app.models import Base
 
 LOCK = 7_276_391_405_114_201
 """Any number that no other advisory lock of this database has."""
+LOCK_TIMEOUT = 2
+"""Seconds for which a statement of a migration may wait for a table that somebody holds."""
+PATIENCE = 300
+"""How often it begins again."""
+PAUSE = 1.0
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def migrate(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
     with context.begin_transaction():
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"))
         context.run_migrations()
 
 
@@ -37,9 +46,16 @@ async def connect_and_migrate() -> None:
         settings.database_url, poolclass=NullPool, connect_args={"timeout": settings.database_timeout}
     )
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(migrate)
-            await connection.commit()
+        for attempt in range(PATIENCE):
+            try:
+                async with engine.connect() as connection:
+                    await connection.run_sync(migrate)
+                    await connection.commit()
+                break
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE or attempt == PATIENCE - 1:
+                    raise
+            await asyncio.sleep(PAUSE)
     finally:
         await engine.dispose()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import jsonschema
 import pytest
 import redis
+import yaml
 from redis.exceptions import AuthenticationError, ConnectionError as NotThere
 
 from app.config import Settings
@@ -200,11 +203,58 @@ async def test_the_command_lines_start_the_services_and_their_health_checks_agre
         for name in running:
             check = as_run(name, SERVICES[name]["healthcheck"]["test"])[1:]
             await until(lambda asked=check, where=name: succeeds(asked, environment(where)), 120)
+        await prometheus_scrapes_all(stack, ports, tmp_path)
         for process in running.values():
             process.terminate()
         for name, process in running.items():
             code = await asyncio.to_thread(process.wait, 60)
             assert code in (0, -signal.SIGTERM), name
+
+
+async def prometheus_scrapes_all(
+    stack: contextlib.AsyncExitStack, ports: dict[str, int], tmp_path: Path
+) -> None:
+    """Its own command line and configuration, with the token of `.env`; left out where it is not installed."""
+    if shutil.which("prometheus") is None:
+        return
+    config = (ROOT / "deploy" / "prometheus.yml").read_text()
+    config = config.replace("/etc/prometheus/alerts.yml", str(ROOT / "deploy" / "alerts.yml"))
+    config = config.replace("/run/secrets/metrics_token", str(tmp_path / "metrics_token"))
+    document, web = yaml.safe_load(config), free_port()
+    [secret] = SERVICES["prometheus"]["secrets"]
+    assert secret == "metrics_token"  # which compose puts to /run/secrets/metrics_token
+    (tmp_path / secret).write_text(SECRETS[DOCUMENT["secrets"][secret]["environment"]])
+    targets = {"app": ports["8000"], "worker": ports["9101"]}
+    for job in document["scrape_configs"]:
+        if found := job.pop("dns_sd_configs", None):  # names inside the network of compose
+            [name] = found[0]["names"]
+            assert name in SERVICES and found[0]["port"] in (8000, 9101)
+            job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[name]}"]}]
+        else:
+            job["static_configs"] = [{"targets": [f"localhost:{web}"]}]
+    document["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(document))
+    command = [each.replace("/etc/prometheus", str(tmp_path)) for each in SERVICES["prometheus"]["command"]]
+    command = [each.replace("path=/prometheus", f"path={tmp_path}/data") for each in command]
+    command = ["prometheus", *command, f"--web.listen-address=127.0.0.1:{web}", "--log.level=error"]
+    await stack.enter_async_context(started(command, dict(os.environ)))
+
+    async def all_up() -> bool:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web}/api/v1") as client:
+            try:
+                answer = await client.get("/targets")
+            except httpx.TransportError:
+                return False
+        if answer.status_code != 200:  # it is starting
+            return False
+        active = answer.json()["data"]["activeTargets"]
+        return {(each["labels"]["job"], each["health"]) for each in active} == {
+            ("api", "up"),
+            ("worker", "up"),
+            ("prometheus", "up"),
+        }
+
+    await until(all_up, 120)
 
 
 async def succeeds(command: list[str], environment: dict[str, str]) -> bool:

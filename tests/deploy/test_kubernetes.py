@@ -1,6 +1,9 @@
 """The Kubernetes manifests: right by the published schemas, restricted, and in step with the application."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -90,3 +93,31 @@ def test_settings_and_secrets_exist():
 def test_nobody_talks_to_anybody_by_default():
     policy = named("NetworkPolicy")["nothing-by-default"]["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_prometheus_finds_the_pods_and_is_let_in(tmp_path: Path):
+    """The delivered scrape configuration names labels, ports, namespaces and the token that the manifests have."""
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus-kubernetes.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["api"]["authorization"]["credentials_file"] and "authorization" not in jobs["worker"]
+    for name, job in jobs.items():
+        [found] = job["kubernetes_sd_configs"]
+        assert found["namespaces"]["names"] == [KUSTOMIZATION["namespace"]]
+        app, _, port = job["relabel_configs"][0]["regex"].partition(";")
+        pod = dict(pods())[name]
+        assert pod["metadata"]["labels"]["app"] == app
+        assert port in [each["name"] for each in pod["spec"]["containers"][0]["ports"]]
+    assert "METRICS_TOKEN=" in (FOLDER / "secrets.env.example").read_text()
+    if (tool := shutil.which("promtool")) is None:
+        pytest.skip("no promtool on this machine")
+    (tmp_path / "token").write_text("let me see")
+    jobs["api"]["authorization"]["credentials_file"] = str(tmp_path / "token")
+    for (
+        job
+    ) in (
+        jobs.values()
+    ):  # Debian's Prometheus is built without Kubernetes: everything but the search is checked
+        job["static_configs"] = [{"targets": [str(len(job.pop("kubernetes_sd_configs")))]}]
+    config["rule_files"] = [str(ROOT / "deploy" / "alerts.yml")]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    subprocess.run([tool, "check", "config", str(tmp_path / "prometheus.yml")], check=True, timeout=60)

@@ -13,7 +13,7 @@ Three stored things are read and nothing is decided again::
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from app.engine.allocate import Decision, Waiting, place
 from app.engine.scores import GRID
 from app.engine.snapshot import unfold
 from app.engine.state import MILLI, PoolState
-from app.engine.trail import ROUTED, Picture, Standing, everybody, picture_at, settings_row
+from app.engine.trail import ROUTED, Picture, Standing, everybody, outlook_row, picture_at, settings_row
 from app.engine.types import AssignmentKind, ExecutorId, Policy, Task, TaskId, WaitReason
 
 Terms: TypeAlias = tuple[tuple[str, float], ...]
@@ -76,7 +76,8 @@ class Candidate:
     """One executor before the decision; weights in task units.
 
     `score` is what was compared (the lowest wins): day loads, or a sequence number by `round_robin` and
-    `longest_idle`. `terms` are the preferences that held, each with its weight.
+    `longest_idle`. `terms` are the preferences that held, each with its weight. Where a forecast was in play, `held` is
+    by how much it held them back, and `target` the day's routed work that it expected them to come to.
     """
 
     executor_id: ExecutorId
@@ -87,6 +88,8 @@ class Candidate:
     terms: Terms
     open: int
     used: float
+    held: float = 0.0
+    target: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,10 @@ def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Exp
         if obstacle is None:
             preference, terms = likings.get(executor_id, (1.0, ()))
             counts = preference if content["preferred"] else 0.0
-            score = _score(standing, round(record.weight * MILLI), picture, counts)
-            candidates.append(_candidate(executor_id, standing, score, preference, terms))
+            held, target = _expected(executor_id, picture)
+            score = _score(standing, round(record.weight * MILLI), picture, counts, held)
+            one = _candidate(executor_id, standing, score, preference, terms)
+            candidates.append(replace(one, held=held / MILLI, target=target))
         else:
             reasons[executor_id] = obstacle
     ranking = tuple(sorted(candidates, key=lambda one: _rank(one, picture, record)))
@@ -181,6 +186,7 @@ def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, E
 def picture_of(state: PoolState) -> Picture:
     """Everybody's standing right now."""
     frame = {"full": everybody(state), "settings": settings_row(state), "to": [], "weight": [], "fixed": []}
+    frame |= outlook_row(state)
     return picture_at([{**frame, "sequence": state.sequence}], 0)
 
 
@@ -236,14 +242,26 @@ def _candidate(
     )
 
 
-def _score(standing: Standing, weight: int, picture: Picture, preference: float) -> float:
+def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | None]:
+    """By how much a forecast held somebody back, in thousandths, and their target."""
+    outlook = picture.outlook
+    if outlook is None or picture.policy not in (Policy.FAIR, Policy.BEST_MATCH):
+        return 0, None
+    prospect = outlook.people.get(executor_id)
+    return outlook.held_of(executor_id), prospect.target if prospect else None
+
+
+def _score(standing: Standing, weight: int, picture: Picture, preference: float, held: int) -> float:
     """What `scores` compared, on the same grid."""
     if picture.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
         return float(standing.last)
     scale = GRID / (standing.qualification * picture.day_load * MILLI)
     theta = picture.theta if picture.policy == Policy.FAIR else 0.0
     return (
-        round(standing.level * scale) + round(weight / 2 * scale) - round(theta * preference * GRID)
+        round(standing.level * scale)
+        + round(weight / 2 * scale)
+        + round(held * scale)
+        - round(theta * preference * GRID)
     ) / GRID
 
 

@@ -1,96 +1,121 @@
-"""The outlook: what is still to come today, and who should then have it, so that the present can leave room for it.
+"""The outlook: what is still to come today, and who will need their room for it, so that the present leaves it to them.
 
 Without it a day whose kinds of work change from morning to afternoon is unfair in the end: in the morning all are
-levelled, and what comes in the afternoon can only go to the few who may do it. Given the work of each class that is
-expected until the end of the day, the fair share of what is and what is to come is solved at once, and the work of each
-class spread over its people so that the totals come out (iterative proportional fitting: of all such spreads the most
-even one). A task is then placed as if everybody had already received what they expect of the *other* classes.
+levelled, and what comes in the afternoon can only go to the few who may do it. Given what the same weekdays before
+brought from now on, the fair share of what was and what is to come is solved at once, for each of those days: the level
+at which everybody would end is the price of giving them anything more now (the derivative of the best that can still be
+reached). Whoever is to end higher than others is *held back*: at their price, work that others can take goes to
+others first; among equal prices the level decides as ever. So people are kept apart no more than what comes demands,
+and a wrong forecast of a steady day costs it little in the end.
 
-A bad forecast hurts, and even a good one costs a little on a steady day: so it is off unless a stream is replayed with
-it, which tells whether it would have helped (`replay --forecast`).
+An outlook ages with every task, so it is made anew whenever half a task a person was placed. It helps no more than the
+same weekdays are alike: so it is off unless somebody switches it on, and it is measured on past days by replay first.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from app.engine.fair import fair_share
-from app.engine.types import BoolArray, FloatArray, IntArray
+from app.engine.types import ExecutorId, FloatArray, IntArray
 
-_ROUNDS = 200
-_CLOSE = 1e-3
 _MILLI = 1000
+_STEEP = 50.0
+"""Tasks by which somebody is held back for each task that they are to end higher: a price counts before a level."""
+WEEKS = 4
+"""How many of the same weekdays before tell what a day brings."""
+
+Rest: TypeAlias = Mapping[str, float]
+"""What is still to come of each class, by the text of its key, in task units."""
+
+
+class Prospect(NamedTuple):
+    """One executor's: by how much they are held back, and the day's routed work that they come to (task units)."""
+
+    held: float
+    target: float
 
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """Expected work until the end of the day: shape (k, n) by class and executor, in task units."""
+    """Everybody's prospect, by id; whoever is missing is not held back."""
 
-    keys: Mapping[str, int]
-    ids: Sequence[int]
-    spread: FloatArray
+    people: Mapping[int, Prospect]
 
-    def ahead(self, key: str, eligible: BoolArray, ids: IntArray) -> IntArray:
-        """What each of these executors expects besides the class with this key, in thousandths."""
-        known = {executor_id: at for at, executor_id in enumerate(self.ids)}
-        total = self.spread.sum(axis=0)
-        own = self.spread[self.keys[key]] if key in self.keys else np.zeros(len(total))
-        others = np.rint((total - own) * _MILLI).astype(np.int64)
-        at = np.array([known.get(i, -1) for i in ids.tolist()], dtype=np.int64)
-        found: IntArray = np.where((at >= 0) & eligible, np.append(others, 0)[at], 0)
-        return found
+    def held_of(self, executor_id: int) -> int:
+        """By how much somebody is held back, in thousandths."""
+        prospect = self.people.get(executor_id)
+        return 0 if prospect is None else round(prospect.held * _MILLI)
+
+    def held(self, ids: IntArray) -> IntArray:
+        """The same of everybody, shape (n,)."""
+        return np.array([self.held_of(executor_id) for executor_id in ids.tolist()], dtype=np.int64)
+
+    def as_json(self) -> list[Any]:
+        """As the trail keeps it."""
+        return [[executor_id, *prospect] for executor_id, prospect in self.people.items()]
+
+    @classmethod
+    def of(cls, stored: Sequence[Any]) -> "Outlook":
+        """From what the trail kept."""
+        return cls({row[0]: Prospect(*row[1:]) for row in stored})
+
+
+class Present(NamedTuple):
+    """Somebody who is there: level, the day's routed work so far, what is left of the daily limit (None: no limit)."""
+
+    id: ExecutorId
+    qualification: float
+    level: float
+    used: float
+    room: float | None
 
 
 def outlook_of(
-    expected: Mapping[str, tuple[frozenset[int], float]],
-    people: Sequence[tuple[int, float, float, float | None]],
-) -> Outlook:
-    """Solve who should have what is expected.
+    rests: Sequence[Rest], eligible: Mapping[str, frozenset[int]], people: Sequence[Present]
+) -> Outlook | None:
+    """Solve how everybody would end, were the rest of today as on each of those days; None where nothing is to come.
 
-    Parameters
-    ----------
-    expected
-        Per class, by the text of its key: who may take it, and how much of it is still to come, in task units.
-    people
-        Those who are there: id, qualification, level so far, what is left of the daily limit (None: no limit).
+    `eligible` are the ids that the rules allow for each class of `rests`.
     """
-    ids = [person[0] for person in people]
-    position = {executor_id: at for at, executor_id in enumerate(ids)}
-    eligible = np.zeros((len(expected), len(ids)), dtype=np.bool_)
-    for row, (allowed, _) in enumerate(expected.values()):
-        eligible[row, [position[i] for i in allowed if i in position]] = True
-    weights = np.array([weight for _, weight in expected.values()], dtype=np.float64) * eligible.any(axis=1)
-    share = fair_share(
-        eligible,
-        weights,
-        np.array([q for _, q, _, _ in people], dtype=np.float64),
-        np.array([level for _, _, level, _ in people], dtype=np.float64),
-        np.array([np.inf if room is None else max(0.0, room) for *_, room in people], dtype=np.float64),
+    position = {one.id: at for at, one in enumerate(people)}
+    keys = sorted({key for rest in rests for key in rest})
+    may = np.zeros((len(keys), len(people)), dtype=np.bool_)
+    for row, key in enumerate(keys):
+        may[row, [position[ExecutorId(i)] for i in eligible[key] if i in position]] = True
+    weights = np.array([[rest.get(key, 0.0) for key in keys] for rest in rests]) * may.any(axis=1)
+    if not weights.any():
+        return None
+    levels, qualifications, room = _columns(people)
+    routed = np.mean([fair_share(may, each, qualifications, levels, room).routed for each in weights], axis=0)
+    ends = (levels + routed) / qualifications
+    held = _STEEP * (ends - ends.min()) * qualifications
+    return Outlook(
+        {
+            one.id: Prospect(round(back, 3), round(one.used + more, 3))
+            for one, back, more in zip(people, held.tolist(), routed.tolist(), strict=True)
+        }
     )
-    keys = {key: row for row, key in enumerate(expected)}
-    return Outlook(keys, ids, spread_evenly(eligible, weights - share.unplaced, share.routed))
 
 
-def spread_evenly(eligible: BoolArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Fill a table within `eligible` so that rows and columns sum up to these, as evenly as can be."""
-    table: FloatArray = eligible.astype(np.float64)
-    for _ in range(_ROUNDS):
-        table *= np.divide(rows, table.sum(axis=1), out=np.zeros_like(rows), where=table.sum(axis=1) > 0)[
-            :, None
-        ]
-        sums = table.sum(axis=0)
-        if np.abs(sums - columns).max(initial=0.0) < _CLOSE:
-            break
-        table *= np.divide(columns, sums, out=np.zeros_like(columns), where=sums > 0)
-    return table
+def _columns(people: Sequence[Present]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return (
+        np.array([one.level for one in people], dtype=np.float64),
+        np.array([one.qualification for one in people], dtype=np.float64),
+        np.array([np.inf if one.room is None else max(0.0, one.room) for one in people], dtype=np.float64),
+    )
+
+
+_Hours: TypeAlias = Mapping[tuple[int, str], float]
 
 
 class Forecast:
-    """What the rest of a day should bring, by what the same weekdays before brought from that hour on."""
+    """What the rest of a day should bring, by what the same weekdays before brought at those hours."""
 
-    def __init__(self, weeks: int = 4) -> None:
+    def __init__(self, weeks: int = WEEKS) -> None:
         self._weeks = weeks
         self._days: dict[date, dict[tuple[int, str], float]] = {}
 
@@ -99,13 +124,29 @@ class Forecast:
         hours = self._days.setdefault(when.date(), {})
         hours[when.hour, key] = hours.get((when.hour, key), 0.0) + weight
 
-    def rest_of(self, now: datetime) -> dict[str, float]:
-        """Expected work by class from this hour to the end of the day; empty where no such weekday is known."""
+    def rests(self, now: datetime, until: datetime | None = None) -> list[Rest]:
+        """What each of the same weekdays before brought from now to `until` (or the end of the day).
+
+        Of the hour that has begun what is left of it counts, and no more than today has not yet brought of it. Both are
+        local.
+        """
         before = [now.date() - timedelta(weeks=week) for week in range(1, self._weeks + 1)]
-        known = [self._days[day] for day in before if day in self._days]
-        rest: dict[str, float] = {}
-        for hours in known:
-            for (hour, key), weight in hours.items():
-                if hour >= now.hour:
-                    rest[key] = rest.get(key, 0.0) + weight / len(known)
-        return rest
+        begin, end = _hour_of(now), 24.0
+        if until is not None and until.date() == now.date():
+            end = _hour_of(until)
+        today = self._days.get(now.date(), {})
+        return [_rest(self._days[day], today, begin, end) for day in before if day in self._days]
+
+
+def _rest(hours: _Hours, today: _Hours, begin: float, end: float) -> Rest:
+    rest: dict[str, float] = {}
+    for (hour, key), weight in hours.items():
+        inside = min(hour + 1.0, end) - max(float(hour), begin)
+        if inside > 0:
+            due = weight * inside if hour > begin else max(0.0, weight - today.get((hour, key), 0.0))
+            rest[key] = rest.get(key, 0.0) + min(due, weight * inside)
+    return rest
+
+
+def _hour_of(when: datetime) -> float:
+    return when.hour + when.minute / 60 + when.second / 3600

@@ -23,11 +23,11 @@ from zoneinfo import ZoneInfo
 from app.engine.allocate import Decision, place
 from app.engine.calendar import business_day, next_midnight, window_start
 from app.engine.eligibility import EligibilityClass
-from app.engine.ledger import Figures, Ledger, members_of
+from app.engine.ledger import Figures, Ledger
 from app.engine.outlook import Forecast, outlook_of
 from app.engine.settle import settle
 from app.engine.snapshot import key_text
-from app.engine.state import MILLI, PoolState
+from app.engine.state import MILLI, PoolState, present_in
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, Executor, ExecutorId, Policy, Task, TaskId, WaitReason
 
@@ -39,7 +39,6 @@ _Name: TypeAlias = tuple[ClassKey, float]
 """What waits alike: a class, and a weight in task units."""
 _CHUNK = 500
 _SETTLE_SECONDS = 600.0
-_HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ class Stream:
     """What is played: arrivals and turns, each in the order of time; business days and windows in a zone.
 
     Where it `settles`, levels start each day, and after turns, from what is still owed (see `settle`); otherwise from
-    zero with each window, and whoever comes joins in level. Where it `forecasts`, each hour leaves room for what the
-    same weekdays before brought from then on (see `outlook`).
+    zero with each window, and whoever comes joins in level. Where it `forecasts`, it leaves room for what the same
+    weekdays before brought from then on (see `outlook`).
     """
 
     arrivals: Sequence[Arrival]
@@ -173,7 +172,7 @@ class _Player:
         self._midnight = float("-inf")
         self._settled_at = float("-inf")
         self._forecast = Forecast() if stream.forecasts else None
-        self._hour = float("inf")
+        self._since_outlook = 0
         self._classes: dict[str, EligibilityClass] = {}
         self._owing = False
         self._day = date.min
@@ -204,7 +203,8 @@ class _Player:
                 _turn(self._state, self._turns.popleft())
                 everything = self._owing = True
             self._settle(at)
-            self._look_ahead(at, everything)
+            if everything:
+                self._look_ahead(at)
             freed = self._finish(at)
             if self._waiting or self._bound:
                 self._retry(at, list(self._waiting) if everything else self._served_by(freed))
@@ -215,7 +215,7 @@ class _Player:
         midnight = self._midnight
         if midnight == float("-inf"):
             midnight = min(turn, self._arrivals[0].at if self._arrivals else turn)
-        return min(turn, done, midnight, self._hour)
+        return min(turn, done, midnight)
 
     def _begin_day(self, at: float) -> None:
         zone, before = self._stream.zone, self._day
@@ -237,27 +237,21 @@ class _Player:
             settle(self._state, ledger.remainders(self._day), ledger.task_weight)
             self._owing, self._settled_at = False, at
 
-    def _look_ahead(self, at: float, changed: bool) -> None:
-        """With each hour, and whenever people changed, expect anew what the rest of the day will bring."""
-        if self._forecast is None or not (changed or at >= self._hour):
+    def _look_ahead(self, at: float) -> None:
+        """Expect anew what comes until people change or the day ends, in place of what was expected before."""
+        if self._forecast is None:
             return
         now = datetime.fromtimestamp(at, self._stream.zone)
-        self._hour = at - at % _HOUR_SECONDS + _HOUR_SECONDS
+        edge = min(self._turns[0].at if self._turns else self._midnight, self._midnight)
+        until = datetime.fromtimestamp(edge, self._stream.zone)
         state = self._state
-        expected = {
-            key: (frozenset(state.ids[state.classes.meet(self._classes[key].key).eligible].tolist()), weight)
-            for key, weight in self._forecast.rest_of(now).items()
-        }
-        people = [
-            (
-                member.id,
-                member.qualification,
-                state.level.item(state.position[ExecutorId(member.id)]) / MILLI,
-                None if member.limit is None else state.room_of(ExecutorId(member.id)),
-            )
-            for member in members_of(state)
-        ]
-        state.outlook = outlook_of(expected, people) if expected and people else None
+        rests = self._forecast.rests(now, until)
+        state.outlook = outlook_of(
+            rests,
+            {key: state.eligible_ids(self._classes[key].key) for rest in rests for key in rest},
+            present_in(state),
+        )
+        self._since_outlook = 0
 
     def _finish(self, at: float) -> set[ExecutorId]:
         """Release what is done by now; returns who has a hand free again."""
@@ -274,12 +268,17 @@ class _Player:
         first = self._take()
         chunk = [first]
         alone = self._counts_open or first.forced_executor is not None or bool(first.excluded_executors)
-        while not alone and self._arrivals and len(chunk) < _CHUNK:
+        most = _CHUNK if self._forecast is None else self._outlook_lasts()
+        while not alone and self._arrivals and len(chunk) < most:
             following = self._arrivals[0]
             if following.at >= limit or not _alike(following, first):
                 break
             chunk.append(self._take())
         return chunk
+
+    def _outlook_lasts(self) -> int:
+        """How many tasks an outlook is good for."""
+        return max(1, int((self._state.here & self._state.active).sum()) // 2)
 
     def _take(self) -> Task:
         arrival = self._arrivals.popleft()
@@ -301,8 +300,11 @@ class _Player:
 
     def _place(self, tasks: Iterable[Task], at: float) -> list[Decision]:
         """Place what can be placed; the rest waits."""
+        if self._forecast is not None and self._since_outlook >= self._outlook_lasts():
+            self._look_ahead(at)
         by_id = {task.id: task for task in tasks}
         outcome = place(self._state, by_id.values())
+        self._since_outlook += len(outcome.decisions)
         for decision in outcome.decisions:
             self._note(decision, at)
         for waiting in outcome.waiting:

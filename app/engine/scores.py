@@ -58,6 +58,7 @@ class Board:
         self.levelled = state.settings.policy in (Policy.FAIR, Policy.BEST_MATCH)
         self._scales = self._scales_of_state()
         self.scale: list[float] = self._scales[self.order].tolist()
+        self._held = state.held()
         self.uniform = len(set(self.scale)) <= 1
         self._layers: dict[tuple[bytes, int], tuple[IntArray, ...]] = {}
         self._ranks: list[int] | None = None
@@ -166,12 +167,10 @@ class Board:
         if len(self._layers) * len(self.order) * 8 > _MOST_BYTES:
             self._layers.clear()
             self.views.clear()
-        ahead = self.state.ahead_of(found)
-        named = found.content if ahead is None else ahead.tobytes() + found.content
-        kind = (named, 0 if self.uniform else weight)
+        kind = (found.content, 0 if self.uniform else weight)
         layers = self._layers.get(kind)
         if layers is None:
-            layers = self._layers[kind] = self._build(found, kind[1], ahead)
+            layers = self._layers[kind] = self._build(found, kind[1])
         view = View(
             found,
             self.state.digest_of(found),
@@ -181,11 +180,11 @@ class Board:
         self.views[self.name(found.key, weight)] = view
         return view
 
-    def _build(self, found: EligibilityClass, weight: int, ahead: IntArray | None) -> tuple[IntArray, ...]:
+    def _build(self, found: EligibilityClass, weight: int) -> tuple[IntArray, ...]:
         settings = self.state.settings
         half = np.rint(weight / 2 * self._scales).astype(np.int64)
-        if ahead is not None:
-            half += np.rint(ahead * self._scales).astype(np.int64)
+        if self._held is not None:
+            half += np.rint(self._held * self._scales).astype(np.int64)
         if found.preference is None or settings.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
             return (self._masked(half, found.eligible),)
         if settings.policy is Policy.BEST_MATCH:

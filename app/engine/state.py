@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.engine.eligibility import Classes, EligibilityClass
-from app.engine.outlook import Outlook
-from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot, key_text
+from app.engine.outlook import Outlook, Present
+from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot
 from app.engine.trail import Trail
 from app.engine.types import (
     BoolArray,
@@ -205,11 +205,15 @@ class PoolState:
         levels = np.where(np.isfinite(targets), np.maximum(own, np.rint(targets)), own) / MILLI
         return dict(zip(joining, levels.tolist(), strict=True))
 
-    def ahead_of(self, found: EligibilityClass) -> IntArray | None:
-        """What all still expect today besides this class, in thousandths, shape (n,); None without a forecast."""
+    def held(self) -> IntArray | None:
+        """By how much a forecast holds everybody back, in thousandths, shape (n,); None without one."""
         if self.outlook is None or self.settings.policy not in (Policy.FAIR, Policy.BEST_MATCH):
             return None
-        return self.outlook.ahead(key_text(found.key), found.eligible, self.ids)
+        return self.outlook.held(self.ids)
+
+    def eligible_ids(self, key: ClassKey) -> frozenset[int]:
+        """Who passes the rules for this class."""
+        return frozenset(self.ids[self.classes.meet(key).eligible].tolist())
 
     def digest_of(self, found: EligibilityClass) -> str:
         """The name of the class's snapshot under the present rules and people."""
@@ -265,3 +269,20 @@ class PoolState:
         self.here[position] = executor.available
         self.active[position] = executor.active
         self.trail.touch(position)
+
+
+def present_in(state: PoolState) -> list[Present]:
+    """Who is there now, by id, as an outlook asks for them."""
+    here = np.flatnonzero(state.here & state.active).tolist()
+    return sorted(
+        Present(
+            ExecutorId(state.ids.item(at)),
+            state.qualification.item(at),
+            state.level.item(at) / MILLI,
+            state.used.item(at) / MILLI,
+            None
+            if state.limit.item(at) >= UNLIMITED
+            else (state.limit.item(at) - state.used.item(at)) / MILLI,
+        )
+        for at in here
+    )

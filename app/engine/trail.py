@@ -17,6 +17,7 @@ A frame::
     start      number of the frame with everything that this one builds on
     full       only there: the columns of everybody; a column that is one value throughout is just that value
     settings   only there: [policy, theta, day_load]
+    outlook    where it is another than in the frame before: see `outlook` (null: none)
     changed    rows of COLUMNS for those who changed since the last frame other than by its decisions
     sequence   number of the last assignment before this frame
     to         executor ids in the order in which they were chosen
@@ -28,6 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from app.engine.outlook import Outlook
 from app.engine.types import AssignmentKind, ExecutorId
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Trail:
         self._fixed: list[int] = []
         self._start = 0
         self._settings: object = None
+        self._outlook: Outlook | None = None
         self._frames = 0
         self._rows = 0
 
@@ -80,6 +83,9 @@ class Trail:
             self._frame = {"start": number, "full": everybody(state), "settings": settings_row(state)}
         else:
             self._frame = {"start": self._start, "changed": _rows_of(state, sorted(self._touched))}
+        if "full" in self._frame or self._outlook is not state.outlook:
+            self._outlook = state.outlook
+            self._frame |= outlook_row(state)
         self._frame["sequence"] = state.sequence
         self._touched.clear()
         self.number = number
@@ -112,6 +118,11 @@ def settings_row(state: "PoolState") -> list[Any]:
     """The settings as a frame keeps them."""
     settings = state.settings
     return [settings.policy.value, settings.theta, settings.day_load]
+
+
+def outlook_row(state: "PoolState") -> dict[str, Any]:
+    """The outlook as a frame keeps it."""
+    return {"outlook": None if state.outlook is None else state.outlook.as_json()}
 
 
 def everybody(state: "PoolState") -> dict[str, Any]:
@@ -166,6 +177,7 @@ class Picture:
     policy: str
     theta: float
     day_load: float
+    outlook: Outlook | None = None
 
 
 def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
@@ -176,12 +188,14 @@ def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
     if not frames or "full" not in frames[0]:
         raise ValueError("frames: the first one must carry everybody; read all with the same start, in order")
     standings = _unfold(frames[0]["full"])
+    outlook = None
     for frame in frames:
+        outlook = frame.get("outlook", outlook)
         for row in frame.get("changed", ()):
             standings[row[0]] = Standing(*row)
         _apply(frame, standings, step if frame is frames[-1] else len(frame["to"]))
     policy, theta, day_load = frames[0]["settings"]
-    return Picture(standings, policy, theta, day_load)
+    return Picture(standings, policy, theta, day_load, None if outlook is None else Outlook.of(outlook))
 
 
 def standings_after(

@@ -33,6 +33,12 @@ _EN = {
     "instead": "It was meant for somebody else, but {why}.",
     "standing": "level {level}",
     "standing_q": "level {level} at qualification {qualification}",
+    "fair_held": "{name} received the task: of {able} who could take it, {name} had received least since levels were"
+    " last settled, counting by how much a forecast holds people back ({standing}).",
+    "held": "{standing}, held back by {held}",
+    "forecast": "A forecast of the rest of the day, from the same weekdays before, was in play: it expects {name} to"
+    " come to {target} of routed work today, and holds back those who are to receive more than others from work that"
+    " few can do.",
     "level_is": "A level is what somebody received since levels were last settled (a day began, somebody came or"
     " went), and what they were then ahead of those who are owed most; the lowest goes first.",
     "terms": "Preferences that counted: {terms}.",
@@ -62,6 +68,7 @@ _EN = {
     " {chosen_score} of {chosen}",
     "score_later": "the score of {name} was higher: {score} against {chosen_score} of {chosen} (work received and"
     " preferences together)",
+    "score_held": "the score of {name} was higher: {score} against {chosen_score} of {chosen} ({standing})",
     "score_turn": "{chosen} had been without a new task for longer",
     "equal": "the scores of {name} and {chosen} were equal; then whoever can do fewer kinds of work goes first,"
     " and then the lower number",
@@ -84,6 +91,11 @@ _RU = {
     "instead": "Заявка предназначалась другому исполнителю. {why}.",
     "standing": "уровень {level}",
     "standing_q": "уровень {level} при квалификации {qualification}",
+    "fair_held": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы с последнего сведения"
+    " счётов получено здесь, с учётом того, кого придерживает прогноз ({standing}).",
+    "held": "{standing}, придержано на {held}",
+    "forecast": "Учтён прогноз остатка дня по тем же дням недели раньше: {name} по нему получит за день {target};"
+    " прогноз придерживает тех, кому ещё достанется больше других из работы, которую умеют немногие.",
     "level_is": "Уровень: сколько работы получено с последнего сведения счётов (начался день, кто-то пришёл или ушёл) и"
     " насколько человек тогда опережал того, кому должны больше всех; первым идёт тот, у кого он меньше.",
     "terms": "Учтены предпочтения: {terms}.",
@@ -112,6 +124,7 @@ _RU = {
     " {chosen_score} ({chosen})",
     "score_later": "{name}: оценка выше, {score} против {chosen_score} ({chosen}): полученная работа и предпочтения"
     " вместе",
+    "score_held": "{name}: оценка выше, {score} против {chosen_score} ({chosen}); {standing}",
     "score_turn": "дольше без новой заявки: {chosen}",
     "equal": "оценки равны ({name} и {chosen}); тогда первым идёт тот, кто умеет меньше видов работ, затем меньший"
     " номер",
@@ -162,8 +175,14 @@ class _Speaker:
     def _standing(self, one: Candidate) -> str:
         level = self._number(one.level)
         if one.qualification == 1.0:
-            return self._say("standing", level=level)
-        return self._say("standing_q", level=level, qualification=self._number(one.qualification))
+            standing = self._say("standing", level=level)
+        else:
+            standing = self._say("standing_q", level=level, qualification=self._number(one.qualification))
+        return standing if not one.held else self._say("held", standing=standing, held=self._number(one.held))
+
+    @property
+    def _forecast(self) -> bool:
+        return any(one.target is not None for one in self._told.ranking)
 
     def chosen(self) -> str:
         told, record = self._told, self._told.record
@@ -176,6 +195,8 @@ class _Speaker:
         template = told.policy.value if len(told.ranking) > 1 else "only"
         if template == "fair" and any(one.terms for one in told.ranking):
             template = "fair_liked"
+        elif template == "fair" and self._forecast:
+            template = "fair_held"
         return self._say(template, name=name, able=len(told.ranking), standing=self._standing(chosen))
 
     def waits(self) -> str:
@@ -214,7 +235,12 @@ class _Speaker:
     def levels(self) -> list[str]:
         """What a level is, where levels were compared."""
         levelled = self._told.policy in (Policy.FAIR, Policy.BEST_MATCH)
-        return [self._say("level_is")] if levelled and self.runners() else []
+        said = [self._say("level_is")] if levelled and self.runners() else []
+        chosen = self._told.chosen
+        if self._forecast and chosen is not None and chosen.target is not None:
+            name, target = self._name(chosen.executor_id), self._number(chosen.target)
+            said.append(self._say("forecast", name=name, target=target))
+        return said
 
     def counts(self) -> list[str]:
         told = self._told
@@ -251,6 +277,8 @@ class _Speaker:
         template = {Because.TIE: "equal"}.get(why.because, why.because.value)
         if template == "score" and self._told.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
             template = "score_turn"
+        elif template == "score" and self._forecast:
+            template = "score_held"
         elif template == "score" and one.level / one.qualification <= chosen.level / chosen.qualification:
             template = "score_later"
         return self._say(

@@ -104,4 +104,6 @@ def _candidate(one: Candidate, explained: Explained) -> CandidateOut:
         terms=[Term(name=name, weight=weight) for name, weight in one.terms],
         open=one.open,
         used=one.used,
+        held=one.held,
+        target=one.target,
     )

@@ -71,6 +71,8 @@ ROUTES: dict[str, Decision] = {
     "get_pool": "pools.read",
     "create_pool": "pools.create",
     "change_pool": "pools.change",
+    "get_forecast": "rules.read",
+    "measure_forecast": "rules.manage",
     # parameters
     "list_parameters": "parameters.read",
     "get_parameter": "parameters.read",

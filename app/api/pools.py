@@ -2,16 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Response, status
 
-from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, SessionDep
+from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep, SettingsDep
 from app.api.problems import problems
+from app.api.replays import replay_out
 from app.engine.types import PoolId
 from app.models import Pool
 from app.schemas.common import Identifier
-from app.schemas.pools import PoolChange, PoolIn, PoolList, PoolOut
+from app.schemas.explanations import Words
+from app.schemas.pools import ForecastOut, PoolChange, PoolIn, PoolList, PoolOut
+from app.schemas.replays import ReplayOut
 from app.services import pools as pool_service
+from app.services.forecasts import last_trial, verdict_text
 from app.services.options import BrokenSettings, fairness_options
+from app.services.replays import launch
+from app.services.trials import start_trial
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 
@@ -55,6 +61,41 @@ async def change_pool(
     directory.forget()
     doorbell.ring(PoolId(pool_id))
     return pool_out(pool)
+
+
+@router.get("/{pool_id}/forecast", responses=problems(404, 422))
+async def get_forecast(pool_id: PoolIdPath, session: SessionDep) -> ForecastOut:
+    """Whether a forecast is on, and whether it would have helped on the days on which it was last measured."""
+    pool = await pool_service.get_pool(session, pool_id=PoolId(pool_id))
+    trial = await last_trial(session, pool_id=PoolId(pool_id))
+    fairness = pool_out(pool).fairness
+    return ForecastOut(
+        on=fairness is not None and fairness.forecast,
+        effect=trial.effect.value if trial else None,
+        days=trial.days if trial else 0,
+        gap_without=trial.gap_without if trial else None,
+        gap_with=trial.gap_with if trial else None,
+        measured_at=trial.measured_at if trial else None,
+        replay_id=trial.replay_id if trial else None,
+        text=Words(ru=verdict_text(trial, "ru"), en=verdict_text(trial, "en")),
+    )
+
+
+@router.post("/{pool_id}/forecast", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 422, 429))
+async def measure_forecast(
+    pool_id: PoolIdPath,
+    session: SessionDep,
+    settings: SettingsDep,
+    now: NowDep,
+    caller: CallerDep,
+    response: Response,
+) -> ReplayOut:
+    """Play the last weeks with a forecast and without, in the background; watch it at `Location`."""
+    await pool_service.get_pool(session, pool_id=PoolId(pool_id))
+    asked = await start_trial(session, pool_id=PoolId(pool_id), caller=caller.name, now=now)
+    await launch(settings, asked.id)
+    response.headers["Location"] = f"/v1/replays/{asked.id}"
+    return replay_out(asked)
 
 
 def pool_out(pool: Pool) -> PoolOut:

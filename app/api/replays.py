@@ -43,26 +43,28 @@ async def start_replay(
     pool = await get_pool(session, pool_id=PoolId(rule_set.pool_id))
     until = body.until or now
     policy = body.policy or Policy(pool.policy)
+    wanted = [policy, *body.compare, *([Policy.FAIR] if body.forecast else [])]
     wish = Wish(
         since=body.since or until - timedelta(days=7),
         until=until,
-        policies=[policy, *(each for each in dict.fromkeys(body.compare) if each is not policy)],
+        policies=list(dict.fromkeys(wanted)),
         theta=body.theta,
         daily_limit=body.daily_limit,
         max_open=body.max_open,
+        forecast=body.forecast,
     )
     asked = await replay_service.start_replay(
         session, rule_set_id=RuleSetId(rule_set_id), wish=wish, caller=caller.name, now=now
     )
     await replay_service.launch(settings, asked.id)
     response.headers["Location"] = f"/v1/replays/{asked.id}"
-    return _out(asked)
+    return replay_out(asked)
 
 
 @router.get("/replays/{replay_id}", responses=problems(404, 422))
 async def get_replay(replay_id: ReplayIdPath, session: SessionDep, now: NowDep) -> ReplayOut:
     """How far it is; its result when it is done."""
-    return _out(await replay_service.get_replay(session, replay_id=replay_id, now=now))
+    return replay_out(await replay_service.get_replay(session, replay_id=replay_id, now=now))
 
 
 @router.get("/replays/{replay_id}/report", response_class=HTMLResponse, responses=problems(404, 409, 422))
@@ -82,10 +84,11 @@ async def get_replay_report(
 @router.post("/replays/{replay_id}/cancel", responses=problems(404, 409, 422))
 async def cancel_replay(replay_id: ReplayIdPath, session: SessionDep, now: NowDep) -> ReplayOut:
     """Stop it; what it found so far is not kept."""
-    return _out(await replay_service.cancel_replay(session, replay_id=replay_id, now=now))
+    return replay_out(await replay_service.cancel_replay(session, replay_id=replay_id, now=now))
 
 
-def _out(asked: Replay) -> ReplayOut:
+def replay_out(asked: Replay) -> ReplayOut:
+    """The API's form of a replay."""
     own = ("replay_id", "progress", "result")
     fields = {name: getattr(asked, name) for name in ReplayOut.model_fields if name not in own}
     progress = 1.0 if asked.state == "done" else asked.done / max(1, asked.total)

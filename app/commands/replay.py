@@ -99,7 +99,9 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         wishes = _Wishes(_policies(policy, compare), theta, document, rules.name if rules else "", forecast)
         if str(source) == "history":
             until = datetime.now(UTC)
-            wish = Wish(until - timedelta(days=days), until, wishes.policies, theta, limit, max_open)
+            wanted = [*wishes.policies, *([Policy.FAIR] if forecast else [])]
+            wanted = list(dict.fromkeys(wanted))
+            wish = Wish(until - timedelta(days=days), until, wanted, theta, limit, max_open, forecast)
             result = asyncio.run(_of_history(pool, wish, wishes))
         else:
             prepared = prepare(

@@ -7,7 +7,8 @@ from typing import Any
 
 from app.engine.ledger import Figures, PersonFigures
 from app.engine.replay import Played
-from app.engine.types import ExecutorId
+from app.engine.types import ExecutorId, Policy
+from app.replay.verdict import Verdict, judge
 
 ACTUAL = "actual"
 FORECAST = "fair_forecast"
@@ -56,6 +57,14 @@ class Comparison:
         """What is proposed."""
         return next(run for run in self.runs if run.name != ACTUAL)
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether a forecast would have helped; None where it was not tried."""
+        runs = {run.name: run.figures for run in self.runs}
+        if FORECAST not in runs or Policy.FAIR.value not in runs:
+            return None
+        return judge(runs[Policy.FAIR.value], runs[FORECAST])
+
 
 def moved(actual: Played, proposed: Played) -> int:
     """How many tasks went to somebody else."""
@@ -67,7 +76,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     source = asdict(comparison.source)
     for edge in ("first", "last"):
         source[edge] = source[edge].isoformat() if source[edge] else None
-    return {"source": source, "runs": [_run(run, comparison.names) for run in comparison.runs]}
+    told = {"source": source, "runs": [_run(run, comparison.names) for run in comparison.runs]}
+    return told if comparison.verdict is None else {**told, "forecast": comparison.verdict.as_json()}
 
 
 def _run(run: Run, names: Mapping[ExecutorId, str]) -> dict[str, Any]:

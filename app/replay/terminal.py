@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from app.replay.comparison import FORECAST, Comparison, Run
+from app.replay.comparison import Comparison, Run
 from app.replay.words import Language, Voice
 
 _SHOWN = 15
@@ -58,12 +58,11 @@ def headlines(comparison: Comparison, voice: Voice) -> list[str]:
 
 def _on_forecast(comparison: Comparison, voice: Voice) -> list[str]:
     """Whether a forecast would have helped, where it was tried."""
-    runs = {run.name: run.figures.fairness_gap for run in comparison.runs}
-    before, after = runs.get("fair"), runs.get(FORECAST)
-    if before is None or after is None:
+    verdict = comparison.verdict
+    if verdict is None:
         return []
-    key = "forecast_helps" if after < before else "forecast_hurts"
-    return [voice.say(key, before=voice.percent(before, 2), after=voice.percent(after, 2))]
+    before, after = (voice.percent(gap, 2) for gap in (verdict.gap_without, verdict.gap_with))
+    return [voice.say(f"forecast_{verdict.effect.value}", before=before, after=after, days=verdict.days)]
 
 
 def rows_of(comparison: Comparison, voice: Voice) -> list[tuple[str, list[str]]]:

@@ -27,13 +27,20 @@ class CandidateOut(BaseModel):
 
     executor_id: int
     name: str
-    level: float = Field(description="Weight received in the fairness window, before this task.")
+    level: float = Field(
+        description="Weight received since levels were last settled (a day began, somebody came or went), before this"
+        " task, and what they were then ahead of those who are owed most."
+    )
     qualification: float
     score: float = Field(description="What was compared; the lowest wins.")
     preference: float
     terms: list[Term]
     open: int
     used: float = Field(description="Routed weight of the day, which the daily limit binds.")
+    held: float = Field(0.0, description="By how much a forecast of the day held them back, in task weight.")
+    target: float | None = Field(
+        None, description="The day's routed work that a forecast expected them to come to; null: no forecast."
+    )
 
 
 class WhyNotOut(BaseModel):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.engine.types import Policy
 from app.schemas.common import Flag, Name, Number
+from app.schemas.explanations import Words
 from app.services.options import FairnessOptions, FlowOptions
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
@@ -79,6 +80,21 @@ class PoolOut(BaseModel):
     active: bool
     created_at: datetime
     updated_at: datetime
+
+
+class ForecastOut(BaseModel):
+    """Whether a pool's days are distributed with a forecast, and what it would have done on past days."""
+
+    on: bool
+    effect: Literal["helps", "neutral", "hurts", "unknown"] | None = Field(
+        description="Null: not measured yet."
+    )
+    days: int = Field(description="Days that were judged.")
+    gap_without: float | None = Field(description="Mean gap of a day, as a share of one.")
+    gap_with: float | None
+    measured_at: datetime | None
+    replay_id: int | None = Field(description="The measurement in full: GET /v1/replays/{id}.")
+    text: Words
 
 
 class PoolList(BaseModel):

@@ -24,6 +24,10 @@ class ReplayIn(BaseModel):
     policy: Policy | None = None
     compare: list[Policy] = Field(default_factory=list, max_length=4, description="Other policies beside it.")
     theta: Annotated[Number, Field(ge=0, le=100)] | None = None
+    forecast: bool = Field(
+        False,
+        description="Also `fair` with a forecast from the same weekdays before, and whether it would have helped.",
+    )
     daily_limit: Annotated[Number, Field(ge=0, le=1e9)] | None = Field(None, description="For everybody.")
     max_open: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = Field(None, description="For everybody.")
 

@@ -106,6 +106,7 @@ async def _place(
         return Batch(Found.BUSY)
     started = time.monotonic()
     failpoint("locked")
+    limit = picture.most(limit)
     found = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, careful_limit(taken, limit))
     if not found:
         await picture.warm(connection, epoch=taken["epoch"], now=taken["now"])

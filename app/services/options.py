@@ -44,6 +44,12 @@ class FairnessOptions(BaseModel):
         " again from what is still owed. 0: never; whoever comes joins in level.",
     )
 
+    forecast: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="Hold people back for what the same weekdays before brought at this time: targets the totals of the"
+        " day. Switched on only after it was measured on past days (POST /v1/pools/{id}/forecast) and did not hurt.",
+    )
+
     def bounds(self) -> Bounds:
         """As the engine judges by them."""
         return Bounds(self.gap_bound, self.deviation_bound, self.demand_bound, self.judged_from)

@@ -16,7 +16,8 @@ from app.engine.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.errors import DomainError
 from app.services import statements
-from app.services.options import flow_options
+from app.services.foresight import Foresight, outlook_lasts
+from app.services.options import fairness_options, flow_options
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
 
 
@@ -50,6 +51,7 @@ class PoolPicture:
     groups: dict[int, int] = field(default_factory=dict)
     roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
+    foresight: Foresight | None = None
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
 
@@ -75,6 +77,8 @@ class PoolPicture:
             if epoch != self.epoch:
                 await self._read_changes(connection, state, now)
         self.epoch = epoch
+        if self.foresight is not None:
+            await self.foresight.look_ahead(connection, state, now=now, until=self.valid_until)
         return state
 
     async def warm(self, connection: HotConnection, *, epoch: int, now: datetime) -> None:
@@ -93,6 +97,12 @@ class PoolPicture:
         if self.presence:
             self.forget()
 
+    def most(self, limit: int) -> int:
+        """How many tasks to decide at once, at most `limit`: with a forecast no more than an outlook is good for."""
+        if self.foresight is None or self.state is None:
+            return limit
+        return min(limit, outlook_lasts(self.state))
+
     async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
         [pool] = await connection.fetch(statements.POOL, self.pool_id)
         self.code, self.zone, self.window = pool["code"], ZoneInfo(pool["timezone"]), pool["fairness_window"]
@@ -106,6 +116,8 @@ class PoolPicture:
             settings_of(pool, day_weight),
             version=str(self.rule_set_id),
         )
+        options = fairness_options(pool["settings"])
+        self.foresight = Foresight(self.pool_id, self.zone, self.rule_set_id) if options.forecast else None
         self.class_ids.clear()
         self.groups.clear()
         self.roster_id = None

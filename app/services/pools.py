@@ -12,6 +12,7 @@ from app.engine.types import PoolId
 from app.errors import AlreadyExists, FieldError, Invalid
 from app.models import Pool, PoolState, RuleSet
 from app.services.epoch import raise_epoch
+from app.services.forecasts import refuse_bad_forecast
 from app.services.options import BrokenSettings, FlowOptions, fairness_options, flow_options, next_pool
 from app.services.waking import wake_everything, wake_for_present
 
@@ -63,7 +64,7 @@ async def change_pool(
     flow_before = pool.settings.get("flow")
     for name, value in changes.items():
         if name == "fairness":
-            pool.settings = _with_fairness(pool.settings, value)
+            pool.settings = await _with_fairness(session, pool, value)
         elif name == "flow":
             pool.settings = await _with_flow(session, pool, value, caller)
         else:
@@ -77,14 +78,19 @@ async def change_pool(
     return pool
 
 
-def _with_fairness(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with these options changed. Raises Invalid where the whole would make no sense."""
-    before = settings.get("fairness")
-    merged = {**settings, "fairness": {**(before if isinstance(before, dict) else {}), **changes}}
+async def _with_fairness(session: AsyncSession, pool: Pool, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with these options changed. Raises Invalid where the whole would make no sense.
+
+    A forecast that was not measured here, or that hurt, is not switched on.
+    """
+    before = pool.settings.get("fairness")
+    merged = {**pool.settings, "fairness": {**(before if isinstance(before, dict) else {}), **changes}}
     try:
         fairness_options(merged)
     except BrokenSettings as error:
         raise Invalid(f"fairness: {error}") from error
+    if changes.get("forecast") and not (isinstance(before, dict) and before.get("forecast")):
+        await refuse_bad_forecast(session, pool_id=PoolId(pool.id))
     return merged
 
 

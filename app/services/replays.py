@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from app.engine.state import PoolSettings, PoolState, expected_day_load
 from app.engine.types import Policy, PoolId, Rules, RuleSetId
 from app.errors import Conflict, Invalid, NotFound, Overloaded
 from app.models import Pool, Replay, RuleSet
-from app.replay.comparison import ACTUAL, Comparison, Run, Source, as_json, moved
+from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
 from app.replay.page import page
 from app.rule_engine import Catalogue, compile_rules, parse_rule_set
 from app.services.history import History, Limits, TooMuch, read_history
@@ -56,6 +56,7 @@ class Wish:
     theta: float | None = None
     daily_limit: float | None = None
     max_open: int | None = None
+    forecast: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -66,6 +67,7 @@ class Wish:
             "theta": self.theta,
             "daily_limit": self.daily_limit,
             "max_open": self.max_open,
+            "forecast": self.forecast,
         }
 
     @classmethod
@@ -78,6 +80,7 @@ class Wish:
             stored["theta"],
             stored["daily_limit"],
             stored["max_open"],
+            stored.get("forecast", False),
         )
 
 
@@ -178,10 +181,12 @@ class ReplayJob:
         comparison = await self._play(_Stage(history, pool, rules, wish))
         pages = {"ru": page(comparison, "ru"), "en": page(comparison, "en")}
         result = {"comparison": as_json(comparison), "pages": pages}
+        if comparison.verdict is not None:
+            result["forecast"] = comparison.verdict.as_json()
         await self._keep(state="done", result=result, seen_at=func.now(), finished_at=func.now())
 
     async def _play(self, stage: "_Stage") -> Comparison:
-        total = len(stage.history.stream.arrivals) * len(stage.wish.policies)
+        total = len(stage.history.stream.arrivals) * (len(stage.wish.policies) + stage.wish.forecast)
         await self._keep(total=total)
         work = asyncio.create_task(asyncio.to_thread(stage.play, self._step))
         while not work.done():
@@ -265,6 +270,11 @@ class _Stage:
             state = self._state(changed, PoolSettings(policy, theta, self._day_load()))
             played: Played = replay(state, changed.stream, _Told(self, step, number * count))
             runs.append(Run(policy.value, played.figures(), moved(actual, played)))
+        if wish.forecast:
+            state = self._state(changed, PoolSettings(Policy.FAIR, theta, self._day_load()))
+            ahead = replace(changed.stream, forecasts=True)
+            played = replay(state, ahead, _Told(self, step, len(wish.policies) * count))
+            runs.append(Run(FORECAST, played.figures(), moved(actual, played)))
         names = {one.id: one.name for one in self.history.people}
         return Comparison(self._source(theta), runs, names)
 

@@ -37,6 +37,28 @@ def _change(pool: Json) -> None:
             session.api().patch(f"/v1/pools/{pool['pool_id']}", values)
             notices.flash(t("system.pool_saved"))
             st.rerun()
+    _forecast(pool)
+
+
+def _forecast(pool: Json) -> None:
+    """A switch with the verdict: what a forecast would have done on past days, and whether to rely on it."""
+    path = f"/v1/pools/{pool['pool_id']}"
+    with notices.told(), st.container(border=True):
+        told = session.api().get(f"{path}/forecast")
+        st.markdown(f"**{t('system.forecast')}**", help=t("system.forecast_help"))
+        st.caption(told["text"][session.language()])
+        left, right = st.columns(2)
+        frozen = not session.may_change()
+        if left.button(t("system.forecast_measure"), disabled=frozen):
+            session.api().post(f"{path}/forecast", {})
+            notices.flash(t("system.forecast_measuring"))
+            st.rerun()
+        word = "system.forecast_off" if told["on"] else "system.forecast_on"
+        refused = not told["on"] and told["effect"] not in ("helps", "neutral")
+        if right.button(t(word), disabled=frozen or refused):
+            session.api().patch(path, {"fairness": {"forecast": not told["on"]}})
+            notices.flash(t("system.pool_saved"))
+            st.rerun()
 
 
 def _add() -> None:

@@ -99,6 +99,18 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "pool_add": ("Новая команда", "New team"),
     "pool_added": ("Команда создана", "The team is made"),
+    "forecast": ("Прогноз остатка дня", "Forecast of the rest of the day"),
+    "forecast_help": (
+        "По тем же дням недели раньше: кого позже займёт редкая работа, того пока придерживают",
+        "From the same weekdays before: whoever rare work will need later is held back until then",
+    ),
+    "forecast_measure": ("Проверить на прошедших днях", "Measure it on past days"),
+    "forecast_measuring": (
+        "Проверка началась, итог появится здесь через минуту-другую",
+        "Measuring has begun; the verdict appears here in a minute or two",
+    ),
+    "forecast_on": ("Включить прогноз", "Switch the forecast on"),
+    "forecast_off": ("Выключить прогноз", "Switch the forecast off"),
     "settings_read": (
         "Менять настройки могут руководитель и администратор.",
         "Leads and administrators may change the settings.",

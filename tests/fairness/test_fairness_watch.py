@@ -183,7 +183,7 @@ async def test_pitfall_16_broken_settings_stop_the_pool_and_say_where(
 ) -> None:
     await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 1)
-    for broken in ({"gap_bund": 0.1}, {"gap_bound": "much"}, {"settle_seconds": -1}, {"forecast": True}, []):
+    for broken in ({"gap_bund": 0.1}, {"gap_bound": "much"}, {"settle_seconds": -1}, {"forecast": "on"}, []):
         await run(database, "UPDATE pools SET settings = $1", {"fairness": broken})
         with pytest.raises(ValueError, match=r"settings\.fairness"):
             await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)

@@ -1,0 +1,90 @@
+"""Whether a pool may trust a forecast: measured on its own past days, told in words, asked before it is switched on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.engine.types import PoolId
+from app.errors import FieldError, Invalid
+from app.models import Replay
+from app.replay.verdict import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The newest measurement of a pool's forecast."""
+
+    replay_id: int
+    measured_at: datetime
+    effect: Effect
+    days: int
+    gap_without: float | None
+    gap_with: float | None
+
+
+async def last_trial(session: AsyncSession, *, pool_id: PoolId) -> Trial | None:
+    """The newest measurement; None where there is none."""
+    found = (
+        await session.execute(
+            select(Replay.id, Replay.finished_at, Replay.result["forecast"])
+            .where(Replay.pool_id == pool_id, Replay.state == "done", Replay.result.has_key("forecast"))
+            .order_by(Replay.id.desc())
+            .limit(1)
+        )
+    ).first()
+    if found is None:
+        return None
+    replay_id, finished_at, verdict = found
+    return Trial(
+        replay_id,
+        finished_at,
+        Effect(verdict["effect"]),
+        verdict["days"],
+        verdict["gap_without"],
+        verdict["gap_with"],
+    )
+
+
+async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None:
+    """Raise Invalid unless a forecast was measured on this pool's past and did not hurt."""
+    trial = await last_trial(session, pool_id=pool_id)
+    place, remedy = "fairness.forecast", f"measure it with POST /v1/pools/{pool_id}/forecast"
+    if trial is None or trial.effect is Effect.UNKNOWN:
+        reason = "it was not measured yet on days that had the same weekday before them"
+        raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
+    if trial.effect is Effect.HURTS:
+        reason = verdict_text(trial, "en").rstrip(".")
+        remedy += " again when the weekdays are more alike"
+        raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
+
+
+_UNMEASURED = {
+    "ru": "Прогноз ещё не измерен на прошедших днях.",
+    "en": "The forecast was not measured on past days yet.",
+}
+_WORDS = {
+    "ru": {
+        Effect.HELPS: "Прогноз помог бы: среднее отклонение дня {before} % → {after} % (дней: {days}).",
+        Effect.NEUTRAL: "Прогноз почти ничего не изменил бы: {before} % → {after} % (дней: {days}).",
+        Effect.HURTS: "Прогноз повредил бы: среднее отклонение дня {before} % → {after} % (дней: {days}).",
+        Effect.UNKNOWN: "Судить не по чему: ни у одного дня нет такого же дня недели раньше.",
+    },
+    "en": {
+        Effect.HELPS: "A forecast would have helped: mean gap of a day {before} % → {after} % ({days} days).",
+        Effect.NEUTRAL: "A forecast would have changed next to nothing: {before} % → {after} % ({days} days).",
+        Effect.HURTS: "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days).",
+        Effect.UNKNOWN: "Nothing to judge by: no day had the same weekday before it.",
+    },
+}
+
+
+def verdict_text(trial: Trial | None, language: str) -> str:
+    """The measurement as a sentence."""
+    if trial is None:
+        return _UNMEASURED[language]
+    before, after = (f"{100 * (gap or 0.0):.2f}" for gap in (trial.gap_without, trial.gap_with))
+    if language == "ru":
+        before, after = before.replace(".", ","), after.replace(".", ",")
+    return _WORDS[language][trial.effect].format(before=before, after=after, days=trial.days)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from app.ais import AisDown, closing_client
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep, SessionDep, SettingsDep
-from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
+from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.tasks import task_out
 from app.api.versions import IfMatch, version_of
@@ -28,6 +28,7 @@ from app.schemas.tasks import TaskPage, TaskStatus
 from app.services import executor_sync, executors as executor_service, tasks as task_service
 from app.services.executors import ExecutorView
 from app.services.leaving import hand_over, relieve_later
+from app.services.parameter_filter import read_filter
 from app.services.tasks import TaskFilter
 
 router = APIRouter(prefix="/v1/executors", tags=["executors"])
@@ -42,13 +43,20 @@ async def list_executors(
     now: NowDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
     active: Annotated[bool | None, Query()] = None,
+    parameters: ParametersParam = None,
     cursor: CursorParam = None,
     limit: LimitParam = 100,
 ) -> ExecutorPage:
-    """A pool's people, by id."""
+    """A pool's people, by id; those with certain values of parameters only, where asked for."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     views, after = await executor_service.list_executors(
-        session, pool_id=pool.id, active=active, after=cursor_to_id(cursor), limit=limit, now=now
+        session,
+        pool_id=pool.id,
+        active=active,
+        after=cursor_to_id(cursor),
+        limit=limit,
+        now=now,
+        parameters=read_filter(parameters, "executor", pool.catalogue) if parameters is not None else (),
     )
     return ExecutorPage(items=[executor_out(view) for view in views], next_cursor=id_to_cursor(after))
 

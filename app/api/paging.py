@@ -11,6 +11,18 @@ CursorParam = Annotated[
     str | None,
     Query(max_length=200, description="`next_cursor` of the page before; none for the first page."),
 ]
+ParametersParam = Annotated[
+    str | None,
+    Query(
+        max_length=4000,
+        description=(
+            'Values of parameters as JSON: `{"region": "north", "level": {"gte": 3}}`. A list means any of its '
+            "members. Words: eq ne in contains gt gte lt lte is_null, as the parameter's type allows. Keys are those "
+            "of the pool's catalogue (the default pool's where `pool_id` is left out)."
+        ),
+        examples=["{}"],
+    ),
+]
 LimitParam = Annotated[int, Query(ge=1, le=1000, description="Most items on the page.")]
 
 

@@ -1,12 +1,13 @@
 """Tasks: taken in, looked at, listed."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
+from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, PartsDep, SessionDep, SettingsDep
-from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
+from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
 from app.engine.types import PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, TooLarge
@@ -27,6 +28,7 @@ from app.services import tasks as task_service
 from app.services.directory import KnownPool, PoolDirectory
 from app.services.intake import NewTask, Outcome
 from app.services.lifecycle import allowed_moves
+from app.services.parameter_filter import read_filter
 from app.services.tasks import TaskFilter, TaskView
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
@@ -118,10 +120,8 @@ async def submit_tasks(
     )
 
 
-@router.get("", responses=problems(404, 422))
-async def list_tasks(
-    session: SessionDep,
-    caller: CallerDep,
+async def _asked_for(
+    directory: DirectoryDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
     task_status: Annotated[TaskStatus | None, Query(alias="status")] = None,
     executor_id: Annotated[Identifier | None, Query()] = None,
@@ -130,13 +130,28 @@ async def list_tasks(
     home_pool_id: Annotated[
         Identifier | None, Query(description="Handed in here, and worked on in another pool now.")
     ] = None,
+    parameters: ParametersParam = None,
+) -> TaskFilter:
+    """Which tasks a list shows. Raises Invalid, NotFound (the pool whose parameters are named)."""
+    only = TaskFilter(
+        _pool_id(pool_id), task_status, executor_id, external_id, waiting, _pool_id(home_pool_id)
+    )
+    if parameters is None:
+        return only
+    pool = await directory.get(only.pool_id or only.home_pool_id)
+    conditions = read_filter(parameters, "task", pool.catalogue)
+    return replace(only, pool_id=only.pool_id if only.home_pool_id else pool.id, parameters=conditions)
+
+
+@router.get("", responses=problems(404, 422))
+async def list_tasks(
+    session: SessionDep,
+    caller: CallerDep,
+    only: Annotated[TaskFilter, Depends(_asked_for)],
     cursor: CursorParam = None,
     limit: LimitParam = 50,
 ) -> TaskPage:
     """Tasks, newest first."""
-    only = TaskFilter(
-        _pool_id(pool_id), task_status, executor_id, external_id, waiting, _pool_id(home_pool_id)
-    )
     before = cursor_to_id(cursor)
     views, next_before = await task_service.list_tasks(
         session, only=only, caller=caller, before=TaskId(before) if before is not None else None, limit=limit

@@ -19,6 +19,7 @@ from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersio
 from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.epoch import raise_epoch
+from app.services.parameter_filter import Condition, where
 from app.services.parameters import read_catalogue
 from app.services.waking import PersonChange, facts_of, wake_for_people
 
@@ -203,9 +204,10 @@ async def list_executors(
     after: int | None,
     limit: int,
     now: datetime,
+    parameters: Sequence[Condition] = (),
 ) -> tuple[list[ExecutorView], int | None]:
     """A page of people by id, and the id to go on after (None on the last page)."""
-    query = select_executors().where(Executor.pool_id == pool_id)
+    query = select_executors().where(Executor.pool_id == pool_id, *where(Executor.parameters, parameters))
     if active is not None:
         query = query.where(Executor.active == active)
     if after is not None:

@@ -13,6 +13,7 @@ from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Assignment, Executor, Task, TaskEvent
 from app.services.epoch import raise_epoch
+from app.services.parameter_filter import Condition, where
 from app.services.parameters import read_catalogue
 
 
@@ -35,6 +36,7 @@ class TaskFilter:
     external_id: str | None = None
     waiting: bool | None = None
     home_pool_id: PoolId | None = None
+    parameters: Sequence[Condition] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def _filtered(query: Select[Any], only: TaskFilter) -> Select[Any]:
         query = query.where(Task.executor_id == only.executor_id)
     if only.external_id is not None:
         query = query.where(Task.external_id == only.external_id)
+    query = query.where(*where(Task.parameters, only.parameters))
     if only.waiting:
         query = query.where(Task.status == "pending", Task.wait_reason.is_not(None))
     return query

@@ -1,8 +1,10 @@
 """Tasks: find one among very many, page by page."""
 
+import json
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app import session
 from streamlit_app.client import ApiError, Json
@@ -49,6 +51,7 @@ def _ask_filter() -> Json | None:
     who, search = st.columns([1, 1])
     with who:
         executor_id = people.choose(t("tasks.executor"), key="task_executor", on_change=_to_first_page)
+    values = _ask_values()
     text = search.text_input(
         t("tasks.search"), key="task_search", placeholder=t("tasks.search_help"), on_change=_to_first_page
     ).strip()
@@ -61,12 +64,53 @@ def _ask_filter() -> Json | None:
         only = {"home_pool_id": session.pool_id(), "executor_id": executor_id}
     elif chosen != "all":
         only["status"] = chosen
+    if values:
+        only["parameters"] = json.dumps(values, ensure_ascii=False)
     if text:
         only["external_id"] = text
         if not session.api().get("/v1/tasks", **only, limit=1)["items"]:
             st.warning(t("tasks.not_found", text=text), icon=":material/search_off:")
             return None
     return only
+
+
+def _ask_values() -> Json:
+    """Values of parameters to look for, asked for by the catalogue's labels; as the API's filter takes them."""
+    known = catalogue.of_owner(catalogue.load(), "task")
+    if not known:
+        return {}
+    with st.expander(t("tasks.by_values"), icon=":material/filter_list:"):
+        columns = st.columns(3)
+        asked = {each["key"]: _ask_value(each, columns[place % 3]) for place, each in enumerate(known)}
+    return {key: value for key, value in asked.items() if value not in (None, "", [], {})}
+
+
+def _ask_value(parameter: Json, place: DeltaGenerator) -> Any:
+    """One input: several options mean any of them, a number means a range, a text is searched for."""
+    name, kind = catalogue.label(parameter), parameter["type"]
+    key = f"task_value_{session.pool_id()}_{parameter['key']}"
+    options = [each["value"] for each in parameter["options"]]
+    if options:
+        return place.multiselect(
+            name, options, format_func=lambda each: catalogue.option_label(parameter, each), key=key,
+            placeholder=t("common.any"), on_change=_to_first_page,
+        )  # fmt: skip
+    if kind == "boolean":
+        return place.selectbox(
+            name, [True, False], index=None, format_func=catalogue.shown, key=key,
+            placeholder=t("common.any"), on_change=_to_first_page,
+        )  # fmt: skip
+    if kind == "number":
+        low, high = place.columns(2)
+        least = low.number_input(t("tasks.from", name=name), value=None, key=f"{key}_least", format="%g",
+                                 on_change=_to_first_page, placeholder=t("common.any"))  # fmt: skip
+        most = high.number_input(t("tasks.to", name=name), value=None, key=f"{key}_most", format="%g",
+                                 on_change=_to_first_page, placeholder=t("common.any"))  # fmt: skip
+        return {word: bound for word, bound in (("gte", least), ("lte", most)) if bound is not None}
+    if kind == "string":
+        text = place.text_input(name, key=key, placeholder=t("common.any"), on_change=_to_first_page).strip()
+        return {"contains": text} if text else None
+    return None
 
 
 def _open_by_number(text: str) -> bool:

@@ -85,4 +85,5 @@ async def test_alarms_are_told_alone_and_are_those_of_the_day(
     assert (await client.get("/v1/distribution/alerts")).json() == {"alerts": []}
     stats = (await client.get("/v1/distribution/stats")).json()
     assert stats["alerts"] == []
-    problem_in(await client.get("/v1/distribution/alerts", params={"pool_id": 999}), 404)
+    missing = await client.get("/v1/distribution/alerts", params={"pool_id": 999})
+    assert problem_in(missing)["status"] == 404

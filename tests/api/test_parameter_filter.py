@@ -79,7 +79,8 @@ async def test_people_are_found_by_their_values(filled: httpx.AsyncClient) -> No
     [
         "no json", "[]", '{"unknown": 1}', '{"region": "west"}', '{"level": "10"}', '{"level": NaN}',
         '{"level": 1e999}', '{"level": {"like": 1}}', '{"vip": {"gt": true}}', '{"level": {"gt": true}}',
-        '{"region": null}', '{"region": []}', '{"topic": {"contains": "\\u0000"}}', '{"topic": "\\ud800"}', '{"region": {"in": "north"}}',
+        '{"region": null}', '{"region": []}', '{"topic": {"contains": "\\u0000"}}', '{"topic": "\\ud800"}',
+        '{"region": {"in": "north"}}',
     ],
 )  # fmt: skip
 async def test_what_the_catalogue_does_not_know_is_refused_with_its_place(

@@ -3,6 +3,7 @@
 import pytest
 
 from app.engine.types import Policy
+from benchmarks import forecast
 from benchmarks.fairness import DAYS, World, play
 
 PROMISED = {
@@ -30,3 +31,11 @@ def test_settling_is_fairer_than_joining_in_level_and_than_from_zero() -> None:
         play(world, Policy.FAIR, way).gap for way in ("settled", "in level", "from zero")
     )
     assert settled < in_level and settled < from_zero
+
+
+def test_a_right_forecast_mends_a_drifting_day_and_costs_a_steady_one_nothing() -> None:
+    days = {day.name: day for day in DAYS}
+    mended, drifting = (forecast.play(days["drift"], 15, 1, kind)[-1] for kind in ("right", "none"))
+    assert drifting > 0.2 and mended < 0.05
+    foreseen, steady = (forecast.play(days["nested"], 15, 1, kind)[-1] for kind in ("right", "none"))
+    assert foreseen <= steady + 0.01

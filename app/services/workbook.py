@@ -266,7 +266,8 @@ class _Report:
         look = {"utilization": "0%", "deviation": "0.0"}.get(key, "#,##0")
         grid = {"visible": True, "line": {"color": _GRID}}
         least = {} if key == "deviation" else {"min": 0}
-        chart.set_x_axis({"num_format": look, "major_gridlines": grid, "label_position": "low"} | least)
+        # The names run downwards, which turns the scale's side too: "high" is below.
+        chart.set_x_axis({"num_format": look, "major_gridlines": grid, "label_position": "high"} | least)
         return chart
 
     def _chart(self, kind: dict[str, str], title: str) -> Chart:

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, not the project
@@ -168,7 +168,7 @@ class Worker:
         while self._settings.fairness_seconds and not self._stopping.is_set():
             began = time.monotonic()
             try:
-                await watch.look(datetime.now(UTC))
+                await watch.look(await self._now())
             except (
                 OSError,
                 TimeoutError,
@@ -193,13 +193,26 @@ class Worker:
         """Keep the figures of days that are over, and the audit log's head: whichever worker comes first does."""
         while not self._stopping.is_set():
             try:
+                now = await self._now()
                 async with self._database.session() as session:
-                    await close_days(session, now=datetime.now(UTC))
+                    await close_days(session, now=now)
                 if self._anchors is not None:
                     await self._anchors.look(self._database.hot)
-            except (OSError, TimeoutError, SQLAlchemyError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                SQLAlchemyError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+            ) as error:
                 log.warning("days.not_closed", error=str(error) or type(error).__name__)
             await self._pause(_CLOSE_SECONDS)
+
+    async def _now(self) -> datetime:
+        """The database's clock: a worker whose own is wrong must not turn over anybody's day."""
+        async with self._database.hot.acquire() as connection:
+            now: datetime = await connection.fetchval(statements.NOW)
+            return now
 
     @property
     def _sweep_seconds(self) -> float:

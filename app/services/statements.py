@@ -318,3 +318,6 @@ RETURNING id
 
 # Who has a task of this pool.
 EXECUTOR_OF_TASK = "SELECT executor_id FROM tasks WHERE id = $1 AND pool_id = $2"
+
+# The one clock that all processes share.
+NOW = "SELECT clock_timestamp()"

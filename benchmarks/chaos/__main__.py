@@ -30,7 +30,7 @@ async def play(
     name: str, module: ModuleType, system: System, zygote: Zygote, *, short: bool, seed: int, defect: str = ""
 ) -> Report:
     """One fault on a database of its own."""
-    url = await system.fresh(f"chaos_{name}_{'planted' if defect else 'sound'}_{seed % 10_000}")
+    url = await system.fresh(f"chaos_{name}_{defect or 'sound'}_{seed % 10_000}")
     addresses = system.servers.addresses
     stage = Stage(url, addresses.redis_url, zygote, defect, system.servers, patience=8.0 if defect else 120.0)
     sizes = module.SHORT if short or defect else module.FULL
@@ -53,15 +53,17 @@ async def main() -> int:
     with running_servers(Durability.FAST) as system, Zygote(system.directory / "children.log") as zygote:
         for name in args.names or known:
             module = known[name]
-            defect = module.DEFECT if args.planted else ""
-            report = await play(name, module, system, zygote, short=args.short, seed=args.seed, defect=defect)
-            reports.append((name, module, report))
-            red = bool(report.violations)
-            wrong += red is not args.planted
-            print(
-                f"{'red' if red else 'green'} {f'under {defect}: ' if defect else ''}{report.line()}",
-                flush=True,
-            )
+            for defect in (module.DEFECT, *getattr(module, "MORE_DEFECTS", ())) if args.planted else ("",):
+                report = await play(
+                    name, module, system, zygote, short=args.short, seed=args.seed, defect=defect
+                )
+                reports.append((name, module, report))
+                red = bool(report.violations)
+                wrong += red is not args.planted
+                print(
+                    f"{'red' if red else 'green'} {f'under {defect}: ' if defect else ''}{report.line()}",
+                    flush=True,
+                )
     if not args.planted:
         _result(reports, args.short, time.monotonic() - started)
     return int(wrong > 0)

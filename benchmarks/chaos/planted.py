@@ -139,6 +139,57 @@ def _no_timeouts() -> None:
 
 
 @_defect
+def _server_date() -> None:
+    """Days turn over where the server is, not where the pool is."""
+    from zoneinfo import ZoneInfo
+
+    from app.services import picture
+
+    picture.ZoneInfo = lambda _zone: ZoneInfo("UTC")  # type: ignore[assignment,misc]
+
+
+@_defect
+def _leaked_connections() -> None:
+    """Every sweep of a worker opens a connection and forgets it."""
+    from app.worker import Worker
+
+    look, kept = Worker._look_everywhere, []
+
+    async def leak(self: Any) -> None:
+        kept.append(await asyncpg.connect(self._settings.dsn))
+        await look(self)
+
+    Worker._look_everywhere = leak  # type: ignore[method-assign]
+
+
+def _skew(days: int) -> None:
+    """No defect but a world: the process's own clock is wrong."""
+    from datetime import datetime, timedelta
+
+    import app.api.deps
+    import app.services.delivery
+    import app.worker
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=days)
+
+    for module in (app.worker, app.services.delivery, app.api.deps):
+        module.datetime = Skewed  # type: ignore[attr-defined]
+
+
+@_defect
+def _a_day_ahead() -> None:
+    _skew(1)
+
+
+@_defect
+def _a_day_behind() -> None:
+    _skew(-1)
+
+
+@_defect
 def _no_drain() -> None:
     """Whoever is told to stop drops what is at hand."""
     import uvicorn

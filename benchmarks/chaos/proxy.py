@@ -61,7 +61,11 @@ class Proxy:
             if self.toxic.reset:
                 writer.transport.abort()
                 return
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
+            try:
+                up_reader, up_writer = await asyncio.open_connection(*self._target)
+            except OSError:  # nobody listens there
+                writer.transport.abort()
+                return
             ends = {writer, up_writer}
             self._writers |= ends
             try:

@@ -55,6 +55,7 @@ async def _restart(servers: EmbeddedServers, rng: random.Random, between: tuple[
         os.kill(servers.postgres.pid, signal.SIGQUIT)
     while servers.postgres.pid is not None:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
+    await asyncio.to_thread(servers.postgres.kill)  # forget it
     await asyncio.sleep(rng.uniform(0, LONGEST_DOWN))
     await asyncio.to_thread(servers.revive)
     return time.monotonic()

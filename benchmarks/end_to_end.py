@@ -5,7 +5,7 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -50,6 +50,7 @@ class Throughput:
 
     per_second: float
     cpu_ms: dict[str, float]
+    memory_mb: dict[str, float] = field(default_factory=dict)
 
 
 class Progress:
@@ -134,7 +135,8 @@ async def one_batch_run(
     await system.start(workers=workers, **options)
     try:
         await throughput(system, "/v1/tasks/batch", batches(scene.requests(1000, seed=9), 500), 1000, 2)
-        return (await throughput(system, "/v1/tasks/batch", batches(scene.requests(count), 500), count, 4))[0]
+        found, _ = await throughput(system, "/v1/tasks/batch", batches(scene.requests(count), 500), count, 4)
+        return replace(found, memory_mb=system.memory_mb())
     finally:
         system.stop()
 
@@ -153,10 +155,14 @@ async def single_run(system: System, count: int, *, workers: int) -> tuple[Throu
 
 
 async def latency_run(system: System, seconds: float, *, rate: int = 500) -> list[float]:
-    """Single POSTs at a steady rate; seconds from commit to commit by PostgreSQL's clock, sorted."""
+    """Single POSTs at a steady rate; seconds from commit to commit by PostgreSQL's clock, sorted.
+
+    The system has seen some work, as in the other runs: what a worker's first look at a team costs is not in it.
+    """
     await system.fresh()
     await scene.build(system.dsn, executors=1000, rules=13)
     await system.start(workers=1)
+    await throughput(system, "/v1/tasks/batch", batches(scene.requests(2000, seed=9), 500), 2000, 2)
     progress = await Progress.watch(system.dsn)
     try:
         bodies = [encoded(body) for body in scene.requests(int(rate * seconds))]
@@ -302,6 +308,25 @@ async def _growth(system: System, sizes: Sizes, result: Result) -> float:
             for _ in range(sizes.runs)
         ]
         points.append([executors, round(median(one.per_second for one in found))])
+    memory = found[-1].memory_mb
+    result.targets += [
+        Target(
+            f"memory of the API with {sizes.executors[-1]:,} executors",
+            "MB",
+            memory["api"],
+            150,
+            None,
+            "lower",
+        ),
+        Target(
+            f"memory of a worker with {sizes.executors[-1]:,} executors",
+            "MB",
+            memory["worker-1"],
+            200,
+            None,
+            "lower",
+        ),
+    ]
     result.tables.append(Table("Growth of the team; 13 rules, 1 worker", ["executors", "tasks/s"], points))
     result.charts.append(
         Chart("Growth of the team", "line", "executors", "tasks/s", [Series("13 rules", points)], log_x=True)

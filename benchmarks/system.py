@@ -101,8 +101,7 @@ class System:
         self, name: str, command: list[str], profile: Sequence[str], settings: dict[str, str]
     ) -> None:
         if name in profile:
-            shown = ["-r", "text", "-o", str(self.directory / f"{name}.profile"), "--interval", "0.002"]
-            command = ["-m", "pyinstrument", *shown, *command]
+            command = ["-m", "benchmarks.profiled", str(self.directory / f"{name}.profile"), *command]
         with (self.directory / f"{name}.log").open("ab") as log:
             self._running[name] = KeptProcess(
                 [sys.executable, *command], log=log, env=self._environment(settings), cwd=ROOT, grace=30.0

@@ -31,6 +31,7 @@ from app.api import (
     roster_import,
     rule_checks,
     rules,
+    task_stream,
     tasks,
     users,
 )
@@ -61,6 +62,7 @@ from app.tracing import start_tracing
 
 ROUTERS = (
     tasks,
+    task_stream,
     lifecycle,
     deliveries,
     explanations,

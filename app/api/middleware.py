@@ -1,6 +1,7 @@
 """What happens to every request before a route sees it: a name for the logs, a bound on its body, no naked failure."""
 
 import asyncio
+import math
 import re
 import time
 import uuid
@@ -140,6 +141,10 @@ _MOST_OF_ANYBODY = 64 * 1024
 """Bytes of a body from whoever did not say who they are: enough to sign in."""
 
 
+_TAKEN_PIECE_BY_PIECE = {"stream_tasks"}
+"""Routes that keep no body: of any length, as long as its next piece comes in time."""
+
+
 class BodyLimit:
     """Refuses bodies over a size, whether announced or just sent, and those that take too long to come."""
 
@@ -153,7 +158,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = min(self._most, _MOST_OF_ANYBODY) if scope.get("public") else self._most
+        endless = scope.get("decided") in _TAKEN_PIECE_BY_PIECE
+        most: float = min(self._most, _MOST_OF_ANYBODY) if scope.get("public") else self._most
+        if endless:
+            most = math.inf
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > most:
             await problem_response(Request(scope), TooLarge(_too_large(most)))(scope, receive, send)
@@ -162,7 +170,7 @@ class BodyLimit:
         until = asyncio.get_running_loop().time() + self._seconds
 
         async def receive_counted() -> Message:
-            nonlocal came, more
+            nonlocal came, more, until
             if not more:  # all is here: what follows is the client's going away, however late
                 return await receive()
             try:
@@ -170,6 +178,8 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, f"body: it did not come within {self._seconds:g} seconds.") from None
+            if endless:
+                until = asyncio.get_running_loop().time() + self._seconds
             more = message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > most:
@@ -179,5 +189,5 @@ class BodyLimit:
         await self._app(scope, receive_counted, send)
 
 
-def _too_large(most: int) -> str:
+def _too_large(most: float) -> str:
     return f"body: larger than {most} bytes; send it in parts."

@@ -27,6 +27,7 @@ ROUTES: dict[str, Decision] = {
     # tasks
     "submit_task": "tasks.submit",
     "submit_tasks": "tasks.submit",
+    "stream_tasks": "tasks.submit",
     "preview_task": "tasks.preview",
     "list_tasks": "tasks.read",
     "get_task": "tasks.read",

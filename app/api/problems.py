@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem details: one form for every one of them, whoever raised it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -142,9 +142,14 @@ async def _handle_known(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _handle_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-    fields = [FieldError(_path(fault), _sentence(fault), _remedy(fault)) for fault in error.errors()]
+    fields = field_errors(error.errors())
     first = fields[0]
     return problem_response(request, Invalid(f"{first.field}: {first.reason}", fields))
+
+
+def field_errors(faults: Iterable[Mapping[str, Any]]) -> list[FieldError]:
+    """What a check of types found, field by field."""
+    return [FieldError(_path(fault), _sentence(fault), _remedy(fault)) for fault in faults]
 
 
 def _path(fault: Mapping[str, Any]) -> str:
@@ -159,7 +164,7 @@ def _path(fault: Mapping[str, Any]) -> str:
 
 def _sentence(fault: Mapping[str, Any]) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "json_invalid":
+    if fault["type"] == "json_invalid" and fault["loc"]:
         return f"{message} at character {fault['loc'][-1]}: {fault['ctx']['error']}"
     return message
 

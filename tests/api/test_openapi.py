@@ -35,7 +35,8 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 # Answers 200 with the faults of a document, that is its purpose: held to all but the refusal.
 TELLS_FAULTS = {"/v1/rules/validate"}
 FAULTS_TOLD = [*NOT_ASKED, *CHECKS.get_by_names(["negative_data_rejection"])]
-ENDLESS = {"/v1/events"}  # a stream is never answered whole; tests/api/test_events.py reads it
+# Streams are never answered whole: tests/api/test_events.py and test_task_stream.py read them.
+ENDLESS = {"/v1/events", "/v1/tasks/stream"}
 WITH_INPUT = [
     (path, method)
     for path, method, operation in ROUTES

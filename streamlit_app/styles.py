@@ -17,7 +17,7 @@ _CSS = f"""
 h1 {{ font-size: 1.75rem !important; padding: 0 0 .2rem 0 !important; }}
 h3 {{ font-size: 1.15rem !important; }}
 :focus-visible {{ outline: 2px solid {EVEN} !important; outline-offset: 2px; }}
-.figures {{ display:grid; grid-template-columns:repeat(auto-fit, minmax(min(11.5rem, 46%), 1fr)); gap:.8rem; }}
+.figures {{ display:grid; grid-template-columns:repeat(auto-fit, minmax(min(8.6rem, 46%), 1fr)); gap:.8rem; }}
 .figure {{ border:1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius:.6rem;
   padding:.7rem .9rem; min-width:0; }}
 .figure .label {{ font-size:.88rem; opacity:.82; line-height:1.25; }}

@@ -72,9 +72,9 @@ class Api:
         """Change something, if it is still the version that was looked at."""
         return self._ask("PATCH", path, body=body, version=version)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **query: Any) -> None:
         """Remove something."""
-        self._ask("DELETE", path)
+        self._ask("DELETE", path, query=query)
 
     def upload(self, path: str, name: str, content: bytes, **query: Any) -> Any:
         """Send a file."""

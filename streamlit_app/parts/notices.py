@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec
@@ -9,10 +10,13 @@ from typing import ParamSpec
 import streamlit as st
 
 from streamlit_app import session
-from streamlit_app.client import ApiError, api_url
+from streamlit_app.client import ApiError, Fault, api_url
 from streamlit_app.words import TABLE, t
+from streamlit_app.words.refusals import in_russian
 
 P = ParamSpec("P")
+
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +32,23 @@ def tell(error: ApiError) -> None:
     key = f"common.error.{error.status}"
     lines = [t(key if key in TABLE else "common.error.other")]
     if error.faults:
-        lines += [
-            f"- **{plain(fault.field)}**: {plain(fault.reason)}"
-            + (f" — *{plain(fault.remedy)}*" if fault.remedy else "")
-            for fault in error.faults[:10]
-        ]
-    elif error.detail:
-        lines.append("\n" + t("common.error.said", detail=plain(error.detail)))
+        lines += [_fault(fault) for fault in error.faults[:10]]
+    elif detail := told_in_language(error.detail):
+        lines.append("\n" + t("common.error.said", detail=plain(detail)))
     st.error("\n".join(lines), icon=":material/error:")
+
+
+def _fault(fault: Fault) -> str:
+    reason = told_in_language(fault.reason) or t("common.error.wrong_value")
+    remedy = told_in_language(fault.remedy)
+    return f"- **{plain(fault.field)}**: {plain(reason)}" + (f" — *{plain(remedy)}*" if remedy else "")
+
+
+def told_in_language(sentence: str) -> str:
+    """What the API says in the session's language; nothing rather than English on a Russian page."""
+    if session.language() == "en":
+        return sentence
+    return sentence if _CYRILLIC.search(sentence) else in_russian(sentence) or ""
 
 
 def plain(text: str) -> str:

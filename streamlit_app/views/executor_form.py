@@ -34,7 +34,7 @@ def _ask_new() -> None:
         if not _complete(values):
             return
         made = session.api().post("/v1/executors", {"pool_id": session.pool_id()} | values)
-        _changed(t("executors.created", name=made["name"]))
+        tell_changed(t("executors.created", name=made["name"]))
 
 
 def edit(person: Json) -> None:
@@ -51,17 +51,18 @@ def edit(person: Json) -> None:
         removed = {key: None for key, value in values["parameters"].items() if value in (None, "", [])}
         values["parameters"] |= removed
         changed = session.api().patch(path, values, version=person["version"])
-        _changed(t("executors.changed", name=changed["name"]))
+        tell_changed(t("executors.changed", name=changed["name"]))
 
 
 def change(person: Json, **values: Any) -> None:
     """Change one thing of a person, such as whether they are here."""
     with notices.told():
         changed = session.api().patch(f"/v1/executors/{person['executor_id']}", values)
-        _changed(t("executors.changed", name=changed["name"]))
+        tell_changed(t("executors.changed", name=changed["name"]))
 
 
-def _changed(text: str) -> None:
+def tell_changed(text: str) -> None:
+    """Somebody was changed: say so, and look at everybody anew."""
     from streamlit_app.views import executors
 
     executors.forget()

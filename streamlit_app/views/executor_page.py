@@ -126,8 +126,41 @@ def _edit(person: Json) -> None:
     if person["active"]:
         with st.popover(t("executors.deactivate"), icon=":material/person_off:"):
             st.markdown(t("executors.deactivate_text"))
-            if st.button(t("common.confirm"), type="primary", key="deactivate"):
-                executor_form.change(person, active=False)
+            _leave(person)
+
+
+def _leave(person: Json) -> None:
+    """Let somebody go: what they have in hand stays with them, or goes to others, who are named before."""
+    path = f"/v1/executors/{person['executor_id']}"
+    plan = session.api().get(f"{path}/leaving") if person["open_count"] else {"items": []}
+    open_tasks = "keep"
+    if plan["items"]:
+        open_tasks = st.radio(
+            t("executors.absence_open"), ("keep", "reassign"), key="leave_open",
+            format_func=lambda each: t(f"executors.absence_open.{each}"),
+        )  # fmt: skip
+        if open_tasks == "reassign":
+            _who_would_get(plan)
+    if st.button(t("common.confirm"), type="primary", key="deactivate"):
+        with notices.told():
+            session.api().delete(path, open_tasks=open_tasks)
+            executor_form.tell_changed(t("executors.changed", name=person["name"]))
+
+
+def _who_would_get(plan: Json) -> None:
+    items = plan["items"]
+    st.caption(t("executors.leaving_plan", n=plan["moves"], waiting=plan["waiting"]))
+    st.dataframe(
+        {
+            t("tasks.number"): [each["task_id"] for each in items],
+            t("executors.leaving_to"): [
+                each["executor_name"] or t("executors.leaving_nobody") for each in items
+            ],
+        },
+        hide_index=True,
+        height=min(38 + 33 * len(items), 300),
+        column_config={t("tasks.number"): st.column_config.NumberColumn(format="%d")},
+    )
 
 
 def _absences(person: Json) -> None:

@@ -162,5 +162,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "Нет ни одной команды. Создайте её на странице «Система» или командой `python init_db.py`.",
         "There is no team yet. Make one on the System page or with `python init_db.py`.",
     ),
+    "error.wrong_value": ("значение не подходит", "the value does not fit"),
     "error.said": ("Ответ сервиса: {detail}", "The service says: {detail}"),
 }

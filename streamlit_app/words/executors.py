@@ -50,6 +50,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "edit": ("Изменить", "Edit"),
     "state_now": ("Сейчас", "Now"),
     "changed": ("{name}: изменено", "{name}: changed"),
+    "leaving_plan": (
+        (
+            "Перейдёт к другим: {n} заявка; будет ждать: {waiting}.|"
+            "Перейдут к другим: {n} заявки; будет ждать: {waiting}.|"
+            "Перейдут к другим: {n} заявок; будет ждать: {waiting}."
+        ),
+        "{n} task goes to others; {waiting} would wait.|{n} tasks go to others; {waiting} would wait.",
+    ),
+    "leaving_to": ("Кому перейдёт", "Who would get it"),
+    "leaving_nobody": ("пока никому: будет ждать", "nobody for now: it would wait"),
     "deactivate": ("Ушёл из команды", "Left the team"),
     "deactivate_text": (
         "Новых заявок не получит; история и открытые заявки останутся. Вернуть можно в любой момент.",

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from streamlit_app.words.refusals import in_russian
 from tests.dashboard.conftest import PATIENCE, Page
 
 PAGES = ["overview", "tasks", "executors", "rules", "parameters", "system", "analytics", "load_test"]
@@ -95,6 +96,35 @@ def test_a_person_leaves_the_team_and_comes_back(page: Page, api: str) -> None:
         [back] = [button for button in card.button if button.label == "Вернуть в команду"]
         faultless(back.click().run())
         assert client.get(path).json()["active"] is True
+
+
+def test_the_work_of_whoever_leaves_goes_to_others_who_are_named_before(page: Page, api: str) -> None:
+    with httpx.Client(base_url=api) as client:
+        person = next(each for each in client.get("/v1/executors").json()["items"] if each["open_count"])
+        path = f"/v1/executors/{person['executor_id']}"
+        card = faultless(page("executors", executor=str(person["executor_id"])))
+        faultless(card.radio(key="leave_open").set_value("reassign").run())
+        named = next(each.value for each in card.dataframe if "Кому перейдёт" in each.value.columns)
+        assert len(named) == person["open_count"]
+        faultless(card.button(key="deactivate").click().run())
+        gone = client.get(path).json()
+        assert (gone["active"], gone["open_count"]) == (False, 0)
+        client.patch(path, json={"active": True})
+
+
+def test_a_refusal_is_told_in_russian(page: Page, api: str) -> None:
+    with httpx.Client(base_url=api) as client:
+        known = client.get("/v1/parameters").json()["items"]
+        read = next(each for each in known if each["owner"] == "executor" and each["key"] == "skills")
+        refusals = [
+            client.delete(f"/v1/parameters/{read['parameter_id']}"),
+            client.post("/v1/parameters", json={"owner": "executor", "key": "skills", "type": "list"}),
+            client.get("/v1/executors/999999"),
+        ]
+    for answer in refusals:
+        assert answer.is_error
+        detail = answer.json()["detail"]
+        assert re.search("[а-я]", in_russian(detail) or ""), detail
 
 
 # Choices are asked for in Russian here: outside of a session, where AppTest names them, there is no other language.

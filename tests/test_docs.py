@@ -109,3 +109,10 @@ def test_the_site_builds_and_fetches_nothing_from_elsewhere(tmp_path: Path):
     for page in pages:
         loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', page.read_text())
         assert loaded == [], f"{page.name} loads {loaded}"
+
+
+def test_steps_for_contributors_name_files_that_are_there():
+    named = set(re.findall(r"`([\w./]+/[\w./]*)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    named = {each for each in named if "NAME" not in each}
+    assert len(named) > 20
+    assert [each for each in sorted(named) if not (ROOT / each).exists()] == []

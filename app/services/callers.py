@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from app.access import Caller
 from app.database import HotPool
 from app.errors import Unauthenticated
-from app.security import NOT_VALID, KeyRing, hash_secret, same_secret, split_api_key
+from app.security import NOT_VALID, Claims, KeyRing, hash_secret, same_secret, split_api_key
 
 _FRESH_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
@@ -53,6 +53,7 @@ class Callers:
         self._metrics_token = metrics_token and hash_secret(metrics_token.get_secret_value())
         self._known: dict[str | int, _Remembered] = {}
         self._forgotten = 0
+        self._read: dict[str, Claims] = {}
 
     def forget(self) -> None:
         """Look again at the next question."""
@@ -67,7 +68,7 @@ class Callers:
         return await (self._by_key(*key) if key else self._by_token(credentials))
 
     async def _by_token(self, token: str) -> Caller:
-        claims = self._keys.read(token)
+        claims = self._claims(token)
         user = await self._look(claims.user_id, _USER)
         if user is None or user["token_version"] != claims.token_version:
             raise Unauthenticated("The access token was revoked: sign in again by POST /v1/auth/token.")
@@ -78,6 +79,16 @@ class Callers:
             executor_id=user["executor_id"],
             user_id=user["id"],
         )
+
+    def _claims(self, token: str) -> Claims:
+        """What a token says, its signature checked once: that costs more than the rest of the guard."""
+        claims = self._read.get(token)
+        if claims is None or claims.expires_at <= datetime.now(UTC):
+            claims = self._keys.read(token)
+            if len(self._read) >= _MOST_REMEMBERED:
+                self._read.clear()
+            self._read[token] = claims
+        return claims
 
     async def _by_key(self, prefix: str, secret: str) -> Caller:
         key = await self._look(prefix, _KEY)

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.errors import Unauthenticated
-from app.security import ISSUER, KeyRing
+from app.security import ISSUER, Claims, KeyRing
+from app.services.callers import Callers
 from tests.access.conftest import SECRET, House
 
 LIFE = timedelta(minutes=5)
@@ -120,6 +121,26 @@ async def test_a_changed_version_an_old_token_and_a_gone_user_are_refused(house:
     for changes in ({"token_version": 2}, {"now": datetime.now(UTC) - timedelta(hours=1)}):
         assert (await house.client.get("/v1/pools", headers=house.token(user, **changes))).status_code == 401
     assert (await house.client.get("/v1/pools", headers=house.token(999_999))).status_code == 401
+
+
+async def test_a_token_that_was_read_before_still_ends_in_time_and_when_it_is_revoked(house: House) -> None:
+    user = await house.user("viewer", pools=None)
+    callers = Callers(house.database.hot, house.settings.key_ring())
+    old = house.token(user, now=datetime.now(UTC) - timedelta(hours=1))["Authorization"].removeprefix(
+        "Bearer "
+    )
+    callers._read[old] = Claims(
+        user, 1, datetime.now(UTC) - timedelta(minutes=55)
+    )  # as read while it was good
+    with pytest.raises(Unauthenticated, match="expired"):
+        await callers.find(old)
+    good = house.token(user)["Authorization"].removeprefix("Bearer ")
+    for _ in range(2):
+        assert (await callers.find(good)).user_id == user
+    await house.database.hot.execute("UPDATE users SET token_version = 2 WHERE id = $1", user)
+    callers.forget()
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await callers.find(good)
 
 
 async def test_api_keys_end_when_they_expire_or_are_revoked_and_know_their_scopes(house: House) -> None:

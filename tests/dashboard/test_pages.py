@@ -112,6 +112,26 @@ def test_the_work_of_whoever_leaves_goes_to_others_who_are_named_before(page: Pa
         client.patch(path, json={"active": True})
 
 
+def test_tasks_are_looked_for_by_the_labels_of_their_parameters(page: Page, api: str) -> None:
+    tasks = faultless(page("tasks"))
+    box = next(each for each in tasks.multiselect if str(each.key).endswith("_region"))
+    faultless(box.select("north").run())
+    with httpx.Client(base_url=api) as client:
+        wanted = {"parameters": '{"region": ["north"]}', "limit": 50}
+        found = client.get("/v1/tasks", params=wanted).json()["items"]
+    assert list(tasks.dataframe[0].value["№"]) == [each["task_id"] for each in found]
+    assert found and {each["parameters"]["region"] for each in found} == {"north"}
+
+
+def test_the_audit_log_is_proved_whole_from_the_page(page: Page, api: str) -> None:
+    system = faultless(page("system"))
+    [prove] = [button for button in system.button if button.label == "Проверить целостность"]
+    faultless(prove.click().run())
+    with httpx.Client(base_url=api) as client:
+        assert client.get("/v1/audit/proof").json()["holds"]
+    assert any("Журнал цел" in each.value for each in system.success)
+
+
 def test_a_refusal_is_told_in_russian(page: Page, api: str) -> None:
     with httpx.Client(base_url=api) as client:
         known = client.get("/v1/parameters").json()["items"]

@@ -36,7 +36,8 @@ _TAKE_WATCH = text("SELECT pg_try_advisory_xact_lock(731348, :pool_id)")
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 # Levels are `level_offset + window_weight`: the offset takes what the weight of the window does not say. Rows of an
-# earlier window begin the present one, as the first batch would do with them. Locks loads by executor id.
+# earlier window begin the present one, as the first batch would do with them; those of a later one stay: midnight has
+# passed since this look began, and a batch was quicker. Locks loads by executor id.
 _SETTLE = text("""
 UPDATE executor_loads load
 SET level_offset = given.level::numeric(14, 3)
@@ -45,7 +46,7 @@ SET level_offset = given.level::numeric(14, 3)
     window_start = :window,
     epoch = :epoch
 FROM unnest(CAST(:ids AS bigint[]), CAST(:levels AS float8[])) AS given(executor_id, level)
-WHERE load.executor_id = given.executor_id
+WHERE load.executor_id = given.executor_id AND load.window_start <= :window
 """)
 
 

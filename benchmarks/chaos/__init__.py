@@ -27,6 +27,7 @@ FAULTS = (
     "rolling",
     "delivery",
     "poison",
+    "mixed",
 )
 
 

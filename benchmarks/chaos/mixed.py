@@ -363,11 +363,22 @@ class _Life:
         await self._count_connections(5.0 if self.play.stage.defect else 0.5)
         if max(self.connections) > MOST_CONNECTIONS:
             self.report.violations.append(f"{max(self.connections)} connections are open")
-        if self.external.inversions():
-            self.report.violations.append(f"{self.external.inversions()} messages came in wrong order")
+        if stale := await self._stale():
+            self.report.violations.append(
+                f"АИС shows something older than what it was told last of {stale} tasks"
+            )
         self.report.n = sum(self.strikes.values())
         self._tell(wrong, days)
         return await self.play.reckon(self.report, tasks=len(self.accepted))
+
+    async def _stale(self) -> int:
+        """Tasks of which the external system does not show the last message, at rest."""
+        async with self.play.database.hot.acquire() as connection:
+            rows = await connection.fetch(
+                "SELECT task_id, max(sequence) AS last FROM outbox WHERE destination = 'ais' GROUP BY task_id"
+            )
+        shown = self.external.store.assignments
+        return sum(shown.get(row["task_id"], {}).get("sequence") != row["last"] for row in rows)
 
     async def _count_connections(self, seconds: float) -> None:
         """Once more at rest: a server that was restarted has forgotten what leaked before."""
@@ -411,6 +422,8 @@ class _Life:
             "on the wrong one": wrong,
             "connections at most": max(self.connections),
             "left in outbox and stream": 0,
+            "messages to АИС": len(self.external.store.log),
+            "late ones that it refused": self.external.store.counters.stale_refused,
         }
         blows: list[list[Cell]] = [[name.strip("_").replace("_", " "), n] for name, n in self.strikes.items()]
         self.report.tables.append(Table("R15: what struck", ["blow", "times"], sorted(blows, key=str)))

@@ -320,3 +320,13 @@ async def test_two_watches_do_not_look_at_one_pool_at_once(database: Database, p
     await give_everything_to(database, people[0])
     await asyncio.gather(*(look(database) for _ in range(4)))
     assert len(await run(database, "SELECT FROM fairness_alerts")) == 3
+
+
+async def test_a_look_that_began_before_midnight_does_not_turn_the_window_back(database: Database) -> None:
+    pool_id = await add_pool(database)
+    await add_executors(database, pool_id, 3)
+    await add_tasks(database, pool_id, 9)
+    await place_batch(database.hot, PoolPicture(pool_id), limit=20, deliver=False)
+    await FairnessWatch(database).look(datetime.now(UTC) - timedelta(days=1))
+    async with database.hot.acquire() as connection:
+        assert await find_violations(connection) == []

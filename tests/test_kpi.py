@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 from app.database import Database
 from app.engine.types import PoolId, TaskId
 from app.services.assignment import Found, place_batch
+from app.services.fairness_watch import FairnessWatch
 from app.services.intake import NewTask, write_tasks
 from app.services.kpi import LATENCY_BOUNDS, Happened, count_events, latency_histogram, latency_percentile
 from app.services.lifecycle import Move, MoveName, move_tasks
@@ -166,3 +167,15 @@ async def test_what_is_undone_is_taken_from_the_hour_that_it_was_counted_in(data
     async with database.hot.acquire() as connection:
         [placed] = await connection.fetch(CLASS_HOURS)
     assert placed["count"] == 2
+
+
+@pytest.mark.parametrize("zone", HALF_HOURS[:2])
+async def test_fairness_is_kept_in_hours_of_the_pools_clock(database: Database, zone: str):
+    pool_id = await add_pool(database, timezone=zone)
+    await add_executors(database, pool_id, 2)
+    await write_tasks(database.hot, [NewTask(pool_id)] * 4)
+    await place(database, pool_id)
+    await FairnessWatch(database).look(datetime.now(UTC))
+    async with database.hot.acquire() as connection:
+        kept = await connection.fetchval("SELECT hour FROM fairness_hours")
+    assert kept.astimezone(ZoneInfo(zone)).minute == 0

@@ -105,12 +105,17 @@ async def _send_and_cut(address: str) -> int:
     """Send a piece, read its answer, send half of another and go; how many lines were answered."""
     place = urlsplit(address)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        f"POST {URL} HTTP/1.1\r\nHost: {place.netloc}\r\n"
+        "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     writer.write(head.encode() + _chunk(lines(0, 20)))
     async with asyncio.timeout(60):
         said = b""
         while b'"to":20' not in said:  # while the body is still being sent: answers do not wait for its end
-            said += await reader.read(65536)
+            more = await reader.read(65536)
+            assert more, f"the server hung up: {said!r}"
+            said += more
     writer.write(_chunk(lines(20, 30) + b'{"external_id": "S-3'))
     await writer.drain()
     writer.transport.abort()

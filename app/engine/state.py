@@ -280,9 +280,11 @@ def present_in(state: PoolState) -> list[Present]:
             state.qualification.item(at),
             state.level.item(at) / MILLI,
             state.used.item(at) / MILLI,
-            None
-            if state.limit.item(at) >= UNLIMITED
-            else (state.limit.item(at) - state.used.item(at)) / MILLI,
+            (
+                None
+                if state.limit.item(at) >= UNLIMITED
+                else (state.limit.item(at) - state.used.item(at)) / MILLI
+            ),
         )
         for at in here
     )

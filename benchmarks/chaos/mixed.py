@@ -56,6 +56,10 @@ WRONG_DAYS = """
 SELECT count(*) FROM assignments held JOIN pools ON pools.id = held.pool_id
 WHERE held.business_day <> (held.decided_at AT TIME ZONE pools.timezone)::date
 """
+LEFT = """
+SELECT (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL) AS outbox,
+       (SELECT count(*) FROM tasks WHERE status = 'pending' AND wait_reason IS NULL) AS pending
+"""
 WORKABLE = """
 SELECT id, status FROM tasks WHERE pool_id = $1 AND status IN ('assigned', 'in_progress', 'returned')
 ORDER BY id LIMIT 400
@@ -397,16 +401,10 @@ class _Life:
 
     async def _left(self) -> dict[str, int]:
         async with self.play.database.hot.acquire() as connection:
-            left = dict(
-                await connection.fetchrow("""
-                SELECT (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL) AS outbox,
-                       (SELECT count(*) FROM tasks WHERE status = 'pending' AND wait_reason IS NULL) AS pending
-                """)
-            )
+            left = dict(await connection.fetchrow(LEFT))
         if self.play.stage.redis_url:
-            with contextlib.suppress(
-                Exception
-            ):  # the group may be gone after a flush: nothing is pending then
+            # The group may be gone after a flush: nothing is pending then.
+            with contextlib.suppress(Exception):
                 async with Redis.from_url(self.play.stage.redis_url) as redis:
                     left["rings"] = (await redis.xpending(STREAM, GROUP))["pending"]
         return left

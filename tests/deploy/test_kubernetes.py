@@ -112,11 +112,8 @@ def test_prometheus_finds_the_pods_and_is_let_in(tmp_path: Path):
         pytest.skip("no promtool on this machine")
     (tmp_path / "token").write_text("let me see")
     jobs["api"]["authorization"]["credentials_file"] = str(tmp_path / "token")
-    for (
-        job
-    ) in (
-        jobs.values()
-    ):  # Debian's Prometheus is built without Kubernetes: everything but the search is checked
+    # Debian's Prometheus is built without Kubernetes: everything but the search is checked.
+    for job in jobs.values():
         job["static_configs"] = [{"targets": [str(len(job.pop("kubernetes_sd_configs")))]}]
     config["rule_files"] = [str(ROOT / "deploy" / "alerts.yml")]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))

@@ -59,11 +59,10 @@ async def test_no_body_makes_any_route_fail(house: House, figure: Figure) -> Non
         for name, body in BODIES.items():
             answer = await house.client.request(method, filled, content=body, headers=admin)
             asked += 1
-            assert answer.status_code < 500 or answer.status_code == 503, (
-                f"{method} {path}: {name}: {answer.text[:300]}"
-            )
+            where = f"{method} {path}: {name}"
+            assert answer.status_code < 500 or answer.status_code == 503, f"{where}: {answer.text[:300]}"
             if answer.is_error:
-                assert answer.json()["detail"], f"{method} {path}: {name}"
+                assert answer.json()["detail"], where
     figure("hostile JSON bodies, one by one to every route", asked)
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.deadline import Deadline
 from app.api.guard import Guard
 from app.api.problems import domain_error_of, problem_response
+from app.api.shortcut import Shortcut
 from app.config import Settings
 from app.errors import DomainError, TooLarge
 from app.metrics import http_seconds
@@ -32,6 +33,7 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) -> None:
     """The outermost is added last."""
+    app.add_middleware(Shortcut, routes=routes)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(
         Guard, routes=routes, auth_required=settings.auth_required, has_secret=settings.secret_key is not None

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 
-from app.api.deps import CallerDep, DirectoryDep, IntakeDep, PartsDep, SessionDep, SettingsDep
+from app.access import Caller
+from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
 from app.engine.types import PoolId, TaskId
@@ -58,9 +59,14 @@ async def submit_task(
     ] = 0,
 ) -> Response:
     """Take in one task. It is committed before the answer, and never lost after it."""
-    # The busiest route: few dependencies, and an answer that FastAPI does not have to check again.
+    # Plain requests do not come here: app/api/shortcut.py takes them past the framework, with the same `take_in`.
+    return await take_in(parts, caller, body, idempotency_key, wait)
+
+
+async def take_in(parts: Parts, caller: Caller, body: TaskIn, key: str | None, wait: float = 0) -> Response:
+    """Commit one task and make the answer to it. Raises what the services refuse."""
     pool = await parts.directory.seen_by(caller).get(_pool_id(body.pool_id))
-    task, unknown = new_task(pool, body, idempotency_key)
+    task, unknown = new_task(pool, body, key)
     receipt = await parts.intake.submit(task)
     if receipt.created_at is not None and not wait:
         created = _just_written(task, receipt.task_id, receipt.created_at, unknown)

@@ -1,0 +1,103 @@
+"""The busiest request, a plain POST /v1/tasks, past the framework's routing: it costs more than the rest of a request.
+
+Who asks and what the body may be is decided by the same middleware before and checked by the same schema here. What is
+not plain, or not right, goes on to the route with its body, so that every complaint and every rarer way has one place.
+"""
+
+import json
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem_response
+from app.api.tasks import submit_task, take_in
+from app.errors import DomainError
+from app.schemas.tasks import TaskIn
+
+_PLAIN_TYPES = {b"application/json", b"application/json; charset=utf-8"}
+_MOST_OF_KEY = 200
+_validated = TaskIn.__pydantic_validator__.validate_python
+
+
+class Shortcut:
+    """The innermost middleware. `routes` are all that the application has."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
+        self._app = app
+        self._name = submit_task.__name__
+        self._route = next(route for route in routes if route.name == self._name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a plain new task; pass everything else on."""
+        if scope.get("decided") != self._name or scope["query_string"] or not _is_plain(scope):
+            await self._app(scope, receive, send)
+            return
+        first = await _first(receive)
+        task = _task_of(first)
+        if task is None:
+            await self._app(scope, _Again(first, receive), send)
+            return
+        scope["route"] = self._route
+        try:
+            response = await take_in(scope["app"].state.parts, scope["caller"], task, _key(scope))
+        except DomainError as error:
+            response = problem_response(Request(scope), error)
+        await response(scope, receive, send)
+
+
+def _is_plain(scope: Scope) -> bool:
+    """JSON by its usual name, and a key as the route takes it."""
+    plain = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value.lower() not in _PLAIN_TYPES:
+                return False
+            plain = True
+        elif name == b"idempotency-key" and not 0 < len(value) <= _MOST_OF_KEY:
+            return False
+    return plain
+
+
+def _key(scope: Scope) -> str | None:
+    """The first one, as the framework reads it."""
+    return next(
+        (value.decode("latin-1") for name, value in scope["headers"] if name == b"idempotency-key"), None
+    )
+
+
+async def _first(receive: Receive) -> Message | HTTPException:
+    """What came first of the body, or why nothing did: the route tells the client."""
+    try:
+        return await receive()
+    except HTTPException as error:
+        return error
+
+
+def _task_of(first: Message | HTTPException) -> TaskIn | None:
+    """The task of a body that came whole and is right; None: not that simple."""
+    if isinstance(first, HTTPException) or first["type"] != "http.request" or first.get("more_body"):
+        return None
+    try:
+        task: TaskIn = _validated(json.loads(first.get("body", b"")))
+    except (ValidationError, ValueError, RecursionError):
+        return None
+    return task
+
+
+class _Again:
+    """A `receive` that gives what was read once more, then what follows."""
+
+    def __init__(self, first: Message | HTTPException, receive: Receive) -> None:
+        self._first: Message | HTTPException | None = first
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        first, self._first = self._first, None
+        if isinstance(first, HTTPException):
+            raise first
+        return await self._receive() if first is None else first

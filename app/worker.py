@@ -164,7 +164,8 @@ class Worker:
 
     async def _watch(self) -> None:
         """Measure how fair the pools are, raise alarms, settle what is owed."""
-        watch = FairnessWatch(self._database)
+        # Half the time after which a hung transaction loses its lock: a hung watch waits for none by then.
+        watch = FairnessWatch(self._database, patience_seconds=self._settings.worker_transaction_seconds / 2)
         while self._settings.fairness_seconds and not self._stopping.is_set():
             began = time.monotonic()
             try:

@@ -23,7 +23,7 @@ from app.engine.settle import levels_to_settle
 from app.engine.types import ExecutorId, Policy, PoolId
 from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState
 from app.services.alerts import keep_alarms
-from app.services.epoch import raise_epoch
+from app.services.epoch import try_to_raise_epoch
 from app.services.fairness import DayStandings, get_standings
 from app.services.options import BrokenSettings, FairnessOptions, fairness_options
 from app.services.statements import TICK_CHANNEL
@@ -60,10 +60,11 @@ class _Known:
 
 
 class FairnessWatch:
-    """Looks at all pools when `look` is called."""
+    """Looks at all pools when `look` is called; to settle, it waits for a pool for so long, and else tries again."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, patience_seconds: float = 1.0) -> None:
         self._database = database
+        self._patience_seconds = patience_seconds
         self._known: dict[PoolId, _Known] = {}
 
     async def look(self, now: datetime) -> None:
@@ -87,7 +88,7 @@ class FairnessWatch:
                 known.epoch, known.day = epoch, day
 
     async def _look_at(self, session: AsyncSession, pool_id: PoolId, known: _Known, now: datetime) -> bool:
-        """One pool; False where somebody else looks at it now."""
+        """One pool; False where somebody else looks at it now, or has it: then it is looked at again."""
         if not await session.scalar(_TAKE_WATCH, {"pool_id": pool_id}):
             return False
         pool = await session.get_one(Pool, pool_id)
@@ -100,8 +101,7 @@ class FairnessWatch:
             said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
             await session.execute(_NOTIFY, {"channel": TICK_CHANNEL, "payload": said})
         await session.commit()
-        await self._settle(session, pool, options, known, now)
-        return True
+        return await self._settle(session, pool, options, known, now)
 
     async def _keep_hour(
         self, session: AsyncSession, pool_id: PoolId, day: DayStandings, now: datetime
@@ -140,11 +140,15 @@ class FairnessWatch:
 
     async def _settle(
         self, session: AsyncSession, pool: Pool, options: FairnessOptions, known: _Known, now: datetime
-    ) -> None:
-        """Square accounts where the day or the people present are others than last time, and not too often."""
+    ) -> bool:
+        """Square accounts where the day or the people present are others than last time, and not too often.
+
+        What is owed is solved before the pool is taken, and once more only where it moved meanwhile: days of large
+        teams take long. False where the pool did not come free.
+        """
         pool_id, day = PoolId(pool.id), business_day(now, ZoneInfo(pool.timezone))
         if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
-            return
+            return True
         state = await session.get_one(PoolState, pool_id)
         wanted = await _presence(session, pool_id, day)
         rested = state.settled_at is None or now >= state.settled_at + timedelta(
@@ -153,9 +157,14 @@ class FairnessWatch:
         new_day = not (state.settled_for or "").startswith(day.isoformat())
         if wanted == state.settled_for or not (rested or new_day):
             await session.rollback()
-            return
-        epoch = await raise_epoch(session, pool_id)
+            return True
+        seen, window = state.epoch, window_start(day, pool.fairness_window)
         remainders, task_weight = await self._remainders(session, pool, known, day)
+        epoch = await try_to_raise_epoch(session, pool_id, seconds=self._patience_seconds)
+        if epoch is None:
+            return False
+        if epoch != seen + 1:
+            remainders, task_weight = await self._remainders(session, pool, known, day)
         rows = await session.execute(
             select(Executor.id, Executor.qualification)
             .where(Executor.pool_id == pool_id)
@@ -166,7 +175,7 @@ class FairnessWatch:
         await session.execute(
             _SETTLE,
             {
-                "window": window_start(day, pool.fairness_window),
+                "window": window,
                 "epoch": epoch,
                 "ids": list(levels),
                 "levels": list(levels.values()),
@@ -177,6 +186,7 @@ class FairnessWatch:
         )
         await session.commit()
         log.info("fairness.settled", pool=pool_id, people=len(people), day=day.isoformat())
+        return True
 
     async def _remainders(
         self, session: AsyncSession, pool: Pool, known: _Known, today: date

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.config import Settings
 from app.database import Database
@@ -17,9 +18,10 @@ from app.engine.types import ExecutorId, PoolId
 from app.services.alerts import Alert, list_alerts
 from app.services.assignment import Found, place_batch
 from app.services.audit import find_violations
+from app.services.epoch import raise_epoch
 from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
-from app.services.statements import TICK_CHANNEL
+from app.services.statements import TAKE_POOL, TICK_CHANNEL
 from tests.api.conftest import client_of, problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 
@@ -320,6 +322,37 @@ async def test_two_watches_do_not_look_at_one_pool_at_once(database: Database, p
     await give_everything_to(database, people[0])
     await asyncio.gather(*(look(database) for _ in range(4)))
     assert len(await run(database, "SELECT FROM fairness_alerts")) == 3
+
+
+async def test_a_watch_does_not_queue_for_a_pool_in_other_hands(database: Database, pool_id: PoolId) -> None:
+    """Hung, it would be given the pool when the hung batch before it loses it, and keep it from everybody."""
+    await add_executors(database, pool_id, 3)
+    await add_tasks(database, pool_id, 100)
+    await place(database, pool_id)
+    await add_tasks(database, pool_id, 2)
+    watch = FairnessWatch(database, patience_seconds=0.05)
+    async with database.hot.acquire() as hung:
+        holding = hung.transaction()
+        await holding.start()
+        await hung.fetchrow(TAKE_POOL, pool_id)
+        await watch.look(datetime.now(UTC))
+        assert await run(database, "SELECT FROM pg_locks WHERE NOT granted") == []
+        await holding.rollback()
+    taken = await place_batch(database.hot, PoolPicture(pool_id), limit=1, deliver=False)
+    assert taken.found is Found.WORK
+    before = await levels(database)
+    await watch.look(datetime.now(UTC))
+    assert await levels(database) != before, "what could not be settled then is settled at the next look"
+
+
+async def test_what_holds_a_pool_may_rest_no_longer_than_a_batch(database: Database, pool_id: PoolId) -> None:
+    resting = "SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+    async with database.session() as session:
+        await raise_epoch(session, pool_id)
+        allowed = await session.scalar(text(resting))
+        await session.rollback()
+        assert await session.scalar(text(resting)) > allowed, "only what holds a pool is bound"
+    assert 0 < allowed <= Settings.model_fields["worker_transaction_seconds"].default * 1000
 
 
 async def test_a_look_that_began_before_midnight_does_not_turn_the_window_back(database: Database) -> None:

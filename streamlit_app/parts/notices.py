@@ -13,6 +13,7 @@ from streamlit_app import session
 from streamlit_app.client import ApiError, Fault, api_url
 from streamlit_app.words import TABLE, t
 from streamlit_app.words.refusals import in_russian
+from streamlit_app.words.rule_remarks import fault_in_russian
 
 P = ParamSpec("P")
 
@@ -48,7 +49,8 @@ def told_in_language(sentence: str) -> str:
     """What the API says in the session's language; nothing rather than English on a Russian page."""
     if session.language() == "en":
         return sentence
-    return sentence if _CYRILLIC.search(sentence) else in_russian(sentence) or ""
+    known = in_russian(sentence) or fault_in_russian(sentence)
+    return known or (sentence if _CYRILLIC.search(sentence) else "")
 
 
 def plain(text: str) -> str:

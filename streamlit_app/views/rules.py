@@ -15,6 +15,7 @@ from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, told
 from streamlit_app.views import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
+from streamlit_app.words.rule_remarks import finding_in_russian
 
 _MOST_FINDINGS = 5
 EMPTY: Json = {"conditions": [], "weights": [], "task_weights": []}
@@ -113,8 +114,13 @@ def _findings(verdict: Json) -> None:
 
 
 def _fault(fault: Json) -> str:
-    remedy = fault.get("remedy")
-    return f"`{fault.get('path', '')}` {notices.plain(fault.get('reason') or fault.get('message', ''))}" + (
+    """A fault or a finding in the session's language, with its place."""
+    if "code" in fault:
+        said = finding_in_russian(fault) if session.language() == "ru" else fault["message"]
+    else:
+        said = notices.told_in_language(fault["reason"]) or t("common.error.wrong_value")
+    remedy = notices.told_in_language(fault.get("remedy") or "")
+    return f"`{fault.get('path', '')}` {notices.plain(said)}" + (
         f" — *{notices.plain(remedy)}*" if remedy else ""
     )
 

@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
-.PHONY: docs help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean
+.PHONY: docs pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ lock: $(STAMP) ## resolve the requirements again
 docs: $(STAMP) ## draw the schema anew and build the documents as a site, in site/
 	PYTHONPATH=. $(BIN)/python scripts/make_schema_doc.py
 	$(BIN)/mkdocs build --strict --quiet
+
+pictures: $(STAMP) ## take the READMEs' pictures of the dashboard anew; ARGS=--all: every page into artifacts/pictures
+	@sh scripts/chromium.sh
+	PYTHONPATH=. $(BIN)/python scripts/make_pictures.py $(ARGS)
 
 clean: ## remove the environment and all caches; data of `make run` stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

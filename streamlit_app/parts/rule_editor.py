@@ -162,7 +162,8 @@ class _Form:
         one = self._fields[condition["field"]]
         if condition.get("name"):
             st.markdown(f"**{plain(condition['name'])}**")
-        field, operator, value, more = st.columns([3.4, 2.4, 3.4, 1.2], gap="small")
+        # Two rows: names of fields are long, and cut short they say nothing.
+        field, operator, more = st.columns([5, 4, 1.3], gap="small")
         with field:
             self._select(
                 condition, "field", path, t("rules.field"), list(self._fields),
@@ -176,12 +177,12 @@ class _Form:
                 condition, "operator", path, t("rules.operator"), operators, lambda each: t(f"rules.op.{each}"),
                 after=self._operator_changed,
             )  # fmt: skip
-        with value:
-            self._value(condition, one, path)
         with more, st.popover("⋯", help=t("rules.more")):
             self._more(condition, path)
             self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(condition), icon="block")
             self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            self._value(condition, one, path)
 
     def _more(self, condition: Json, path: str) -> None:
         key = self._editor.key(path, "name")

@@ -165,7 +165,7 @@ def _chart(
         ]
         made = charts.figure(*traces, height=290)
         made.update_yaxes(title=unit, tickformat=tickformat)
-        made.update_xaxes(type="category")
+        made.update_xaxes(type="category", nticks=9, tickangle=0)  # hours that stand upright can be read
         charts.show(made, key=f"analytics_{name}", alt=t(_ALTS[name]))
         charts.download({t("analytics.span"): [str(x) for x in xs], **lines}, key=f"analytics_{name}")
 

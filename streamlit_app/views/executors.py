@@ -1,5 +1,6 @@
 """Executors: who is here, what they carry, how far from their fair share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -95,22 +96,26 @@ def _figures(active: list[Json], fair: dict[int, Json]) -> None:
 
 def _table(rows: list[tuple[Json, str]], fair: dict[int, Json]) -> None:
     people_ = [each for each, _ in rows]
-    columns = {
+    limited = any(each["daily_limit"] is not None for each in people_)
+    columns: dict[str, list[Any]] = {
         t("executors.name"): [each["name"] for each in people_],
         t("executors.availability"): [
             word("common.availability", each["availability"]) if each["active"] else t("executors.left")
             for each in people_
         ],
         t("executors.load"): [each["assigned_today"] for each in people_],
-        t("executors.limit"): [plain(each["daily_limit"]) for each in people_],
-        t("executors.used"): [_used(each) for each in people_],
+        t("executors.fair"): [fair.get(each["executor_id"], {}).get("fair_share") for each in people_],
+        t("executors.deviation"): [fair.get(each["executor_id"], {}).get("deviation") for each in people_],
         t("executors.open"): [
             f"{each['open_count']}" + (f" / {each['max_open']}" if each["max_open"] is not None else "")
             for each in people_
         ],
-        t("executors.fair"): [fair.get(each["executor_id"], {}).get("fair_share") for each in people_],
-        t("executors.deviation"): [fair.get(each["executor_id"], {}).get("deviation") for each in people_],
         t("executors.qualification"): [each["qualification"] for each in people_],
+    }
+    if limited:  # columns that say nothing would push out those that do
+        columns[t("executors.limit")] = [each["daily_limit"] for each in people_]
+        columns[t("executors.used")] = [_used(each) for each in people_]
+    columns |= {
         t("executors.hours"): [
             t("executors.always") if each["working_hours"] is None else t("executors.by_schedule")
             for each in people_
@@ -118,7 +123,7 @@ def _table(rows: list[tuple[Json, str]], fair: dict[int, Json]) -> None:
         t("executors.parameters"): [summary for _, summary in rows],
     }
     chosen = st.dataframe(
-        columns, hide_index=True, on_select="rerun", selection_mode="single-row",
+        _written(columns), hide_index=True, on_select="rerun", selection_mode="single-row",
         height=min(38 + 33 * len(rows), 640), column_config=_column_config(), alt=t("executors.title"),
         key=f"executor_rows_{session.pool_id()}_{st.session_state.get('executor_rows_seen', 0)}",
     )  # fmt: skip
@@ -134,17 +139,33 @@ def _used(person: Json) -> float | None:
     return person["assigned_today"] / person["daily_limit"] if person["daily_limit"] else None
 
 
+def _written(columns: dict[str, list[Any]]) -> Any:
+    """The table with its numbers as the language writes them; it still sorts by the numbers themselves."""
+    from pandas import DataFrame, isna
+
+    def by(write: Callable[[float], str]) -> Callable[[float | None], str]:
+        return lambda value: "—" if isna(value) else write(float(value))
+
+    ways = {
+        t("executors.load"): by(plain),
+        t("executors.fair"): by(lambda value: number(value, 1)),
+        t("executors.deviation"): by(signed),
+        t("executors.qualification"): by(plain),
+        t("executors.limit"): by(plain),
+    }
+    table = DataFrame(columns)
+    numbers = [name for name in ways if name in columns]
+    table[numbers] = table[numbers].astype(float)
+    return table.style.format({name: ways[name] for name in numbers})
+
+
 def _column_config() -> dict[str, Any]:
     one = st.column_config
     return {
         t("executors.name"): one.TextColumn(pinned=True),
-        t("executors.load"): one.NumberColumn(format="%.4g"),
-        t("executors.limit"): one.TextColumn(alignment="right"),
         t("executors.used"): one.ProgressColumn(format="percent", min_value=0, max_value=1),
         t("executors.open"): one.TextColumn(alignment="right"),
-        t("executors.fair"): one.NumberColumn(format="%.1f"),
-        t("executors.deviation"): one.NumberColumn(format="%+.1f"),
-        t("executors.qualification"): one.NumberColumn(format="%.3g", help=t("executors.qualification_help")),
+        t("executors.qualification"): one.NumberColumn(help=t("executors.qualification_help")),
         t("executors.parameters"): one.TextColumn(width="large"),
     }
 

@@ -85,7 +85,7 @@ def _figures(test: LoadTest) -> None:
             t("load.chart_latency"),
             seconds(last.p50) if last else "—",
             (
-                f"95 %: {seconds(last.p95)} · 99 %: {seconds(last.p99)}"
+                f"{percent(0.95, 0)}: {seconds(last.p95)} · {percent(0.99, 0)}: {seconds(last.p99)}"
                 if last and last.p95 is not None
                 else None
             ),

@@ -30,7 +30,7 @@ _ICONS = {"critical": "error", "warning": "warning", "info": "info"}
 def show() -> None:
     """The page."""
     session.pool()
-    head, chooser = st.columns([3, 2], vertical_alignment="bottom")
+    head, chooser = st.columns(2, vertical_alignment="bottom")
     head.title(t("overview.title"))
     with chooser:
         period = st.segmented_control(
@@ -193,7 +193,7 @@ def _latency(latency: Json | None) -> Figure:
     return Figure(
         t("overview.latency"),
         seconds(latency["p50"]),
-        f"95 %: {seconds(latency['p95'])} · 99 %: {seconds(latency['p99'])}",
+        f"{percent(0.95, 0)}: {seconds(latency['p95'])} · {percent(0.99, 0)}: {seconds(latency['p99'])}",
         t("overview.latency_help", n=latency["sample"]),
     )
 

@@ -90,8 +90,16 @@ def _allowed(parameter: Json) -> str:
             catalogue.option_label(parameter, option["value"]) for option in parameter["options"]
         )
     if parameter["minimum"] is not None or parameter["maximum"] is not None:
-        return t("parameters.bounds", low=plain(parameter["minimum"]), high=plain(parameter["maximum"]))
+        return _bounds(parameter["minimum"], parameter["maximum"])
     return t("common.any")
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None:
+        return t("parameters.bounds_to", high=plain(high))
+    if high is None:
+        return t("parameters.bounds_from", low=plain(low))
+    return t("parameters.bounds", low=plain(low), high=plain(high))
 
 
 def _add() -> None:

@@ -192,14 +192,17 @@ def candidates(explanation: Json) -> None:
                         )
                         for one in compared
                     ],
+                    t("tasks.score"): [number(one["score"], 3) for one in compared],
                     t("tasks.level"): [plain(one["level"]) for one in compared],
                     t("tasks.qualification"): [plain(one["qualification"]) for one in compared],
                     t("tasks.preference"): [f"×{plain(one['preference'])}" for one in compared],
-                    t("tasks.score"): [number(one["score"], 3) for one in compared],
                     t("tasks.open_now"): [number(one["open"]) for one in compared],
                 },
                 hide_index=True,
-                column_config={t("tasks.level"): st.column_config.TextColumn(help=t("tasks.level_help"))},
+                column_config={
+                    t("tasks.score"): st.column_config.TextColumn(help=t("tasks.score_help")),
+                    t("tasks.level"): st.column_config.TextColumn(help=t("tasks.level_help")),
+                },
             )
     _excluded(explanation)
 

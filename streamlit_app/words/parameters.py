@@ -71,4 +71,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "Key: Latin letters, digits and _, a letter first.",
     ),
     "bounds": ("от {low} до {high}", "{low} to {high}"),
+    "bounds_from": ("от {low}", "from {low}"),
+    "bounds_to": ("до {high}", "up to {high}"),
 }

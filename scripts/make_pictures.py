@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "docs" / "img"
 ARTIFACTS = ROOT / "artifacts" / "pictures"
 PAGES = ("overview", "tasks", "executors", "analytics", "rules", "parameters", "load", "system")
-SHOWN = {"overview": 1060, "executors": 900, "rules": 900, "task": 960}
+SHOWN = {"overview": 1120, "executors": 900, "rules": 900, "task": 960}
 """Pages of the READMEs, with the height of their pictures."""
 TEAM = ("--domain", "it", "--executors", "14", "--tasks", "360", "--batch", "6", "--rate", "9")
 HIGHEST = 4000
@@ -142,7 +142,7 @@ def _tab(opened: Browser, width: int, height: int, theme: str) -> Page:
 
 def _take(tab: Page, path: Path) -> None:
     """A picture of what stands there once nothing is grey any more and the charts have drawn themselves."""
-    tab.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")
+    tab.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
     tab.wait_for_timeout(800)
     tab.screenshot(path=path)
     print(path)

@@ -31,8 +31,12 @@ def choose(
     on_change: Callable[[], None] | None = None,
     placeholder: str | None = None,
     without: int | None = None,
+    titled: bool = False,
 ) -> int | None:
-    """Ask for one of the active people; None where nobody is chosen. Typing searches."""
+    """Ask for one of the active people; None where nobody is chosen. Typing searches.
+
+    `titled`: a heading above says the label already, so that only a screen reader is told it.
+    """
     names = {
         each["executor_id"]: each["name"]
         for each in sorted(load(), key=lambda each: each["name"])
@@ -46,5 +50,6 @@ def choose(
         placeholder=placeholder or t("common.any"),
         key=key,
         on_change=on_change,
+        label_visibility="collapsed" if titled else "visible",
     )
     return chosen

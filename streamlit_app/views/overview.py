@@ -132,17 +132,17 @@ def _pulse(look: Json) -> None:
 
 def _alerts(look: Json) -> None:
     alerts = [(alert["severity"], _sentence(alert)) for alert in look["alerts"]]
-    alerts += [("warning", text) for text in _uneven()]
-    if not alerts:
+    uneven = [("warning", text) for text in _uneven()]
+    if not alerts and not uneven:
         st.success(t("overview.all_well"), icon=":material/check_circle:")
-    alerts.sort(key=lambda alert: list(_ICONS).index(alert[0]))
+    # One of those on fairness stands for all: there is one for each person, and the figures shall stay in sight.
+    alerts = sorted([*alerts, *uneven[:1]], key=lambda alert: list(_ICONS).index(alert[0]))
+    folded = alerts[_ALERTS_AT_ONCE:] + uneven[1:]
     for alert in alerts[:_ALERTS_AT_ONCE]:
         _alert(*alert)
-    if alerts[_ALERTS_AT_ONCE:]:
-        with st.expander(
-            t("overview.more_alerts", n=len(alerts) - _ALERTS_AT_ONCE), icon=":material/warning:"
-        ):
-            for alert in alerts[_ALERTS_AT_ONCE:]:
+    if folded:
+        with st.expander(t("overview.more_alerts", n=len(folded)), icon=":material/warning:"):
+            for alert in folded:
                 _alert(*alert)
 
 

@@ -168,7 +168,11 @@ def _between(began: str, ended: str) -> float:
 def _why_not(task: Json) -> None:
     st.subheader(t("tasks.why_not"))
     asked = people.choose(
-        t("tasks.why_not"), key="why_not", placeholder=t("tasks.why_not_choose"), without=task["executor_id"]
+        t("tasks.why_not"),
+        key="why_not",
+        placeholder=t("tasks.why_not_choose"),
+        without=task["executor_id"],
+        titled=True,
     )
     if asked:
         answer = session.api().get(f"/v1/tasks/{task['task_id']}/explanation", executor_id=asked)

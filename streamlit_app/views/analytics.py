@@ -1,7 +1,7 @@
 """Analytics: flow, fairness, what rules exclude, where people are missing; every chart with its data."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -58,8 +58,7 @@ def _flow(pool_id: int, days: int) -> None:
     if not any(each["received"] or each["assigned"] for each in spans):
         notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "query_stats")
         return
-    if days > 1:
-        _compare(pool_id, days)
+    _compare(pool_id, days)
     _excel(pool_id, days)
     xs = [each["at"] for each in spans]
     names = ("received", "assigned", "completed")
@@ -109,15 +108,29 @@ def _hours_until_now() -> list[str]:
 
 def _compare(pool_id: int, days: int) -> None:
     """The period beside the one before."""
-    both = ask("/v1/kpi", pool_id=pool_id, days=2 * days, by="day")["days"]
-    now, before = both[-days:], both[:-days]
-    st.subheader(t("analytics.compare"))
+    if days > 1:
+        both = ask("/v1/kpi", pool_id=pool_id, days=2 * days, by="day")["days"]
+        now, before = both[-days:], both[:-days]
+    else:
+        now, before = _today_and_yesterday(pool_id)
+    st.subheader(t("analytics.compare" if days > 1 else "analytics.compare_day"))
     shown = []
     for name in ("received", "assigned", "completed", "parked"):
         this, last = (sum(each[name] for each in span) for span in (now, before))
         note = t("analytics.before", value=number(last))
         shown.append(Figure(t(f"analytics.{name}").capitalize(), number(this), note))
     figures.show(shown)
+
+
+def _today_and_yesterday(pool_id: int) -> tuple[list[Json], list[Json]]:
+    """The hours of today, and those of yesterday up to this hour: a morning is not held against a whole day."""
+    today = datetime.now(session.zone())
+    by_day: dict[date, list[Json]] = {}
+    for each in ask("/v1/kpi", pool_id=pool_id, days=2, by="hour")["hours"]:
+        at = instant(each["hour"])
+        if at is not None and at.hour <= today.hour:
+            by_day.setdefault(at.date(), []).append(each)
+    return by_day.get(today.date(), []), by_day.get(today.date() - timedelta(days=1), [])
 
 
 def _excel(pool_id: int, days: int) -> None:

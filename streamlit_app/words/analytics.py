@@ -28,6 +28,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "waits": ("Сколько заявок пришлось ждать", "How many tasks had to wait"),
     "waits_alt": ("Заявки, которые сразу некому было отдать", "Tasks that nobody could take at once"),
     "tasks": ("заявок", "tasks"),
+    "compare_day": (
+        "Сравнение с прошлым днём к концу этого же часа",
+        "Against the day before, up to the end of this hour",
+    ),
     "compare": ("Сравнение с предыдущим периодом", "Against the period before"),
     "wait_mean": ("Среднее ожидание", "Mean wait"),
     "before": ("было {value}", "{value} before"),

@@ -38,14 +38,20 @@ def _show(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def api(servers: RunServers) -> Iterator[str]:
-    """The address of an API with the sample data, all of it assigned, and a worker for what comes."""
+def database_url(servers: RunServers) -> Iterator[str]:
+    """A database for the tests of one file."""
     with servers.new_database() as url:
-        settings = Settings(database_url=url, redis_url=None, worker_sweep_seconds_no_redis=0.05)
-        in_own_loop(_fill(settings))
-        with _working(settings), serving(settings) as address:
-            _wait_until_decided(address)
-            yield address
+        yield url
+
+
+@pytest.fixture(scope="module")
+def api(database_url: str) -> Iterator[str]:
+    """The address of an API with the sample data, all of it assigned, and a worker for what comes."""
+    settings = Settings(database_url=database_url, redis_url=None, worker_sweep_seconds_no_redis=0.05)
+    in_own_loop(_fill(settings))
+    with _working(settings), serving(settings) as address:
+        _wait_until_decided(address)
+        yield address
 
 
 async def _fill(settings: Settings) -> None:

@@ -284,7 +284,7 @@ async def test_death_at_any_point_loses_and_doubles_nothing(
     await add_executors(database, pool_id, 5)
     await add_tasks(database, pool_id, 100)
     with worker_process(settings, WORKER_BATCH="10", FAILPOINTS=f"{point}=exit@3") as dying:
-        assert await asyncio.to_thread(dying.wait, 30) == 70
+        assert await asyncio.to_thread(dying.wait, 60) == 70
     with worker_process(settings):
         await until(lambda: _all_assigned(database, 100))
     await no_violations(database)
@@ -319,7 +319,7 @@ async def test_sigterm_finishes_the_batch_and_leaves_nothing_claimed(
     with worker_process(settings, WORKER_BATCH="10") as worker:
         await until(lambda: _some_assigned(database))
         worker.terminate()
-        assert await asyncio.to_thread(worker.wait, 30) == 0
+        assert await asyncio.to_thread(worker.wait, 60) == 0
     assert await bell._redis.xinfo_consumers(STREAM, GROUP) == []
     await place(database, pool_id)  # on a slow machine, tasks that nobody looks at are a violation by now
     assert (await statuses(database))["assigned"] == 500

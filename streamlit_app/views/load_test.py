@@ -33,7 +33,7 @@ def show() -> None:
 
 def _ask() -> None:
     with st.form("load"):
-        first, second, third, fourth = st.columns(4)
+        first, second, third, fourth = st.columns([4, 4, 4, 5])
         rate = first.number_input(t("load.rate"), min_value=1, max_value=20_000, value=200, step=50)
         duration = second.number_input(t("load.duration"), min_value=5, max_value=600, value=30, step=5)
         people = third.number_input(t("load.people"), min_value=5, max_value=10_000, value=200, step=50)

@@ -67,7 +67,7 @@ def _table(parameters: list[Json], owner: str, uses: Counter[str]) -> None:
         },
         hide_index=True, on_select="rerun", selection_mode="single-row", height="content",
         key=f"parameters_{owner}_{st.session_state.get('parameters_seen', 0)}",
-        column_config={t("parameters.options"): st.column_config.TextColumn(width="large")},
+        column_config={t("parameters.options"): st.column_config.TextColumn(width="medium")},
     )  # fmt: skip
     if chosen.selection.rows and session.may_change():
         parameter = parameters[chosen.selection.rows[0]]

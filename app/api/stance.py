@@ -9,6 +9,7 @@ the API's own.
 import os
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ _FORWARDED = (b"x-forwarded", b"forwarded", b"x-real-ip", b"via", b"x-original",
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
+_REMEMBERED = 64
+"""Names whose reading is kept: every request asks for the same three."""
+
+
+@lru_cache(_REMEMBERED)
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address means this machine alone."""
     if not host:
@@ -107,6 +113,7 @@ def _foreign_header(scope: Scope) -> str | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def _host_name(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname

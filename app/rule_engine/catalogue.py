@@ -35,10 +35,14 @@ class Parameter:
     open_options: bool = False
     deprecated: bool = False
 
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds that its values, or the members of its lists, can have."""
-        return kinds_of(self.type, self.options)
+    kinds: frozenset[Kind] = field(init=False, repr=False, compare=False)
+    """The kinds that its values, or the members of its lists, can have."""
+    _atoms: frozenset[Atom | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the options once: each value of each task is looked up among them."""
+        object.__setattr__(self, "kinds", kinds_of(self.type, self.options))
+        object.__setattr__(self, "_atoms", frozenset(map(read_atom, self.options)))
 
     @property
     def closed(self) -> bool:
@@ -47,8 +51,7 @@ class Parameter:
 
     def has_option(self, value: Scalar | Atom) -> bool:
         """Whether a value, raw or read, is one of the options; true is not 1."""
-        atom = value if isinstance(value, tuple) else read_atom(value)
-        return any(read_atom(option) == atom for option in self.options)
+        return (value if isinstance(value, tuple) else read_atom(value)) in self._atoms
 
 
 @dataclass(frozen=True, slots=True)

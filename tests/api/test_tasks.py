@@ -31,6 +31,34 @@ async def test_new_task_is_accepted_with_its_id_and_place(client: httpx.AsyncCli
     assert stored == {name: task[name] for name in stored}
 
 
+async def test_the_short_way_and_the_route_answer_alike(client: httpx.AsyncClient) -> None:
+    bodies = (
+        b'{"external_id": "%s", "weight": 2, "deadline": "2030-01-01T09:00:00Z"}',
+        b'{"external_id": "%s", "priority": 1, "priority": 2, "parameters": {"big": 9007199254740991}}',
+        b'{"external_id": "%s", "priority": "1"}',
+        b'{"external_id": "%s", "nobody": 1}',
+        b'{"external_id": "%s", "weight": NaN}',
+        b'{"external_id": "%s", "pool_id": 99999}',
+        b'{"external_id": "%s", "parent_id": 99999}',
+        b"[%s",
+        b"null%.0s",
+        b"\xff%.0s",
+        b"%.0s",
+    )
+    for number, body in enumerate(bodies):
+        answers = []
+        for way, media_type in enumerate(("application/json", "application/json; charset=UTF8")):
+            answer = await client.post(
+                "/v1/tasks",
+                content=body % f"{way}-{number}".encode(),
+                headers={"Content-Type": media_type, "X-Request-ID": "same"},
+            )
+            differ = {"task_id", "external_id", "created_at", "updated_at"}
+            told = {name: value for name, value in answer.json().items() if name not in differ}
+            answers.append((answer.status_code, answer.headers["content-type"], told))
+        assert answers[0] == answers[1], body
+
+
 async def test_the_same_external_id_is_the_same_task(client: httpx.AsyncClient) -> None:
     first = await posted(client, {"external_id": "A", "priority": 1})
     again = await posted(client, {"external_id": "A", "priority": 9})

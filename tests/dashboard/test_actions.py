@@ -210,3 +210,46 @@ def test_a_day_is_compared_with_the_day_before(page: Page, client: httpx.Client)
     hours = client.get("/v1/kpi", params={"days": 1, "by": "hour"}).json()["hours"]
     shown = figures(analytics)
     assert shown["Поступило"] == str(sum(each["received"] for each in hours))
+
+
+def test_a_parameter_is_added_changed_and_removed(page: Page, client: httpx.Client) -> None:
+    def of_tasks() -> dict[str, dict]:
+        items = client.get("/v1/parameters").json()["items"]
+        return {each["key"]: each for each in items if each["owner"] == "task"}
+
+    known = faultless(page("parameters"))
+    faultless(named(known, "Добавить параметр").click().run())
+    named(known, "Добавить параметр").click()  # the window is open as long as it is asked for
+    next(each for each in known.text_input if each.label == "Ключ *").set_value("floor")
+    faultless(named(known, "Добавить").click().run())
+    assert of_tasks()["floor"]["label_en"] == ""
+
+    known = _opened(page, list(of_tasks()).index("floor"))
+    next(each for each in known.text_input if each.label == "Название по-английски").set_value("Floor")
+    _choose(known, list(of_tasks()).index("floor"))
+    faultless(named(known, "Сохранить").click().run())
+    assert of_tasks()["floor"]["label_en"] == "Floor"
+
+    known = _opened(page, list(of_tasks()).index("floor"))
+    _choose(known, list(of_tasks()).index("floor"))
+    faultless(known.button(key="delete_parameter").click().run())
+    assert "floor" not in of_tasks()
+
+
+def test_a_parameter_that_a_rule_reads_is_not_offered_for_removal(page: Page, client: httpx.Client) -> None:
+    keys = [each["key"] for each in client.get("/v1/parameters").json()["items"] if each["owner"] == "task"]
+    known = _opened(page, keys.index("category"))
+    assert "delete_parameter" not in [each.key for each in known.button]
+    assert "Нельзя удалить" in texts(known)
+
+
+def _choose(known: AppTest, row: int, seen: int = 1) -> None:
+    chosen = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    known.session_state[f"parameters_task_{seen}"] = chosen
+
+
+def _opened(page: Page, row: int) -> AppTest:
+    """The page with the window of a parameter of tasks."""
+    known = faultless(page("parameters"))
+    _choose(known, row, seen=0)
+    return faultless(known.run())

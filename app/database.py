@@ -28,11 +28,17 @@ HotPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 async def _close(session: AsyncSession) -> None:
-    """Give its connection back; one that broke is thrown away by its pool, and the answer may have gone out before."""
+    """Give its connection back; one that broke is thrown away by its pool, and the answer may have gone out before.
+
+    Whatever a driver says while its server dies under it is caught: raised here, after the answer, it would end the
+    client's connection, and the next request on it would get no answer.
+    """
     try:
         await session.close()
     except (SQLAlchemyError, OSError) as error:
         log.info("session.broken", error=str(error) or type(error).__name__)
+    except Exception:
+        log.exception("session.broken")
 
 
 async def prepare_connection(connection: Any) -> None:

@@ -143,17 +143,26 @@ _MOST_OF_ANYBODY = 64 * 1024
 """Bytes of a body from whoever did not say who they are: enough to sign in."""
 
 
+_MOST_AT_ONCE = 64 * 1024 * 1024
+"""Bytes of bodies that one process holds at once; they lie in memory twice while they are put together."""
+_SMALL = 256 * 1024
+"""Bytes of a body that is taken however much others hold: single tasks and people's clicks go on."""
+_TOO_MUCH_AT_ONCE = "body: too many large ones come at once; repeat it soon, or in smaller parts."
 _TAKEN_PIECE_BY_PIECE = {"stream_tasks"}
 """Routes that keep no body: of any length, as long as its next piece comes in time."""
 
 
 class BodyLimit:
-    """Refuses bodies over a size, whether announced or just sent, and those that take too long to come."""
+    """Refuses bodies over a size, whether announced or just sent, and those that take too long to come.
+
+    Many large ones at once are refused too: each within its bound, together they would fill the memory.
+    """
 
     def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app = app
         self._most = most
         self._seconds = seconds
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, counting what comes in."""
@@ -183,12 +192,19 @@ class BodyLimit:
             if endless:
                 until = asyncio.get_running_loop().time() + self._seconds
             more = message.get("more_body", False)
-            came += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            came += size
+            self._held += 0 if endless else size
             if came > most:
                 raise HTTPException(413, _too_large(most))  # the one kind that the body's reader lets through
+            if not endless and came > _SMALL and self._held > _MOST_AT_ONCE:
+                raise HTTPException(503, _TOO_MUCH_AT_ONCE, headers={"Retry-After": "1"})
             return message
 
-        await self._app(scope, receive_counted, send)
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._held -= 0 if endless else came
 
 
 def _too_large(most: float) -> str:

@@ -137,7 +137,8 @@ class Player:
                 if pool["undecided"] == 0 and all(map(_is_decided, tasks := await self._all_tasks(pool_id))):
                     report(_counted(tasks))
                     return tasks
-            if now != last:
+            # Who sends slowly pauses for longer than anybody's patience.
+            if now != last or not all_sent:
                 moved, last = time.perf_counter(), now
             if time.perf_counter() - moved > _PATIENCE_SECONDS:
                 raise DemoError(

@@ -51,7 +51,7 @@ class Foresight:
         self, connection: HotConnection, state: PoolState, *, now: datetime, until: datetime | None
     ) -> None:
         """Give the state an outlook from `now` until people change (`until`); the last one while it is good."""
-        hour = now.replace(minute=0, second=0, microsecond=0)
+        hour = now.astimezone(self.zone).replace(minute=0, second=0, microsecond=0)
         made_of = ((state.here & state.active).tobytes(), state.roster_version)
         young = state.sequence - self._made_at < outlook_lasts(state)
         if self._hour == hour and self._made_of == made_of and young:

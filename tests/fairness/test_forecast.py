@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -11,6 +12,9 @@ from app.database import Database
 from app.engine.outlook import Forecast, Present, outlook_of
 from app.engine.types import ExecutorId, PoolId
 from app.models import Replay
+from app.services.assignment import Found, place_batch
+from app.services.foresight import Foresight
+from app.services.picture import PoolPicture
 from app.services.replays import ReplayJob
 from app.services.trials import start_trial
 from tests.api.conftest import client_of, problem_in
@@ -98,6 +102,30 @@ async def test_without_a_forecast_the_level_alone_decides(database: Database, po
     await add_tasks(database, pool_id, 16, parameters={"kind": "common"})
     await place(database, pool_id)
     assert await who_got(database, "common") == [*able, *common_only]
+
+
+async def test_of_the_present_hour_counts_what_the_pools_clock_calls_so(
+    database: Database, pool_id: PoolId
+) -> None:
+    """In Kathmandu hours begin at :15; all of this hour's work has come, so nothing is left to foresee."""
+    await a_team(database, pool_id)
+    await add_tasks(database, pool_id, 40, parameters={"kind": "special"})
+    picture = PoolPicture(pool_id)
+    assert (await place_batch(database.hot, picture, limit=1000, deliver=False)).found is Found.WORK
+    assert picture.state is not None
+    now = datetime(2026, 11, 24, 6, 10, tzinfo=UTC)
+    hour = datetime(2026, 11, 24, 5, 15, tzinfo=UTC)
+    await run(database, "UPDATE class_hours SET hour = $1", hour)
+    of_it = "class_id, roster_id, pool_id, placed_count, placed_weight"
+    week_ago = f"SELECT hour - interval '7 days', {of_it} FROM class_hours"
+    await run(database, f"INSERT INTO class_hours (hour, {of_it}) {week_ago}")
+    for today, foreseen in ((True, False), (False, True)):
+        if not today:
+            await run(database, "DELETE FROM class_hours WHERE hour = $1", hour)
+        foresight = Foresight(pool_id, ZoneInfo("Asia/Kathmandu"), picture.rule_set_id)
+        async with database.hot.acquire() as connection:
+            await foresight.look_ahead(connection, picture.state, now=now, until=None)
+        assert (picture.state.outlook is not None) is foreseen
 
 
 async def three_weeks(database: Database, pool_id: PoolId) -> None:

@@ -1,7 +1,5 @@
 """What happens to every request before a route sees it: a name for the logs, a bound on its body, no naked failure."""
 
-import asyncio
-import math
 import re
 import time
 import uuid
@@ -10,18 +8,18 @@ from collections.abc import Sequence
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.body_limit import BodyLimit
 from app.api.deadline import Deadline
 from app.api.guard import Guard
 from app.api.problems import domain_error_of, problem_response
 from app.api.shortcut import Shortcut
 from app.config import Settings
-from app.errors import DomainError, TooLarge
+from app.errors import DomainError
 from app.metrics import http_seconds
 from app.tracing import request_span
 
@@ -137,75 +135,3 @@ def _known(error: Exception, scope: Scope) -> DomainError:
         return known
     log.error("request.crashed", method=scope["method"], path=scope["path"], exc_info=error)
     return DomainError("Something is wrong on our side; the logs name it by the request id.")
-
-
-_MOST_OF_ANYBODY = 64 * 1024
-"""Bytes of a body from whoever did not say who they are: enough to sign in."""
-
-
-_MOST_AT_ONCE = 64 * 1024 * 1024
-"""Bytes of bodies that one process holds at once; they lie in memory twice while they are put together."""
-_SMALL = 256 * 1024
-"""Bytes of a body that is taken however much others hold: single tasks and people's clicks go on."""
-_TOO_MUCH_AT_ONCE = "body: too many large ones come at once; repeat it soon, or in smaller parts."
-_TAKEN_PIECE_BY_PIECE = {"stream_tasks"}
-"""Routes that keep no body: of any length, as long as its next piece comes in time."""
-
-
-class BodyLimit:
-    """Refuses bodies over a size, whether announced or just sent, and those that take too long to come.
-
-    Many large ones at once are refused too: each within its bound, together they would fill the memory.
-    """
-
-    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
-        self._app = app
-        self._most = most
-        self._seconds = seconds
-        self._held = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, counting what comes in."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        endless = scope.get("decided") in _TAKEN_PIECE_BY_PIECE
-        most: float = min(self._most, _MOST_OF_ANYBODY) if scope.get("public") else self._most
-        if endless:
-            most = math.inf
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > most:
-            await problem_response(Request(scope), TooLarge(_too_large(most)))(scope, receive, send)
-            return
-        came, more = 0, True
-        until = asyncio.get_running_loop().time() + self._seconds
-
-        async def receive_counted() -> Message:
-            nonlocal came, more, until
-            if not more:  # all is here: what follows is the client's going away, however late
-                return await receive()
-            try:
-                async with asyncio.timeout_at(until):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, f"body: it did not come within {self._seconds:g} seconds.") from None
-            if endless:
-                until = asyncio.get_running_loop().time() + self._seconds
-            more = message.get("more_body", False)
-            size = len(message.get("body", b""))
-            came += size
-            self._held += 0 if endless else size
-            if came > most:
-                raise HTTPException(413, _too_large(most))  # the one kind that the body's reader lets through
-            if not endless and came > _SMALL and self._held > _MOST_AT_ONCE:
-                raise HTTPException(503, _TOO_MUCH_AT_ONCE, headers={"Retry-After": "1"})
-            return message
-
-        try:
-            await self._app(scope, receive_counted, send)
-        finally:
-            self._held -= 0 if endless else came
-
-
-def _too_large(most: float) -> str:
-    return f"body: larger than {most} bytes; send it in parts."

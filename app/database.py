@@ -71,6 +71,8 @@ def acting(actor: str, address: str | None = None, request_id: str | None = None
     return {"actor": actor, "address": address or "", "request_id": request_id or ""}
 
 
+TROUBLE = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a database raises that is gone, restarting or too slow (a timeout is an OSError): try again later."""
 _IDLE_SECONDS = 5.0
 """A cold transaction idle this long is ended by the server: a process that hangs in one must not keep a pool's lock."""
 

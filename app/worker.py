@@ -24,11 +24,10 @@ if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, n
 import asyncpg
 import structlog
 from prometheus_client import start_http_server
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import metrics
 from app.config import Settings, get_settings
-from app.database import Database
+from app.database import TROUBLE, Database
 from app.engine.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
 from app.failpoints import failpoint
@@ -170,13 +169,7 @@ class Worker:
             began = time.monotonic()
             try:
                 await watch.look(await self._now())
-            except (
-                OSError,
-                TimeoutError,
-                SQLAlchemyError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ) as error:
+            except TROUBLE as error:
                 log.warning("fairness.failed", error=str(error) or type(error).__name__)
             # A large team's day takes long to solve: looking takes a twentieth of the time at most.
             await asyncio.sleep(max(self._settings.fairness_seconds, 20 * (time.monotonic() - began)))
@@ -186,7 +179,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._look_everywhere()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 log.warning("sweep.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(self._sweep_seconds)
 
@@ -199,13 +192,7 @@ class Worker:
                     await close_days(session, now=now)
                 if self._anchors is not None:
                     await self._anchors.look(self._database.hot)
-            except (
-                OSError,
-                TimeoutError,
-                SQLAlchemyError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ) as error:
+            except TROUBLE as error:
                 log.warning("days.not_closed", error=str(error) or type(error).__name__)
             await self._pause(_CLOSE_SECONDS)
 

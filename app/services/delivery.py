@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import metrics
 from app.ais import AisClient, AisDown, Verdict
 from app.config import Settings
-from app.database import Database
+from app.database import TROUBLE, Database
 from app.engine.types import PoolId
 from app.errors import DomainError
 from app.failpoints import failpoint
@@ -127,7 +126,7 @@ class Delivery:
         while not self._stopping.is_set():
             try:
                 sent = await self.send_due()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 log.warning("delivery.failed", error=str(error) or type(error).__name__)
                 sent = 0
             if not sent and not self._stopping.is_set():
@@ -233,7 +232,7 @@ class Delivery:
                 else:
                     await connection.execute(statements.BREAKER_CLOSED, destination)
             line.told_open = is_open
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        except TROUBLE as fault:
             log.warning("delivery.breaker_not_noted", error=str(fault) or type(fault).__name__)
 
     async def _note(self, rows: Sequence[Any], verdicts: dict[int, Verdict], otherwise: str) -> None:
@@ -253,7 +252,7 @@ class Delivery:
                         [self._pause_after(row["attempts"]) for row in failed],
                         [self._is_dead(row, row["id"] in refused) for row in failed],
                     )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except TROUBLE as error:
             log.warning("delivery.not_noted", messages=len(rows), error=str(error) or type(error).__name__)
 
     async def _note_delivered(self, connection: Any, delivered: Sequence[int]) -> None:
@@ -292,7 +291,7 @@ class Delivery:
             found = await reconcile(
                 self._pool, client, after=after, settle=self._settings.reconcile_settle_seconds
             )
-        except (AisDown, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (AisDown, *TROUBLE) as error:
             log.info("reconciliation.put_off", error=str(error) or type(error).__name__)
             return after
         if found.drifted:

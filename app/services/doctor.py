@@ -13,7 +13,7 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.database import HotConnection, HotPool
+from app.database import TROUBLE, HotConnection, HotPool
 from app.services.audit import Finding, find_violations, repair_counters
 from app.services.audit_anchors import Anchors
 from app.services.audit_log import verify
@@ -55,7 +55,7 @@ async def examine(
     try:
         async with pool.acquire(timeout=PATIENCE) as connection:
             symptoms = [symptom async for symptom in _database(connection, schema)]
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except TROUBLE as error:
         said = str(error) or type(error).__name__
         return [
             Symptom(

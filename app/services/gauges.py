@@ -9,11 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import asyncpg
 import structlog
 
 from app import metrics
-from app.database import HotConnection, HotPool
+from app.database import TROUBLE, HotConnection, HotPool
 from app.services.delivery_statements import BREAKERS
 from app.services.statements import BACKLOG
 
@@ -112,7 +111,7 @@ class Gauges:
             async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
                 await _fill(connection)
             metrics.database_up.set(1)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except TROUBLE as error:
             log.warning("gauges.not_read", error=str(error) or type(error).__name__)
             _forget()
             metrics.database_up.set(0)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import asyncpg
 
-from app.database import HotPool
+from app.database import TROUBLE, HotPool
 from app.queue import Doorbell, SilentDoorbell
 from app.services.delivery_statements import BREAKERS
 
@@ -98,5 +98,5 @@ class Examination:
 async def _told(ask: Callable[[], Awaitable[str]]) -> str:
     try:
         return await ask()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except TROUBLE as error:
         return str(error) or type(error).__name__

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from app.database import HotPool
+from app.database import TROUBLE, HotPool
 from app.engine.types import PoolId, TaskId
 from app.services.statements import TICK_CHANNEL
 from app.serving import Serving
@@ -69,7 +69,7 @@ class Ticks:
         while True:
             try:
                 await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 log.warning("ticks.down", error=str(error) or type(error).__name__)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -151,9 +151,7 @@ class WaitingRoom:
                 while not ticks.empty():
                     ticks.get_nowait()
                 if self._waiting:
-                    with contextlib.suppress(
-                        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
-                    ):
+                    with contextlib.suppress(*TROUBLE):
                         await self._look(list(self._waiting))
 
     async def _look(self, task_ids: list[TaskId]) -> None:

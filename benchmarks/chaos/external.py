@@ -43,12 +43,19 @@ class External:
 def external_system(seed: int, *, delay: float = 0.0) -> Iterator[External]:
     """Serve a faithful one whose answers take up to so many seconds."""
     app = create_app(EmulatorSettings(delay_min=0, delay_max=delay, seed=seed))
+    with on_a_socket(app) as port:
+        yield External(port, app.state.store)
+
+
+@contextlib.contextmanager
+def on_a_socket(app: Any) -> Iterator[int]:
+    """Serve an application in a thread; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield External(listener.getsockname()[1], app.state.store)
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         thread.join(30)

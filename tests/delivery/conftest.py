@@ -1,75 +1,33 @@
 """The emulated external system on a socket of its own, and senders that report to it."""
 
 import asyncio
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 
-from ais_emulator.main import create_app
-from ais_emulator.state import EmulatorSettings, Faults, Store
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
 from app.services import delivery
 from app.services.delivery import Delivery
+from benchmarks.chaos.external import External, external_system
 from tests.api.conftest import client, pool_id, working
 from tests.lifecycle.conftest import Story, story, until
 
 __all__ = ["client", "pool_id", "story", "until", "working"]
 
 
-@contextmanager
-def on_a_socket(app: Any) -> Iterator[str]:
-    """Serve an application in a thread; gives its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listener.close()
-
-
-@dataclass
-class Emulator:
-    """The external system from the inside and its address."""
-
-    url: str
-    store: Store
-
-    def behave(self, **faults: Any) -> None:
-        self.store.faults = Faults.model_validate({**self.store.faults.model_dump(), **faults})
-
-    def inversions(self) -> int:
-        """Messages that came after a later one of the same task."""
-        highest: dict[int, int] = {}
-        found = 0
-        for task_id, sequence in self.store.log:
-            found += sequence < highest.get(task_id, 0)
-            highest[task_id] = max(sequence, highest.get(task_id, 0))
-        return found
-
-
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
+def emulator() -> Iterator[External]:
     """A quick and faithful external system; `behave` makes it worse."""
-    app = create_app(EmulatorSettings(delay_min=0, delay_max=0, seed=1))
-    with on_a_socket(app) as url:
-        yield Emulator(url, app.state.store)
+    with external_system(seed=1) as external:
+        yield external
 
 
 @pytest.fixture
 def settings(
-    database_url: str, redis_url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    database_url: str, redis_url: str, emulator: External, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
     """Settings of a system that reports to the emulator, impatiently."""
     monkeypatch.setattr(delivery, "_FIRST_PAUSE", 0.02)
@@ -129,4 +87,4 @@ async def write_lives(database: Database, pool_id: PoolId, tasks: int, steps: in
         )
 
 
-__all__ += ["Emulator", "Story"]
+__all__ += ["External", "Story"]

@@ -23,12 +23,12 @@ from app.services.delivery import Breaker
 from app.services.gauges import Gauges
 from app.services.picture import PoolPicture
 from app.services.reconciliation import reconcile
+from benchmarks.chaos.external import on_a_socket
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks
 from tests.delivery.conftest import (
-    Emulator,
+    External,
     all_delivered,
-    on_a_socket,
     outbox,
     sending,
     until,
@@ -37,7 +37,7 @@ from tests.delivery.conftest import (
 from tests.lifecycle.conftest import Story
 
 
-async def test_a_decision_is_sent_and_confirmed(story: Story, emulator: Emulator) -> None:
+async def test_a_decision_is_sent_and_confirmed(story: Story, emulator: External) -> None:
     anna = await story.executor(external_id="a-1")
     task = await story.task(external_id="INC-1")
 
@@ -68,7 +68,7 @@ async def test_a_decision_is_sent_and_confirmed(story: Story, emulator: Emulator
 
 
 async def test_every_life_arrives_in_order_whatever_fails(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     emulator.behave(delay_max=0.02, error_rate=0.15, lost_answer_rate=0.15)
     hurried = settings.model_copy(update={"delivery_batch": 10, "reconcile_seconds": 0})
@@ -87,7 +87,7 @@ async def test_every_life_arrives_in_order_whatever_fails(
 
 
 async def test_several_senders_send_nothing_twice(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     await write_lives(database, pool_id, tasks=150, steps=2)
     small = settings.model_copy(update={"delivery_batch": 7, "reconcile_seconds": 0})
@@ -102,7 +102,7 @@ async def test_planted_defect_without_the_sequence_check_order_is_lost(
     settings: Settings,
     database: Database,
     pool_id: PoolId,
-    emulator: Emulator,
+    emulator: External,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The test above can fail: a claim that looks at no earlier message lets the later one overtake."""
@@ -118,7 +118,7 @@ async def test_planted_defect_without_the_sequence_check_order_is_lost(
 
 
 async def test_an_outage_kills_no_message_and_opens_the_breaker_for_all_to_see(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator, client: Any
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External, client: Any
 ) -> None:
     async def told() -> tuple[str, float]:
         await Gauges(database.hot).refresh()
@@ -163,7 +163,7 @@ def test_a_breaker_lets_one_try_through_after_a_while() -> None:
 
 
 async def test_a_message_that_is_refused_dies_visibly_and_lives_again_on_request(
-    story: Story, emulator: Emulator
+    story: Story, emulator: External
 ) -> None:
     emulator.behave(refuse_rate=1)
     await story.executor()
@@ -183,7 +183,7 @@ async def test_a_message_that_is_refused_dies_visibly_and_lives_again_on_request
     assert (await story.client.post("/v1/deliveries/999999/replay")).status_code == 404
 
 
-async def test_pitfall_18_drift_is_found_and_mended(story: Story, emulator: Emulator) -> None:
+async def test_pitfall_18_drift_is_found_and_mended(story: Story, emulator: External) -> None:
     """The external system shows something else than we decided: here by hand, and by forgetting."""
     anna, tasks = await story.executor(), [await story.task() for _ in range(2)]
 
@@ -208,7 +208,7 @@ async def test_pitfall_18_drift_is_found_and_mended(story: Story, emulator: Emul
 
 
 async def test_pitfall_18_an_assignment_says_that_it_drifted_until_it_is_mended(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     """Delivery state per assignment: decided, sent, confirmed, drifted, and confirmed again."""
     await add_executors(database, pool_id, 1)
@@ -239,7 +239,7 @@ async def test_pitfall_18_an_assignment_says_that_it_drifted_until_it_is_mended(
 
 
 async def test_a_receiver_that_applies_late_and_in_any_order_ends_with_the_newest(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     emulator.behave(reorder=True, delay_max=0.1)
     await write_lives(database, pool_id, tasks=20, steps=3)
@@ -276,8 +276,8 @@ class TestWebhooks:
 
     async def test_messages_come_signed_and_in_order(self, story: Story) -> None:
         other = receiver([500])
-        with on_a_socket(other) as url:
-            made = await story.client.post("/v1/webhooks", json={"url": f"{url}/hook"})
+        with on_a_socket(other) as port:
+            made = await story.client.post("/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/hook"})
             assert made.status_code == 201, made.text
             secret = made.json()["secret"]
             await story.executor()
@@ -318,7 +318,7 @@ class TestWebhooks:
             assert answer.status_code == 422, url
 
 
-async def test_people_are_pulled_from_the_external_system(story: Story, emulator: Emulator) -> None:
+async def test_people_are_pulled_from_the_external_system(story: Story, emulator: External) -> None:
     emulator.store.executors = {
         "a-1": {"external_id": "a-1", "name": "Anna", "daily_limit": 5, "parameters": {"city": "Kazan"}},
         "b-1": {"external_id": "b-1", "name": "Boris", "active": False},
@@ -343,7 +343,7 @@ async def test_people_are_pulled_from_the_external_system(story: Story, emulator
 
 
 async def test_people_are_pulled_by_the_clock_too(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     emulator.store.executors = {"a-1": {"external_id": "a-1", "name": "Anna"}}
     async with sending(settings.model_copy(update={"ais_sync_seconds": 0.1}), database):
@@ -356,7 +356,7 @@ async def test_people_are_pulled_by_the_clock_too(
 
 
 async def test_a_sender_that_is_stopped_finishes_what_is_under_way(
-    settings: Settings, database: Database, pool_id: PoolId, emulator: Emulator
+    settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:
     emulator.behave(delay_min=0.3, delay_max=0.3)
     await write_lives(database, pool_id, tasks=5, steps=1)

@@ -76,9 +76,9 @@ class System:
             process.stop()
 
     def profile_of(self, name: str) -> str:
-        """What pyinstrument wrote of a process that has ended."""
+        """What pyinstrument wrote of a process that has ended; it names files as the repository does."""
         file = self.directory / f"{name}.profile"
-        return file.read_text() if file.exists() else "no profile was written"
+        return file.read_text().replace(f"{ROOT}/", "") if file.exists() else "no profile was written"
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time so far by part: api, workers, postgres, redis, and this process (the load)."""

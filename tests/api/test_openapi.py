@@ -1,5 +1,6 @@
 """The OpenAPI document: complete, and no input makes the server fail or answer otherwise."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,22 @@ async def _fill(settings: Settings) -> None:
 def description(servers: RunServers) -> Iterator[Any]:
     """What one server says of itself; it takes all inputs, as in life."""
     with serving_sample(servers) as address:
-        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+        schema = schemathesis.openapi.from_dict(_without_bounds_of_nested_lists(DOCUMENT))
+        schema.config.update(base_url=address)
+        yield schema
+
+
+def _without_bounds_of_nested_lists(document: dict[str, Any]) -> dict[str, Any]:
+    """A list that is too long is made whole by the generator: of groups of rules in each other a million million.
+
+    It took all memory of a machine. tests/rules and tests/fuzz send documents that are too large.
+    """
+    copied = json.loads(json.dumps(document))
+    for name, component in copied["components"]["schemas"].items():
+        if name.startswith("Rule"):
+            for inside in component.get("properties", {}).values():
+                inside.pop("maxItems", None)
+    return copied
 
 
 @pytest.mark.slow

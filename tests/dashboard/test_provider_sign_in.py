@@ -13,8 +13,8 @@ from app.database import Database
 from app.embedded.data import free_port
 from app.services.first_start import prepare
 from streamlit_app.parts import provider as part
+from tests.access.hall import running
 from tests.access.provider import CLIENT, CLIENT_SECRET
-from tests.access.test_provider_sign_in import running
 from tests.api.conftest import serving
 from tests.dashboard.browser import (
     PATIENCE,

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from ais_emulator.main import create_app as create_emulator
-from ais_emulator.state import EmulatorSettings
 from app import tracing
 from app.config import Settings
 from app.database import Database
@@ -19,9 +17,9 @@ from app.engine.types import PoolId
 from app.logs import mask
 from app.queue import SilentDoorbell
 from app.worker import Worker
+from benchmarks.chaos.external import external_system
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool
-from tests.delivery.conftest import on_a_socket
 from tests.lifecycle.conftest import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,8 +107,10 @@ async def test_one_trace_leads_from_the_request_to_the_delivery(
     spans = InMemorySpanExporter()
     tracing.start_tracing("test", spans)
     try:
-        with on_a_socket(create_emulator(EmulatorSettings(delay_min=0, delay_max=0))) as url:
-            there = settings.model_copy(update={"redis_url": None, "ais_url": url, "ais_sync_seconds": 0})
+        with external_system(seed=1) as external:
+            there = settings.model_copy(
+                update={"redis_url": None, "ais_url": external.url, "ais_sync_seconds": 0}
+            )
             async with client_of(there) as client:
                 answer = await client.post("/v1/tasks", json={})
             worker = Worker(there, database, SilentDoorbell())

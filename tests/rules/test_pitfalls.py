@@ -29,7 +29,7 @@ async def fates(client: httpx.AsyncClient) -> list[tuple[str, str | None]]:
 WAITS, ASSIGNED = ("pending", "no_one_eligible"), ("assigned", None)
 
 
-async def test_15_changed_person_and_changed_rules_are_looked_at_again_by_what_waits(
+async def test_pitfall_15_changed_person_and_changed_rules_are_looked_at_again_by_what_waits(
     client: httpx.AsyncClient, database: Database, pool_id: PoolId
 ) -> None:
     await a_team(client)
@@ -49,7 +49,7 @@ async def test_15_changed_person_and_changed_rules_are_looked_at_again_by_what_w
     assert await fates(client) == [ASSIGNED, ASSIGNED, ASSIGNED]
 
 
-async def test_16_broken_rules_stop_the_pool_loudly_and_never_let_everybody_in(
+async def test_pitfall_16_broken_rules_stop_the_pool_loudly_and_never_let_everybody_in(
     client: httpx.AsyncClient, database: Database, pool_id: PoolId
 ) -> None:
     ids = await a_catalogue(client)
@@ -66,7 +66,7 @@ async def test_16_broken_rules_stop_the_pool_loudly_and_never_let_everybody_in(
     assert await fates(client) == [("pending", None)]
 
 
-async def test_17_rules_that_match_nobody_are_told_before_and_while_they_are_in_force(
+async def test_pitfall_17_rules_that_match_nobody_are_told_before_and_while_they_are_in_force(
     client: httpx.AsyncClient, database: Database, pool_id: PoolId, working: None
 ) -> None:
     await a_team(client)

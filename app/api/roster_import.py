@@ -11,13 +11,14 @@ from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
-from app.schemas.executors import CellProblem, ExecutorImportOut
+from app.schemas.executors import CellProblem, ExecutorImportOut, RowOutcome
 from app.services import roster_import
+from app.services.parameters import list_parameters
 from app.services.tables import MOST_BYTES, read_table
 
 router = APIRouter(prefix="/v1/executors/import", tags=["executors"])
 
-_SHOWN = 50
+_SHOWN, _TOLD = 50, 1000
 _READERS = ThreadPoolExecutor(2, "tables")
 """Tables read at once: each may take some seconds and a hundred megabytes."""
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -47,13 +48,14 @@ async def import_executors(
     return ExecutorImportOut(
         rows=found.rows,
         form=found.form,
-        added=found.added,
-        changed=found.changed,
-        unchanged=found.unchanged,
+        added=found.count("added"),
+        changed=found.count("changed"),
+        unchanged=found.count("unchanged"),
         applied=found.applied,
         errors=[CellProblem(**asdict(error)) for error in found.errors],
         unknown_columns=found.unknown_columns,
         people=found.people[:_SHOWN],
+        outcomes=[RowOutcome(**asdict(outcome)) for outcome in found.outcomes[:_TOLD]],
     )
 
 
@@ -63,13 +65,15 @@ async def import_executors(
     responses={200: {"content": {"text/csv": {}, _XLSX: {}}}, **problems(404, 422)},
 )
 async def get_import_template(
+    session: SessionDep,
     directory: DirectoryDep,
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
     pool_id: Annotated[Identifier | None, Query()] = None,
 ) -> Response:
     """A table to fill in, with the columns of this pool."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
-    content = roster_import.template(pool.catalogue, xlsx=form == "xlsx")
+    parameters = await list_parameters(session, pool_id=pool.id, owner="executor")
+    content = roster_import.template(parameters, xlsx=form == "xlsx")
     return Response(
         content,
         media_type=_XLSX if form == "xlsx" else "text/csv; charset=utf-8",

@@ -127,6 +127,15 @@ class CellProblem(BaseModel):
     remedy: str
 
 
+class RowOutcome(BaseModel):
+    """What one row does."""
+
+    line: int
+    name: str
+    what: Literal["added", "changed", "unchanged"]
+    fields: list[str] = Field(description="Those that change, by their keys.")
+
+
 class ExecutorImportOut(BaseModel):
     """What a table says, and what became of it."""
 
@@ -138,7 +147,8 @@ class ExecutorImportOut(BaseModel):
     applied: bool = Field(description="False: nothing was written (dry run).")
     errors: list[CellProblem]
     unknown_columns: list[str] = Field(description="Kept as parameters, but no rule reads them.")
-    people: list[dict[str, Any]] = Field(description="The first of them as they would be written.")
+    people: list[dict[str, Any]] = Field(description="The first 50 of them as they would be written.")
+    outcomes: list[RowOutcome] = Field(description="What the rows without errors do, the first 1,000.")
 
 
 class ExecutorPage(BaseModel):

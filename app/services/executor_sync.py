@@ -17,7 +17,7 @@ from app.engine.types import PoolId
 from app.errors import Invalid
 from app.models import Executor
 from app.services.executors import put_executors
-from app.services.person import Person, differs, values_of
+from app.services.person import NumberedPerson, differs, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ async def sync_executors(
     return Synced(len(said), added, len(written) - added, refused)
 
 
-def _readable(said: Sequence[Mapping[str, Any]]) -> tuple[list[Person], list[str]]:
+def _readable(said: Sequence[Mapping[str, Any]]) -> tuple[list[NumberedPerson], list[str]]:
     people, refused = [], []
     for item in said:
         try:
-            people.append(Person.model_validate(item))
+            people.append(NumberedPerson.model_validate(item))
         except ValidationError as error:
             fault = error.errors()[0]
             refused.append(

@@ -11,11 +11,11 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r
 
 
 class Person(BaseModel):
-    """What is left out stays as it is."""
+    """What is left out stays as it is; whoever has no external_id is new."""
 
     model_config = ConfigDict(extra="ignore")
 
-    external_id: _Text
+    external_id: _Text | None = None
     name: _Text
     parameters: dict[str, Any] = Field(default_factory=dict)
     active: bool | None = None
@@ -24,13 +24,25 @@ class Person(BaseModel):
     qualification: float | None = Field(None, gt=0, le=1_000, allow_inf_nan=False)
 
 
+class NumberedPerson(Person):
+    """One whom another system knows by number."""
+
+    external_id: _Text
+
+
 def values_of(person: Person, known: Executor | None) -> dict[str, Any]:
     """What to write of a person: parameters over those they have."""
-    given = person.model_dump(exclude_none=True)
+    given = {"external_id": None} | person.model_dump(exclude_none=True)
     had = known.parameters if known else {}
     return {**given, "parameters": {**had, **person.parameters}}
 
 
+def changes_in(values: Mapping[str, Any], known: Executor) -> list[str]:
+    """What in these values is new, by the keys of fields and parameters."""
+    own = [name for name, value in values.items() if name != "parameters" and getattr(known, name) != value]
+    return own + [key for key, value in values["parameters"].items() if known.parameters.get(key) != value]
+
+
 def differs(values: Mapping[str, Any], known: Executor | None) -> bool:
     """Whether anything in these values is new."""
-    return known is None or any(getattr(known, name) != value for name, value in values.items())
+    return known is None or bool(changes_in(values, known))

@@ -1,78 +1,140 @@
 """Import of people from a table: looked at first, every error named by its row, then all of them or nobody.
 
 Columns are `external_id`, `name`, `active`, `daily_limit`, `max_open`, `qualification`, in English or Russian, and
-one for each parameter of the pool, by its key or one of its labels. A column that is left out and a cell that is empty
-leave what is there. Whoever is known by external_id is changed, everybody else is new.
+one for each parameter of the pool, by its key or one of its labels; options likewise. A column that is left out and a
+cell that is empty leave what is there. Whoever is known by external_id is changed, everybody else is new.
 """
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.types import PoolId
+from app.engine.types import PoolId, Scalar
 from app.errors import FieldError, Invalid
-from app.rule_engine import Catalogue, Parameter, ParameterType
+from app.models import Executor, Parameter
+from app.rule_engine import Catalogue
 from app.services.executor_sync import known_people
 from app.services.executors import put_executors
-from app.services.parameters import read_catalogue
-from app.services.person import Person, differs, values_of
+from app.services.parameters import list_parameters
+from app.services.person import Person, changes_in, values_of
+from app.services.rows import parameter_of
 from app.services.tables import Cell, Table
 
 _OWN = {
-    "external_id": ("external_id", "табельный номер", "внешний код"),
+    "external_id": (
+        "external_id",
+        "табельный номер",
+        "внешний код",
+        "номер в вашей системе",
+        "your own number",
+    ),
     "name": ("name", "имя", "фио"),
     "active": ("active", "активен", "работает"),
-    "daily_limit": ("daily_limit", "дневной лимит"),
-    "max_open": ("max_open", "одновременно"),
+    "daily_limit": ("daily_limit", "дневной лимит", "дневной предел", "daily limit"),
+    "max_open": ("max_open", "одновременно", "открыто не больше", "open at most"),
     "qualification": ("qualification", "квалификация"),
 }
+"""Columns by their keys, by what spreadsheets call them, and by what the dashboard does."""
 _TRUE = frozenset({"true", "1", "yes", "да", "+", "истина"})
 _FALSE = frozenset({"false", "0", "no", "нет", "-", "ложь"})
 _MOST_ERRORS = 200
 _EXAMPLE = {"external_id": "E-1001", "name": "Анна Иванова", "active": "да", "daily_limit": "20"}
 
 
+What: TypeAlias = Literal["added", "changed", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one line does; `fields` are those that change."""
+
+    line: int
+    name: str
+    what: What
+    fields: Sequence[str]
+
+
 @dataclass(slots=True)
 class Imported:
-    """What a table says, and what became of it; `errors` name the line in the file."""
+    """What a table says, and what became of it; `errors` name the line in the file, `outcomes` the lines without."""
 
     rows: int
     form: str
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
     applied: bool = False
     errors: list[FieldError] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def count(self, what: What) -> int:
+        """How many rows do this."""
+        return sum(outcome.what == what for outcome in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of a parameter; its options by their values and by their labels, in small letters."""
+
+    key: str
+    type: str
+    options: Mapping[str, Scalar]
+
+    @classmethod
+    def of(cls, parameter: Parameter) -> "_Column":
+        options = [each if isinstance(each, dict) else {"value": each} for each in parameter.options]
+        named = {
+            str(each[name]).casefold(): each["value"]
+            for name in ("label_en", "label_ru", "value")  # a value wins over another one's label
+            for each in options
+            if each.get(name) not in (None, "")
+        }
+        return cls(parameter.key, parameter.type, named)
+
+    def read(self, value: Cell) -> Any:
+        """A cell as the parameter's type. Raises ValueError."""
+        if self.type == "number":
+            return _number(value)
+        if self.type == "boolean":
+            return _boolean(value)
+        text = str(value)
+        if self.type != "list":
+            return self._option(text)
+        if text.casefold() in self.options:
+            return [self._option(text)]
+        members = re.split(r"\|" if "|" in text else "[,;\n]", text)
+        return [self._option(member.strip()) for member in members if member.strip()]
+
+    def _option(self, text: str) -> Scalar:
+        return self.options.get(text.casefold(), self.options.get(text.replace(",", "."), text))
 
 
 async def import_executors(
     session: AsyncSession, *, pool_id: PoolId, table: Table, now: datetime, dry_run: bool
 ) -> Imported:
     """Look at a table, and write it unless `dry_run`. Raises Invalid with the errors where there are any to write."""
-    catalogue = await read_catalogue(session, pool_id=pool_id)
+    parameters = await list_parameters(session, pool_id=pool_id, owner="executor")
+    catalogue = Catalogue([parameter_of(vars(row)) for row in parameters])
     found = Imported(len(table.rows), table.form)
-    named = _named(table.columns, catalogue, found)
-    people = _people(table, named, found)
-    known = await known_people(session, pool_id, [person.external_id for person in people.values()])
-    values = {}
+    people = _people(table, _named(table.columns, parameters, found), found)
+    numbers = [person.external_id for person in people.values() if person.external_id]
+    known = await known_people(session, pool_id, numbers)
+    differing = []
     for line, person in people.items():
-        value = values_of(person, known.get(person.external_id))
-        wrong = catalogue.check_values("executor", value["parameters"]).errors
+        former = known.get(person.external_id or "")
+        values = values_of(person, former)
+        outcome = _outcome(line, values, former)
+        found.people.append(values)
+        differing += [] if outcome.what == "unchanged" else [values]
+        wrong = catalogue.check_values("executor", values["parameters"]).errors
         found.errors += [_fault(line, error.field, error.reason, error.remedy) for error in wrong]
-        values[person.external_id] = value
-    differing = [value for number, value in values.items() if differs(value, known.get(number))]
-    found.added = sum(number not in known for number in values)
-    found.changed = len(differing) - found.added
-    found.unchanged = len(values) - len(differing)
-    found.people = list(values.values())
+        found.outcomes += [] if wrong else [outcome]
     await session.rollback()
     if dry_run:
         return found
@@ -86,33 +148,35 @@ async def import_executors(
     return found
 
 
-def _named(columns: Sequence[str], catalogue: Catalogue, found: Imported) -> list[str | Parameter]:
+def _outcome(line: int, values: Mapping[str, Any], known: Executor | None) -> Outcome:
+    if known is None:
+        return Outcome(line, values["name"], "added", ())
+    changes = changes_in(values, known)
+    return Outcome(line, values["name"], "changed" if changes else "unchanged", changes)
+
+
+def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Imported) -> list[str | _Column]:
     """What each column holds: a field, a parameter, or (unknown) a key that is kept as text."""
-    by_name: dict[str, str | Parameter] = {}
-    for parameter in _parameters(catalogue):
+    by_name: dict[str, str | _Column] = {}
+    for parameter in parameters:
         for name in (parameter.label_en, parameter.label_ru, parameter.key):
-            by_name[name.casefold()] = parameter
+            by_name[name.casefold()] = _Column.of(parameter)
     by_name |= {name: own for own, names in _OWN.items() for name in names}
-    named: list[str | Parameter] = []
+    named: list[str | _Column] = []
     for column in columns:
         known = by_name.get(column.casefold()) if column else ""
         if known is None:
             found.unknown_columns.append(column)
         named.append(column if known is None else known)
-    missing = [own for own in ("external_id", "name") if own not in named]
-    if missing:
+    if "name" not in named:
         raise Invalid(
-            f"file: the column '{missing[0]}' is missing; add it, see the template.",
-            [FieldError(own, "the column is missing", "add it; see the template") for own in missing],
+            "file: the column 'name' is missing; add it, see the template.",
+            [FieldError("name", "the column is missing", "add it; see the template")],
         )
     return named
 
 
-def _parameters(catalogue: Catalogue) -> list[Parameter]:
-    return [parameter for parameter in catalogue.parameters if parameter.owner == "executor"]
-
-
-def _people(table: Table, named: Sequence[str | Parameter], found: Imported) -> dict[int, Person]:
+def _people(table: Table, named: Sequence[str | _Column], found: Imported) -> dict[int, Person]:
     """Those who can be read, by their lines."""
     people: dict[int, Person] = {}
     lines: dict[str, int] = {}
@@ -121,11 +185,14 @@ def _people(table: Table, named: Sequence[str | Parameter], found: Imported) -> 
             break
         faults: list[FieldError] = []
         person = _person(line, cells, named, faults)
-        if person is not None and person.external_id in lines:
-            first = lines[person.external_id]
-            faults.append(_fault(line, "external_id", f"it stands in line {first} too", "keep one of them"))
+        number = person.external_id if person else None
+        if number in lines:
+            reason = f"it stands in line {lines[number]} too"
+            faults.append(_fault(line, "external_id", reason, "keep one of them"))
         if person is not None and not faults:
-            people[line], lines[person.external_id] = person, line
+            people[line] = person
+        if number is not None:
+            lines.setdefault(number, line)
         found.errors += faults
     return people
 
@@ -135,7 +202,7 @@ def _fault(line: int, column: str, reason: str, remedy: str = "") -> FieldError:
 
 
 def _person(
-    line: int, cells: Sequence[Cell], named: Sequence[str | Parameter], faults: list[FieldError]
+    line: int, cells: Sequence[Cell], named: Sequence[str | _Column], faults: list[FieldError]
 ) -> Person | None:
     fields: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
@@ -146,7 +213,7 @@ def _person(
         try:
             _put(column, value, fields, parameters)
         except ValueError as error:
-            name = column.key if isinstance(column, Parameter) else column
+            name = column.key if isinstance(column, _Column) else column
             faults.append(_fault(line, name, str(error), "correct the cell"))
     try:
         return Person.model_validate({**fields, "parameters": parameters})
@@ -155,9 +222,9 @@ def _person(
         return None
 
 
-def _put(column: str | Parameter, value: Cell, fields: dict[str, Any], parameters: dict[str, Any]) -> None:
-    if isinstance(column, Parameter):
-        parameters[column.key] = _as(column.type, value)
+def _put(column: str | _Column, value: Cell, fields: dict[str, Any], parameters: dict[str, Any]) -> None:
+    if isinstance(column, _Column):
+        parameters[column.key] = column.read(value)
     elif column == "active":
         fields[column] = _boolean(value)
     elif column in ("daily_limit", "max_open", "qualification"):
@@ -166,17 +233,6 @@ def _put(column: str | Parameter, value: Cell, fields: dict[str, Any], parameter
         fields[column] = str(value)
     else:
         parameters[column] = value
-
-
-def _as(kind: ParameterType, value: Cell) -> Any:
-    """A cell as the parameter's type; a list is written with | between its members. Raises ValueError."""
-    if kind is ParameterType.NUMBER:
-        return _number(value)
-    if kind is ParameterType.BOOLEAN:
-        return _boolean(value)
-    if kind is ParameterType.LIST:
-        return [member.strip() for member in str(value).split("|") if member.strip()]
-    return str(value)
 
 
 def _number(value: Cell) -> int | float:
@@ -197,11 +253,11 @@ def _boolean(value: Cell) -> bool:
     raise ValueError(f"'{value}' is neither yes nor no")
 
 
-def template(catalogue: Catalogue, *, xlsx: bool) -> bytes:
+def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
     """A table to fill in: the columns of this pool with one example."""
-    columns = [*_OWN, *(parameter.key for parameter in _parameters(catalogue))]
-    example: Mapping[str, str] = _EXAMPLE
-    rows = [columns, [example.get(column, "") for column in columns]]
+    examples: Mapping[str, str] = _EXAMPLE | {each.key: _example(each) for each in parameters}
+    columns = [*_OWN, *(each.key for each in parameters)]
+    rows = [columns, [examples.get(column, "") for column in columns]]
     if xlsx:
         from openpyxl import Workbook  # with what it brings, megabytes that few requests need
 
@@ -215,3 +271,9 @@ def template(catalogue: Catalogue, *, xlsx: bool) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=";").writerows(rows)
     return text.getvalue().encode("utf-8-sig")
+
+
+def _example(parameter: Parameter) -> str:
+    values = [each["value"] if isinstance(each, dict) else each for each in parameter.options]
+    most = 2 if parameter.type == "list" else 1
+    return " | ".join(str(value) for value in values[:most])

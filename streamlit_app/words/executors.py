@@ -98,40 +98,39 @@ WORDS: dict[str, tuple[str, str]] = {
     "absence_added": ("Отсутствие запланировано", "The absence is planned"),
     "absence_removed": ("Отсутствие отменено", "The absence is cancelled"),
     "no_absences": ("Отсутствий не запланировано.", "No absences are planned."),
+    "in_team": ("Работает", "Active"),
     "file": ("Файл CSV или XLSX", "CSV or XLSX file"),
     "file_text": (
         (
-            "Первая строка — названия столбцов. Узнаются: {columns} — по ключу или по названию на любом из языков. "
-            "Несколько значений в ячейке — через запятую. Человек с уже известным номером обновляется, остальные добавляются."
+            "Первая строка — названия столбцов: {columns} (или их ключи, или названия на другом языке). "
+            "Несколько значений в ячейке — через запятую. Человек с уже известным номером обновляется, остальные "
+            "добавляются; пустая ячейка ничего не меняет."
         ),
         (
-            "The first row names the columns. Known are: {columns}, by key or by label in either language. Several values "
-            "in a cell are separated by commas. Whoever has a known number is changed, the others are added."
+            "The first row names the columns: {columns} (or their keys, or their labels in the other language). Several "
+            "values in a cell are separated by commas. Whoever has a known number is changed, the others are added; an "
+            "empty cell changes nothing."
         ),
     ),
-    "file_template": ("Скачать образец", "Download a template"),
-    "file_unreadable": (
-        "Файл не читается: {why}. Сохраните его как CSV в UTF-8 или как XLSX.",
-        "The file cannot be read: {why}. Save it as CSV in UTF-8, or as XLSX.",
-    ),
+    "file_template": ("Образец {form}", "Template {form}"),
     "file_empty": ("В файле нет строк с данными.", "The file has no rows of data."),
-    "file_no_name": ("Нет столбца с именем (name или «Имя»).", "There is no column with names (“name”)."),
-    "file_ignored": (
-        "Столбцы без пары в каталоге пропущены: {columns}",
-        "Columns that the catalogue does not know are skipped: {columns}",
+    "file_unknown": (
+        "Каталог не знает столбцов: {columns}. Значения сохранятся, но правила их не читают: сначала заведите параметры.",
+        "The catalogue does not know these columns: {columns}. Their values are kept, but no rule reads them: add parameters first.",
     ),
     "row": ("Строка", "Row"),
     "what": ("Что будет", "What will happen"),
-    "what.new": ("добавится", "is added"),
+    "what.added": ("добавится", "is added"),
     "what.changed": ("изменится: {fields}", "changes: {fields}"),
-    "what.same": ("без изменений", "stays as it is"),
-    "what.wrong": ("ошибка: {why}", "wrong: {why}"),
-    "wrong_number": ("{column}: «{text}» — не число", "{column}: “{text}” is no number"),
-    "wrong_name": ("нет имени", "no name"),
-    "wrong_twice": ("номер {number} повторяется", "number {number} comes twice"),
+    "what.unchanged": ("без изменений", "stays as it is"),
+    "what.wrong": ("ошибка, {column}: {why}", "wrong, {column}: {why}"),
+    "import_counts": (
+        "Добавится: {added} · изменится: {changed} · без изменений: {unchanged}",
+        "Added: {added} · changed: {changed} · as they are: {unchanged}",
+    ),
     "import_do": (
-        "Загрузить {n} строку|Загрузить {n} строки|Загрузить {n} строк",
-        "Load {n} row|Load {n} rows",
+        "Загрузить {n} человека|Загрузить {n} человека|Загрузить {n} человек",
+        "Load {n} person|Load {n} people",
     ),
     "import_wrong": (
         (
@@ -144,7 +143,7 @@ WORDS: dict[str, tuple[str, str]] = {
             "Correct {n} wrong rows in the file: the list is loaded whole or not at all."
         ),
     ),
-    "imported": ("Загружено: {n}", "Loaded: {n}"),
+    "imported": ("Добавлено: {added}, изменено: {changed}", "Added: {added}, changed: {changed}"),
     "hint": (
         "Щёлкните по строке, чтобы открыть страницу человека.",
         "Click a row to open the person's page.",

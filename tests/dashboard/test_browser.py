@@ -1,9 +1,12 @@
 """What a lead does all day, in a real browser, in both languages; pictures are kept in artifacts/dashboard."""
 
+import io
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+from openpyxl import Workbook
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browser import (
@@ -26,6 +29,7 @@ pytestmark = [
 
 expect.set_options(timeout=PATIENCE * 1000)
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PAGES = ["overview", "tasks", "executors", "analytics", "rules", "parameters", "load", "system"]
 
 
@@ -124,6 +128,48 @@ def test_a_lead_sends_somebody_on_a_break(tab: Page, dashboard: str, client: htt
     assert client.get(path).json()["availability"] == "break"
     keep(tab, "person-ru")
     client.patch(path, json={"availability": "available"})
+
+
+def _workbook(*rows: list[Any]) -> bytes:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
+    tab: Page, dashboard: str, client: httpx.Client
+) -> None:
+    known = client.get("/v1/executors").json()["items"][0]
+    open_page(tab, address_of(dashboard, "executors", "ru"))
+    tab.get_by_role("button", name="Загрузить список").click()
+    window = tab.get_by_role("dialog")
+    with tab.expect_download() as download:
+        window.get_by_role("button", name="Образец CSV").click()
+    assert "network | hardware" in download.value.path().read_text("utf-8-sig")
+    head = "Имя;Номер в вашей системе;Дневной предел;Навыки;Работает"
+    wrong = f"{head}\nПетя;P-1;много;Сеть;нет\n{known['name']};{known['external_id']};;;\n"
+    chooser = window.locator("input[type=file]")
+    chooser.set_input_files({"name": "people.csv", "mimeType": "text/csv", "buffer": wrong.encode("cp1251")})
+    expect(window.get_by_text("Исправьте 1 строку")).to_be_visible()
+    told = window.locator("[data-testid=stDataFrame]")
+    expect(told).to_contain_text("ошибка, Дневной предел: «много» — не число")
+    expect(told).to_contain_text("без изменений")
+    keep(tab, "import-wrong-ru", whole=False)
+    rows = [
+        head.split(";"),
+        ["Петя", "P-1", 12.5, "Сеть, Доступ", "нет"],
+        ["Вася", None, None, "Сеть", "нет"],
+    ]
+    chooser.set_input_files({"name": "people.xlsx", "mimeType": XLSX, "buffer": _workbook(*rows)})
+    window.get_by_role("button", name="Загрузить 2 человека").click()
+    expect(tab.locator("[data-testid=stToast]")).to_contain_text("Добавлено: 2, изменено: 0")
+    people = {each["name"]: each for each in client.get("/v1/executors").json()["items"]}
+    assert (people["Петя"]["daily_limit"], people["Петя"]["active"]) == (12.5, False)
+    assert people["Петя"]["parameters"]["skills"] == ["network", "access"]
+    assert people["Вася"]["external_id"] is None
 
 
 def test_a_lead_puts_a_rule_in_force_without_json(tab: Page, dashboard: str, client: httpx.Client) -> None:

@@ -169,3 +169,44 @@ def test_a_wide_or_long_sheet_is_refused() -> None:
     book.save(content)
     with pytest.raises(Invalid):
         read_table(content.getvalue())
+
+
+async def test_what_people_write_is_understood(client: httpx.AsyncClient, catalogue: None) -> None:
+    options = [
+        {"value": "network", "label_ru": "Сеть", "label_en": "Network"},
+        {"value": "access", "label_ru": "Доступ, пароли", "label_en": "Access"},
+    ]
+    for key, kind, label in (("skills", "list", "Навыки"), ("home", "enum", "Участок")):
+        asked = {"owner": "executor", "key": key, "type": kind, "label_ru": label, "options": options}
+        assert (await client.post("/v1/parameters", json=asked)).status_code == 201
+    table = (
+        "Имя;Номер в вашей системе;Дневной предел;Разряд;Навыки;Участок\n"
+        "Анна;E-1;12,5;3,5;сеть, access;Сеть\n"
+        "Борис;;;;NETWORK | Доступ, пароли;Access\n"
+        "Вера;;;;Доступ, пароли;\n"
+    )
+    done = (await send(client, table, "cp1251")).json()
+    assert (done["added"], done["unknown_columns"]) == (3, [])
+    anna, boris, vera = (await client.get("/v1/executors")).json()["items"]
+    assert (anna["external_id"], anna["daily_limit"]) == ("E-1", 12.5)
+    assert anna["parameters"] == {"grade": 3.5, "skills": ["network", "access"], "home": "network"}
+    assert (boris["external_id"], boris["parameters"]) == (
+        None,
+        {"skills": ["network", "access"], "home": "access"},
+    )
+    assert vera["parameters"] == {"skills": ["access"]}
+    again = (await send(client, table.replace("12,5", "13"), dry_run=True)).json()
+    assert [(each["line"], each["name"], each["what"], each["fields"]) for each in again["outcomes"]] == [
+        (2, "Анна", "changed", ["daily_limit"]),
+        (3, "Борис", "added", []),
+        (4, "Вера", "added", []),
+    ], "whoever has no number is new"
+
+
+async def test_the_template_shows_what_the_options_are(client: httpx.AsyncClient) -> None:
+    options = [{"value": "network"}, {"value": "access"}, {"value": "hardware"}]
+    asked = {"owner": "executor", "key": "skills", "type": "list", "options": options}
+    assert (await client.post("/v1/parameters", json=asked)).status_code == 201
+    template = (await client.get("/v1/executors/import/template")).content
+    assert "network | access" in template.decode("utf-8-sig")
+    assert (await send(client, template)).json()["added"] == 1

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import ApiError, Fault, api_url
 from streamlit_app.words import TABLE, t
-from streamlit_app.words.refusals import in_russian
+from streamlit_app.words.refusals import in_russian, place_in_russian
 from streamlit_app.words.rule_remarks import fault_in_russian
 
 P = ParamSpec("P")
@@ -42,15 +42,35 @@ def tell(error: ApiError) -> None:
 def _fault(fault: Fault) -> str:
     reason = told_in_language(fault.reason) or t("common.error.wrong_value")
     remedy = told_in_language(fault.remedy)
-    return f"- **{plain(fault.field)}**: {plain(reason)}" + (f" — *{plain(remedy)}*" if remedy else "")
+    place = fault.field if session.language() == "en" else place_in_russian(fault.field)
+    return f"- **{plain(place)}**: {plain(reason)}" + (f" — *{plain(remedy)}*" if remedy else "")
 
 
 def told_in_language(sentence: str) -> str:
     """What the API says in the session's language; nothing rather than English on a Russian page."""
     if session.language() == "en":
         return sentence
-    known = in_russian(sentence) or fault_in_russian(sentence)
+    known = in_russian(sentence) or fault_in_russian(sentence) or _in_parts(sentence)
     return known or (sentence if _CYRILLIC.search(sentence) else "")
+
+
+def _in_parts(sentence: str) -> str:
+    """`place: reason; remedy`, or `value: reason`, part by part."""
+    head, colon, tail = sentence.partition(": ")
+    while colon:
+        reason, _, remedy = tail.partition("; ")
+        told = [in_russian(part) or fault_in_russian(part) for part in (tail, reason, remedy.rstrip("."))]
+        if told[0] or told[1]:
+            why = told[0] or ", ".join(part for part in told[1:] if part)
+            return f"{place_in_russian(head)}: {why}"
+        more, colon, tail = tail.partition(": ")
+        head = f"{head}: {more}"
+    return ""
+
+
+def as_told(text: str) -> str:
+    """What the service or a person wrote: the service's words in the session's language, a person's as they are."""
+    return text if session.language() == "en" else in_russian(text) or text
 
 
 def plain(text: str) -> str:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Api, ApiError
+from streamlit_app.parts import notices
 from streamlit_app.words import t
 
 _COOKIE = "_streamlit_xsrf"
@@ -92,4 +93,7 @@ def leave_link() -> None:
 
 
 def _tell(name: str, reason: str) -> None:
-    st.error(t("common.sign_in_provider_failed", name=name, reason=reason), icon=":material/lock:")
+    st.error(
+        t("common.sign_in_provider_failed", name=name, reason=notices.told_in_language(reason)),
+        icon=":material/lock:",
+    )

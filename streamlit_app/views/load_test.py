@@ -53,7 +53,10 @@ def _follow() -> None:
         st.rerun()
     total = test.plan.total
     told = t(
-        f"load.state.{test.state}", done=number(test.sent), total=number(total), why=notices.plain(test.why)
+        f"load.state.{test.state}",
+        done=number(test.sent),
+        total=number(total),
+        why=notices.plain(notices.told_in_language(test.why)),
     )
     st.progress(min(1.0, test.assigned / total) if total else 0.0, text=told)
     with st.container(horizontal=True):

@@ -68,7 +68,8 @@ def _follow(replay_id: int) -> None:
         _progress(replay_id)
         return
     if replay["state"] != "done":
-        st.error(t(f"rules.replay_state.{replay['state']}", why=notices.plain(replay["error"] or "")))
+        why = notices.plain(notices.told_in_language(replay["error"] or ""))
+        st.error(t(f"rules.replay_state.{replay['state']}", why=why))
         return
     _result(replay)
 

@@ -55,7 +55,7 @@ def _detail(part: Json) -> str:
     if part["detail"].startswith("no REDIS_URL"):
         return t("system.no_redis")
     extra = "" if part["needed"] or part["status"] == "up" else f" · {t('system.unneeded')}"
-    return notices.plain(part["detail"]) + extra
+    return notices.plain(notices.as_told(part["detail"])) + extra
 
 
 def _deciding() -> tuple[str, bool, str]:

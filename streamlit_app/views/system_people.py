@@ -23,7 +23,8 @@ def audit() -> None:
         if proof["holds"]:
             st.success(t("system.proof_holds", n=proof["entries"]))
         else:
-            st.error(t("system.proof_broken", at=proof["broken_at"], reason=notices.plain(proof["reason"])))
+            reason = notices.plain(notices.as_told(proof["reason"]))
+            st.error(t("system.proof_broken", at=proof["broken_at"], reason=reason))
     st.dataframe(
         {
             t("system.when"): [moment(each["at"], with_seconds=True) for each in entries],

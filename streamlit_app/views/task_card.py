@@ -113,7 +113,11 @@ def _step(item: Json, names: dict[int, str]) -> str:
     who = names.get(item["executor_id"], "—")
     key = f"tasks.event.{item['event']}"
     event = t(key, who=who) if key in TABLE else item["event"].replace("_", " ")
-    reason = word("common.kind", item["reason"]) if item["event"] == "assigned" else item["reason"]
+    reason = (
+        word("common.kind", item["reason"])
+        if item["event"] == "assigned"
+        else notices.as_told(item["reason"] or "")
+    )
     actor = t("tasks.engine") if item["actor"] == "engine" else item["actor"]
     details = [
         moment(item["at"], with_seconds=True),

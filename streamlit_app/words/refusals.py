@@ -1,50 +1,50 @@
-"""What the API says of wrong values and refused moves, in Russian: its sentences are English, a page's are not.
-
-Each pattern stands for one sentence; what it holds (keys, names, numbers) goes into the Russian one as it is.
-"""
+"""What the API says of wrong values and refused moves, in Russian: its sentences are English, a page's are not."""
 
 import re
+from collections.abc import Sequence
 
-_PAIRS = [
-    (r"required, but missing", "обязательно, но не задано"),
-    (r"send a value", "укажите значение"),
-    (r"(.+) is below (.+)", "{0} меньше, чем {1}"),
-    (r"(.+) is above (.+)", "{0} больше, чем {1}"),
-    (r"send at least (.+)", "укажите не меньше {0}"),
-    (r"send at most (.+)", "укажите не больше {0}"),
-    (r"(.+) is not an option", "значения {0} нет в списке"),
-    (r"use one of: (.+)", "допустимо: {0}"),
-    (r"(.+) is not a number", "{0} — не число"),
-    (r"send a number", "укажите число"),
-    (r"send a string", "укажите текст"),
-    (r"taken by another executor of this pool", "уже есть у другого исполнителя команды"),
-    (r"choose another one", "выберите другое"),
-    (r"maximum (.+) is below minimum (.+)|(.+) is below minimum (.+)", "наибольшее меньше наименьшего"),
-    (r"send minimum <= maximum", "наименьшее должно быть не больше наибольшего"),
-    (r"name each option once", "каждый вариант — один раз"),
-    (r"String should have at least (\d+) characters?", "нужно не меньше знаков: {0}"),
-    (r"String should have at most (\d+) characters?", "нужно не больше знаков: {0}"),
-    (r"String should match pattern .+", "недопустимые знаки"),
-    (r"Input should be greater than or equal to (.+)", "нужно не меньше {0}"),
-    (r"Input should be greater than (.+)", "нужно больше {0}"),
-    (r"Input should be less than or equal to (.+)", "нужно не больше {0}"),
-    (r"Field required", "обязательное поле"),
-    (r"key: this pool has a parameter '(.+)' of the (task|executor) already; choose another key\.",
-     "Параметр «{0}» в этой команде уже есть: выберите другой ключ."),
-    (r"The active rule set '(.+)' reads this parameter: change the rules first\.",
-     "Параметр читают действующие правила «{0}»: сначала измените правила."),
-    (r"(\d+)(?: or more)? things would break; the first: (?:rule set|executor|task) (\d+), .+",
-     "Изменение нарушило бы то, что уже есть (случаев: {0}). Сначала исправьте это или измените меньше."),
-    (r"external_id: taken by another executor of this pool\.", "Такой номер уже есть у другого исполнителя команды."),
-    (r"There is no (?:task|executor|parameter|rule set) (\d+)\.", "Записи {0} нет."),
-    (r"A task that is (.+) changes no more\.", "Завершённая заявка больше не меняется."),
-]  # fmt: skip
-_RUSSIAN = [(re.compile(pattern, re.DOTALL), text) for pattern, text in _PAIRS]
+from streamlit_app.words.refusal_words import FILLED, OF_THE_API, OF_TYPES, PLACES
+
+_LINE = re.compile(r"line (\d+), (.+)", re.DOTALL)
+
+
+def _literal(sentence: str) -> int:
+    return len(sentence.replace("{}", ""))
+
+
+_KNOWN = [
+    (re.compile("(.*)".join(map(re.escape, english.split("{}"))), re.DOTALL), russian)
+    # What says most by itself is tried first: "{} is a {}" fits many another sentence.
+    for english, russian in sorted((OF_THE_API | OF_TYPES).items(), key=lambda pair: -_literal(pair[0]))
+]
 
 
 def in_russian(sentence: str) -> str | None:
     """The sentence in Russian; None for one that is not known here."""
-    for pattern, text in _RUSSIAN:
+    for pattern, russian in _KNOWN:
         if found := pattern.fullmatch(sentence):
-            return text.format(*found.groups())
+            return _fill(russian, [_filled(group) for group in found.groups()])
     return None
+
+
+def _fill(russian: str, told: Sequence[str]) -> str:
+    """Not by `format`: sentences show JSON too."""
+    return re.sub(r"{(\d)}", lambda place: told[int(place[1])], russian)
+
+
+def _filled(text: str) -> str:
+    """What is filled in: words of the API by their Russian ones, anything else as it is."""
+    if text in FILLED or text in OF_THE_API:
+        return FILLED.get(text) or OF_THE_API[text]
+    parts = re.split(r"(, | or )", text)
+    if all(part.strip("'") in FILLED for part in parts[::2]):
+        return "".join({" or ": " или "}.get(part, FILLED.get(part.strip("'"), part)) for part in parts)
+    return text.replace(" or ", " или ") if text.startswith("'") else text
+
+
+def place_in_russian(field: str) -> str:
+    """Where a wrong value is: `line 3, daily_limit`, `parameters.grade`, `tasks[2].weight`."""
+    if found := _LINE.fullmatch(field):
+        return f"строка {found[1]}, {place_in_russian(found[2])}"
+    parts = (re.fullmatch(r"([^\[]*)((?:\[\d+\])*)", part) for part in field.split("."))
+    return " · ".join(PLACES.get(part[1], part[1]) + part[2] if part else field for part in parts)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,7 @@ _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
 _COLLECT_AFTER = (20_000, 20, 50)
 """A batch of 1,000 makes tens of thousands of objects, few of them in circles."""
+_FIRST = frozenset({AssignmentKind.PRIMARY, AssignmentKind.PARENT})
 _METRICS_PORTS = 20
 _WARM_POOLS = 50
 """Pools whose picture is read before their first task comes."""
@@ -314,12 +316,13 @@ def count_batch(picture: PoolPicture, batch: Batch) -> None:
     pool = str(picture.pool_id)
     metrics.batch_size.observe(len(batch.decisions) + len(batch.waiting))
     latency = metrics.assignment_latency_seconds.labels(pool)
-    for decision in batch.decisions:
-        metrics.assignments_total.labels(pool, decision.kind.value).inc()
-        if decision.kind in (AssignmentKind.PRIMARY, AssignmentKind.PARENT):
-            latency.observe(
-                max(0.0, (batch.committed_at - batch.task_committed_at[decision.task_id]).total_seconds())
-            )
+    for kind, count in Counter(decision.kind for decision in batch.decisions).items():
+        metrics.assignments_total.labels(pool, kind.value).inc(count)
+    commits = Counter(
+        batch.task_committed_at[decision.task_id] for decision in batch.decisions if decision.kind in _FIRST
+    )
+    for instant, count in commits.items():
+        latency.observe_many(max(0.0, (batch.committed_at - instant).total_seconds()), count)
     log.info(
         "assignment.committed",
         pool=picture.pool_id,

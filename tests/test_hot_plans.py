@@ -15,6 +15,10 @@ HISTORY = """
 INSERT INTO tasks (pool_id, external_id, status)
 SELECT $1, 'old-' || number, 'completed' FROM generate_series(1, 20000) number
 """
+DAYS = """
+INSERT INTO executor_days (executor_id, business_day, pool_id)
+SELECT id, current_date - number, $1 FROM executors, generate_series(0, 9) number WHERE pool_id = $1
+"""
 PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
     "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place"}),
     "loads since an epoch": (statements.LOADS, [10**9], {"ix_executor_loads_pool_id_epoch"}),
@@ -28,6 +32,7 @@ async def pool_id(database: Database) -> PoolId:
     await add_executors(database, pool_id, 300)
     async with database.hot.acquire() as connection:
         await connection.execute(HISTORY, pool_id)
+        await connection.execute(DAYS, pool_id)
     await add_tasks(database, pool_id, 50)
     async with database.hot.acquire() as connection:
         await connection.execute("ANALYZE")
@@ -68,7 +73,7 @@ async def test_the_backlog_is_counted_without_reading_history(database: Database
 
 WRITES = {
     "intake": (statements.INSERT_TASKS, {"pk_tasks"}),  # of the parent
-    "decided batch": (statements.COMMIT_BATCH, {"pk_tasks", "pk_executor_loads"}),
+    "decided batch": (statements.COMMIT_BATCH, {"pk_tasks", "pk_executor_loads", "pk_executor_days"}),
 }
 """Statements over arrays, with the indexes that they reach their rows by."""
 ARRAYS = {"CTE Scan", "Function Scan"}

@@ -189,6 +189,11 @@ class PoolState:
             last_assigned=self.last.item(at),
         )
 
+    def last_assigned(self, executor_ids: Sequence[ExecutorId]) -> list[int]:
+        """The number of the last assignment of each of these. Raises KeyError for an unknown one."""
+        last: list[int] = self.last[[self.position[executor_id] for executor_id in executor_ids]].tolist()
+        return last
+
     def join_levels(self, joining: Sequence[ExecutorId]) -> dict[ExecutorId, float]:
         """The level at which each of these begins, in task units, when they come (back) together.
 

@@ -229,7 +229,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [sum_.count for _, sum_ in by_id],
         [round(sum_.weight, 3) for _, sum_ in by_id],
         [round(sum_.routed, 3) for _, sum_ in by_id],
-        [state.load_of(executor_id).last_assigned for executor_id, _ in by_id],
+        state.last_assigned([executor_id for executor_id, _ in by_id]),
         [waiting.task_id for waiting in waits],
         [waiting.reason.value for waiting in waits],
         picture.valid_until,

@@ -159,6 +159,8 @@ WHERE load.executor_id = seen.executor_id
 # Returns no epoch, and writes nothing, where the epoch moved on: a decision made on an old picture changes nothing.
 # Everything hangs on `fence` by a join, so that no part can be written without it. `tasks` ($36) counts what
 # somebody was given anew: a task that comes back to the same person (rework) is work again, and not another task.
+# A day's row is there already in all but a batch or two of the day, and an update takes it without the second look and
+# the lock that an insert in conflict makes first; one that a move counted just now is still met by the insert.
 COMMIT_BATCH = """
 WITH fence AS (
     UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, $22)
@@ -189,29 +191,37 @@ WITH fence AS (
     SELECT receiver.pool_id, placed.task_id, placed.version, receiver.destination, 'assigned',
            jsonb_build_object('assignment_id', placed.assignment_id)
     FROM placed JOIN receiver ON receiver.pool_id IN ($1, placed.home_pool_id)
+), sums AS MATERIALIZED (
+    SELECT executor_id, fence.epoch, count, tasks, last,
+           weight::numeric(14, 3) AS weight, routed::numeric(14, 3) AS routed
+    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[], $36::int[])
+         AS given(executor_id, count, weight, routed, last, tasks)
 ), carried AS (
     UPDATE executor_loads load
-    SET epoch = fence.epoch,
-        open_count = load.open_count + sum.count,
-        open_weight = load.open_weight + sum.weight::numeric(14, 3),
-        window_weight = CASE WHEN load.window_start = $14::date THEN load.window_weight ELSE 0 END
-                        + sum.weight::numeric(14, 3),
+    SET epoch = sums.epoch,
+        open_count = load.open_count + sums.count,
+        open_weight = load.open_weight + sums.weight,
+        window_weight = CASE WHEN load.window_start = $14::date THEN load.window_weight ELSE 0 END + sums.weight,
         level_offset = CASE WHEN load.window_start = $14 THEN load.level_offset ELSE 0 END,
         window_start = $14,
-        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sum.tasks,
-        day_weight = CASE WHEN load.business_day = $12 THEN load.day_weight ELSE 0 END + sum.weight::numeric(14, 3),
-        day_routed = CASE WHEN load.business_day = $12 THEN load.day_routed ELSE 0 END + sum.routed::numeric(14, 3),
+        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sums.tasks,
+        day_weight = CASE WHEN load.business_day = $12 THEN load.day_weight ELSE 0 END + sums.weight,
+        day_routed = CASE WHEN load.business_day = $12 THEN load.day_routed ELSE 0 END + sums.routed,
         business_day = $12,
-        last_assigned = sum.last
-    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[], $36::int[])
-         AS sum(executor_id, count, weight, routed, last, tasks)
-    WHERE load.executor_id = sum.executor_id
-), received AS (
+        last_assigned = sums.last
+    FROM sums WHERE load.executor_id = sums.executor_id
+), continued AS (
+    UPDATE executor_days day
+    SET assigned_count = day.assigned_count + sums.tasks,
+        assigned_weight = day.assigned_weight + sums.weight,
+        routed_weight = day.routed_weight + sums.routed
+    FROM sums WHERE day.executor_id = sums.executor_id AND day.business_day = $12
+    RETURNING day.executor_id
+), begun AS (
     INSERT INTO executor_days AS day
            (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
-    SELECT executor_id, $12, $1, tasks, weight::numeric(14, 3), routed::numeric(14, 3)
-    FROM fence, unnest($15::bigint[], $36::int[], $17::float8[], $18::float8[])
-         AS sum(executor_id, tasks, weight, routed)
+    SELECT executor_id, $12, $1, tasks, weight, routed
+    FROM sums WHERE executor_id NOT IN (SELECT executor_id FROM continued)
     ORDER BY executor_id
     ON CONFLICT (executor_id, business_day) DO UPDATE
     SET assigned_count = day.assigned_count + excluded.assigned_count,

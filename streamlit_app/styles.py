@@ -66,6 +66,11 @@ h3 {{ font-size: 1.15rem !important; }}
   .hint .what {{ position:fixed; left:5vw !important; right:5vw !important; top:auto; bottom:1rem; max-width:none;
     width:auto; transform:none; }}
 }}
+/* A projector, or a wall: larger words, and no more empty space beside them than on a desk. */
+@media (min-width: 1800px) {{
+  html {{ font-size: 17.5px !important; }}
+  .block-container {{ max-width: 1640px; }}
+}}
 @media print {{ [data-testid="stSidebar"], [data-testid="stHeader"] {{ display:none; }} }}
 </style>
 """

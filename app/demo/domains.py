@@ -7,6 +7,7 @@ read those that decide, the others are what real catalogues carry along.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from app.demo.scenario import Scenario
@@ -127,7 +128,8 @@ def generate(
         name=domain.name_ru if language == "ru" else domain.name_en,
         parameters=[*_executor_parameters(domain), *_task_parameters(domain)],
         executors=[
-            _person(domain, dice, number, name) for number, name in enumerate(_names(dice, people), 1)
+            _person(domain, dice, number, name)
+            for number, name in enumerate(_names(dice, people, language), 1)
         ],
         rules=_named(RULES, RULE_NAMES[language]),
         tasks=[_task(domain, dice, number) for number in range(1, tasks + 1)],
@@ -143,9 +145,9 @@ def _named(rules: Any, names: Mapping[str, str]) -> Any:
     return {key: names[value] if key == "name" else _named(value, names) for key, value in rules.items()}
 
 
-def _names(dice: random.Random, count: int) -> list[str]:
+def _names(dice: random.Random, count: int, language: str) -> list[str]:
     """Names of people, no two alike."""
-    names = [f"{first} {last}" for first in _FIRST for last in _LAST]
+    names = [" ".join(pair) for pair in product(*_NAMES[language])]
     dice.shuffle(names)
     rounds = range(1, 2 + count // len(names))
     return [name if turn == 1 else f"{name} {turn}" for turn in rounds for name in names][:count]
@@ -304,18 +306,14 @@ def _parameter(
     return {"owner": owner, "key": key, "type": kind, "label_ru": ru, "label_en": en, "options": listed}
 
 
-_FIRST = (
-    "Анна",
-    "Борис",
-    "Вера",
-    "Глеб",
-    "Дарья",
-    "Егор",
-    "Жанна",
-    "Захар",
-    "Ирина",
-    "Кирилл",
-    "Лариса",
-    "Максим",
-)
-_LAST = ("Ким", "Белых", "Долгих", "Черных", "Шевченко", "Дюма", "Гойя", "Короленко", "Савченко", "Живаго")
+_NAMES = {
+    "ru": (
+        ("Анна", "Борис", "Вера", "Глеб", "Дарья", "Егор", "Жанна", "Захар", "Ирина", "Кирилл", "Лариса", "Максим"),
+        ("Ким", "Белых", "Долгих", "Черных", "Шевченко", "Дюма", "Гойя", "Короленко", "Савченко", "Живаго"),
+    ),
+    "en": (
+        ("Anna", "Boris", "Vera", "Gleb", "Daria", "Egor", "Zhanna", "Zakhar", "Irina", "Kirill", "Larisa", "Maxim"),
+        ("Kim", "Belykh", "Dolgikh", "Chernykh", "Shevchenko", "Dumas", "Goya", "Korolenko", "Savchenko", "Zhivago"),
+    ),
+}  # fmt: skip
+"""First and last names that fit each other whoever bears them."""

@@ -22,6 +22,7 @@ def figure(*traces: Any, height: int = 300, title: str = "", **layout: Any) -> g
         title=title or None,
         separators=", " if language() == "ru" else ".,",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        font={"size": 13},
         hovermode="x unified",
         bargap=0.18,
         uirevision="keep",  # zoom and hidden lines survive a refresh
@@ -39,8 +40,27 @@ def show(made: go.Figure, *, key: str, alt: str) -> None:
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": "png", "filename": key, "scale": 2},
         "locale": language(),
+        "locales": {"ru": _RUSSIAN},
     }
     st.plotly_chart(made, key=key, config=options, alt=alt)
+
+
+_RUSSIAN = {
+    "dictionary": {
+        "Download plot as a PNG": "Сохранить как PNG", "Zoom": "Ближе", "Pan": "Сдвинуть", "Reset axes": "Как было",
+        "Double-click to zoom back out": "Двойной щелчок вернёт весь график",
+        "Double-click on legend to isolate one trace": "Двойной щелчок оставит одну линию",
+    },
+    "format": {
+        "days": ["воскресенье", "понедельник", "вторник", "среда", "четверг", "пятница", "суббота"],
+        "shortDays": ["вс", "пн", "вт", "ср", "чт", "пт", "сб"],
+        "months": ["январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь", "октябрь",
+                   "ноябрь", "декабрь"],
+        "shortMonths": ["янв", "фев", "мар", "апр", "май", "июн", "июл", "авг", "сен", "окт", "ноя", "дек"],
+        "date": "%d.%m.%Y",
+    },
+}  # fmt: skip
+"""Plotly's own words, of which Streamlit's copy of it has English ones only."""
 
 
 def show_soon(made: go.Figure, *, key: str, alt: str) -> None:

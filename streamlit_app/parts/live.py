@@ -17,6 +17,8 @@ _IDLE_SECONDS = 60.0
 """A stream that no page has asked for so long ends."""
 _QUIET_SECONDS = 5.0
 """Without news a page is refreshed so often: time itself moves figures."""
+_SETTLING_SECONDS = 3.0
+"""After news it is refreshed each second for so long: an answer that the API shares may be a second older than they."""
 _TIMEOUT = httpx.Timeout(5.0, read=30.0)
 
 
@@ -28,6 +30,7 @@ class Feed:
     token: str | None
     revision: int = 0
     connected: bool = False
+    moved_at: float = field(default_factory=time.monotonic)
     asked_at: float = field(default_factory=time.monotonic)
     _last_id: str | None = None
 
@@ -58,6 +61,7 @@ class Feed:
                 if name == "id":
                     self._last_id = value
                 elif name == "event" and value != "beat":
+                    self.moved_at = time.monotonic()
                     self.revision += 1
                 if time.monotonic() - self.asked_at > _IDLE_SECONDS:
                     return
@@ -91,5 +95,11 @@ def _feeds() -> Feeds:
 def revision(pool_id: int) -> tuple[int, int, bool]:
     """Something that is equal as long as a page need not ask again, and whether the stream is heard."""
     feed = _feeds().of(pool_id, st.session_state.get("token"))
-    pause = _QUIET_SECONDS if feed.connected else 2.0
-    return feed.revision, int(time.monotonic() / pause), feed.connected
+    return feed.revision, pulse(time.monotonic(), feed.moved_at, feed.connected), feed.connected
+
+
+def pulse(now: float, moved_at: float, connected: bool) -> int:
+    """A number that is another one whenever a page shall look again without news."""
+    if now - moved_at < _SETTLING_SECONDS:
+        return -int(now)
+    return int(now / (_QUIET_SECONDS if connected else 2.0))

@@ -33,6 +33,7 @@ class Plan:
     people: int
     mix: Mix
     pool_name: str
+    language: Literal["ru", "en"] = "ru"
 
     @property
     def total(self) -> int:
@@ -176,11 +177,13 @@ def _prepare(api: Api, plan: Plan) -> int:
     if not api.get("/v1/parameters", pool_id=pool_id)["items"]:
         for parameter in _parameters():
             api.post("/v1/parameters", {"pool_id": pool_id} | parameter)
-    people = [_person(number) for number in range(plan.people)]
+    people = [_person(number, plan.language) for number in range(plan.people)]
     for start in range(0, len(people), 5000):
         api.post("/v1/executors/batch", {"pool_id": pool_id, "executors": people[start : start + 5000]})
     if not api.get("/v1/rules", pool_id=pool_id, state="active", limit=1)["items"]:
-        made = api.post("/v1/rules", {"pool_id": pool_id, "name": "Load test", "rules": _RULES})
+        made = api.post(
+            "/v1/rules", {"pool_id": pool_id, "name": "Load test", "rules": _rules(plan.language)}
+        )
         api.post(f"/v1/rules/{made['rule_set_id']}/activate")
     return pool_id
 
@@ -199,29 +202,31 @@ def _parameters() -> list[Json]:
     ]  # fmt: skip
 
 
-def _person(number: int) -> Json:
+def _person(number: int, language: str) -> Json:
     """Two to three of the skills each, so that classes overlap; grades 3 to 5."""
     skills = [CATEGORIES[(number + step) % len(CATEGORIES)] for step in range(2 + number % 2)]
     return {
         "external_id": f"L-{number + 1:05}",
-        "name": f"Исполнитель {number + 1:05}",
+        "name": f"{'Исполнитель' if language == 'ru' else 'Executor'} {number + 1:05}",
         "parameters": {"skills": skills, "grade": 3 + number % 3},
         "qualification": 1.5 if number % 7 == 0 else 1.0,
     }
 
 
-_RULES: Json = {
-    "conditions": [
-        {"name": "навык", "operator": "contains", "field": "executor.parameters.skills",
-         "value": {"field": "task.parameters.category"}},
-        {"name": "разряд", "operator": "gte", "field": "executor.parameters.grade",
-         "value": {"field": "task.parameters.difficulty"}},
-    ],
-    "weights": [],
-    "task_weights": [
-        {"condition": {"operator": "eq", "field": "task.parameters.vip", "value": True}, "weight": 2.0}
-    ],
-}  # fmt: skip
+def _rules(language: str) -> Json:
+    skill, grade = ("навык", "разряд") if language == "ru" else ("skill", "grade")
+    return {
+        "conditions": [
+            {"name": skill, "operator": "contains", "field": "executor.parameters.skills",
+             "value": {"field": "task.parameters.category"}},
+            {"name": grade, "operator": "gte", "field": "executor.parameters.grade",
+             "value": {"field": "task.parameters.difficulty"}},
+        ],
+        "weights": [],
+        "task_weights": [
+            {"condition": {"operator": "eq", "field": "task.parameters.vip", "value": True}, "weight": 2.0}
+        ],
+    }  # fmt: skip
 
 
 class Bench:

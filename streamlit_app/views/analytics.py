@@ -23,9 +23,8 @@ _MOST_PEOPLE = 40
 def show() -> None:
     """The page."""
     pool_id = session.pool_id()
-    head, chooser = st.columns([2, 2], vertical_alignment="bottom")
-    head.title(t("analytics.title"))
-    with chooser:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.title(t("analytics.title"), width="content")
         days = st.segmented_control(
             t("analytics.days"), DAYS, default=1, required=True, key="analytics_days", label_visibility="collapsed",
             format_func=lambda each: t(f"analytics.days.{each}"),
@@ -178,6 +177,8 @@ def _chart(
         ]
         made = charts.figure(*traces, height=290)
         made.update_yaxes(title=unit, tickformat=tickformat)
+        if bars and not any(value for values in lines.values() for value in values):
+            made.update_yaxes(range=[0, 5], dtick=1)  # not fractions of tasks where there were none
         made.update_xaxes(type="category", nticks=9, tickangle=0)  # hours that stand upright can be read
         charts.show(made, key=f"analytics_{name}", alt=t(_ALTS[name]))
         charts.download({t("analytics.span"): [str(x) for x in xs], **lines}, key=f"analytics_{name}")

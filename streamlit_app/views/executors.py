@@ -115,13 +115,12 @@ def _table(rows: list[tuple[Json, str]], fair: dict[int, Json]) -> None:
     if limited:  # columns that say nothing would push out those that do
         columns[t("executors.limit")] = [each["daily_limit"] for each in people_]
         columns[t("executors.used")] = [_used(each) for each in people_]
-    columns |= {
-        t("executors.hours"): [
+    if any(each["working_hours"] is not None for each in people_):
+        columns[t("executors.hours")] = [
             t("executors.always") if each["working_hours"] is None else t("executors.by_schedule")
             for each in people_
-        ],
-        t("executors.parameters"): [summary for _, summary in rows],
-    }
+        ]
+    columns[t("executors.parameters")] = [summary for _, summary in rows]
     chosen = st.dataframe(
         _written(columns), hide_index=True, on_select="rerun", selection_mode="single-row",
         height=min(38 + 33 * len(rows), 640), column_config=_column_config(), alt=t("executors.title"),

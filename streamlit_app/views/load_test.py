@@ -40,7 +40,8 @@ def _ask() -> None:
         mix = fourth.selectbox(t("load.mix"), MIXES, format_func=lambda each: t(f"load.mix.{each}"))
         sent = st.form_submit_button(t("load.start"), type="primary", icon=":material/play_arrow:")
     if sent:
-        bench().start(Plan(float(rate), int(duration), int(people), mix, t("load.pool_name")), session.api())
+        name, language = t("load.pool_name"), session.language()
+        bench().start(Plan(float(rate), int(duration), int(people), mix, name, language), session.api())
         st.rerun()
 
 

@@ -30,9 +30,8 @@ _ICONS = {"critical": "error", "warning": "warning", "info": "info"}
 def show() -> None:
     """The page."""
     session.pool()
-    head, chooser = st.columns(2, vertical_alignment="bottom")
-    head.title(t("overview.title"))
-    with chooser:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.title(t("overview.title"), width="content")
         period = st.segmented_control(
             t("overview.period"),
             options=PERIODS,
@@ -58,7 +57,7 @@ def _now(period: int) -> None:
     flow, waiting = st.columns([3, 2])
     with flow, st.container(border=True, height="stretch"):
         _flow(look)
-    with waiting, st.container(border=True, height="stretch"):
+    with waiting, st.container(border=True, height="stretch" if look["waiting"] else "content"):
         _waiting(look)
     with alerts:
         _alerts(look)

@@ -1,13 +1,16 @@
 """What a lead does all day, in a real browser, in both languages; pictures are kept in artifacts/dashboard."""
 
+import csv
 import io
+import re
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from openpyxl import Workbook
-from playwright.sync_api import Browser, Page, expect
+from openpyxl import Workbook, load_workbook
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.dashboard.browser import (
     PATIENCE,
@@ -170,6 +173,79 @@ def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
     assert (people["Петя"]["daily_limit"], people["Петя"]["active"]) == (12.5, False)
     assert people["Петя"]["parameters"]["skills"] == ["network", "access"]
     assert people["Вася"]["external_id"] is None
+
+
+def _saved(tab: Page, button: Locator) -> bytes:
+    """What a click on a button of a page downloads."""
+    with tab.expect_download() as download:
+        button.click()
+    return download.value.path().read_bytes()
+
+
+def test_a_chart_is_downloaded_as_its_data_and_as_a_picture(
+    tab: Page, dashboard: str, client: httpx.Client
+) -> None:
+    open_page(tab, address_of(dashboard, "analytics", "ru"))
+    saved = _saved(tab, tab.locator(".st-key-csv-analytics_throughput button"))
+    rows = list(csv.DictReader(io.StringIO(saved.decode("utf-8-sig")), delimiter=";"))
+    hours = client.get("/v1/kpi", params={"days": 1, "by": "hour"}).json()["hours"]
+    for column, name in (("поступило", "received"), ("назначено", "assigned"), ("выполнено", "completed")):
+        assert sum(int(row[column]) for row in rows) == sum(each[name] for each in hours)
+    chart = tab.locator(".st-key-analytics_throughput")
+    chart.hover()
+    picture = _saved(tab, chart.locator("[data-title='Сохранить как PNG']"))
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert (width > 1000, height > 400, len(picture) > 10_000) == (True, True, True), (
+        width,
+        height,
+        len(picture),
+    )
+
+
+def test_the_report_is_downloaded_as_a_workbook(tab: Page, dashboard: str, client: httpx.Client) -> None:
+    open_page(tab, address_of(dashboard, "analytics", "en"))
+    tab.get_by_role("button", name="Prepare the Excel report").click()
+    book = load_workbook(io.BytesIO(_saved(tab, tab.get_by_role("button", name="Excel report", exact=True))))
+    assert book.sheetnames[:2] == ["Summary", "Charts"]
+    assert book["Charts"]._charts, "charts that stay editable"
+    summary = {row[0]: row[1] for row in book["Summary"].iter_rows(values_only=True, max_col=2)}
+    hours = client.get("/v1/kpi", params={"days": 1, "by": "hour"}).json()["hours"]
+    assert summary["Tasks received"] == sum(each["received"] for each in hours)
+
+
+def test_a_load_test_is_followed_left_found_again_and_stopped(tab: Page, dashboard: str) -> None:
+    def figure(name: str) -> Locator:
+        return tab.locator(f".figure:has(.label:text-is('{name}')) .value")
+
+    def count(name: str) -> int:
+        return int(figure(name).inner_text().replace(",", ""))
+
+    open_page(tab, address_of(dashboard, "load", "en"))
+    for label, value in (("Tasks per second", 20), ("For how many seconds", 600), ("Executors", 10)):
+        field = tab.get_by_label(label, exact=True)
+        field.fill(str(value))
+        field.press("Tab")
+    tab.get_by_role("button", name="Start").click()
+    expect(tab.get_by_text("Running:")).to_be_visible()
+    expect(figure("Assigned per second")).to_have_text(re.compile(r"^[1-9]"))
+    expect(figure("Time to assignment")).to_have_text(re.compile(r"\d"))
+    before = count("Assigned")
+    expect(figure("Assigned")).not_to_have_text(f"{before:,}")
+    assert count("Assigned") > before, "it moved by itself"
+    tab.get_by_role("link", name="Tasks", exact=True).first.click()
+    expect(tab.locator("h1")).to_have_text("Tasks")
+    tab.get_by_role("link", name="Load test").first.click()
+    expect(tab.get_by_text("Running:")).to_be_visible()
+    again = count("Assigned")
+    assert again > before, "it went on while nobody looked"
+    expect(tab.locator(".st-key-load_throughput .js-plotly-plot")).to_be_visible()
+    keep(tab, "load-running")
+    tab.get_by_role("button", name="Stop", exact=False).click()
+    expect(tab.get_by_text("Stopped", exact=True)).to_be_visible()
+    assert count("Taken in") < 600 * 20
+    tab.get_by_role("button", name="New test").click()
+    expect(tab.get_by_role("button", name="Start")).to_be_visible()
 
 
 def test_a_lead_puts_a_rule_in_force_without_json(tab: Page, dashboard: str, client: httpx.Client) -> None:

@@ -91,6 +91,19 @@ def test_the_same_seed_makes_the_same_work() -> None:
     assert first.tasks != other.tasks
 
 
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+def test_the_same_work_has_names_that_its_readers_can_read(domain: Domain) -> None:
+    russian, english = (
+        generate(domain, code="x", people=150, tasks=9, seed=1, language=language)
+        for language in ("ru", "en")
+    )
+    assert russian.tasks == english.tasks
+    names = [each["name"] for each in english.executors]
+    assert len(set(names)) == 150
+    assert all(name.isascii() for name in names)
+    assert not any(each["name"].isascii() for each in russian.executors)
+
+
 async def test_a_crowded_intake_is_asked_again_and_nothing_is_doubled(
     stage, settings: Settings, database: Database
 ) -> None:

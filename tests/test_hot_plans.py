@@ -21,6 +21,7 @@ SELECT id, current_date - number, $1 FROM executors, generate_series(0, 9) numbe
 """
 PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
     "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place"}),
+    "next tasks, read ahead": (statements.READ_AHEAD, [1000, [1, 2]], {"ix_tasks_to_place"}),
     "loads since an epoch": (statements.LOADS, [10**9], {"ix_executor_loads_pool_id_epoch"}),
     "executors since an epoch": (statements.EXECUTORS, [10**9, None], {"ix_executors_pool_id_epoch"}),
 }

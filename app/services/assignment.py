@@ -20,6 +20,7 @@ from app.engine.trail import ROUTED, Frame
 from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
+from app.services.ahead import Following
 from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, set_aside
 from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
@@ -79,10 +80,11 @@ async def place_batch(
     Raises EpochMoved, or what the database raises; the picture then forgets everything, and nothing was written.
     """
     try:
+        look = _Look(pool, limit, deliver, attempts, by, await picture.ahead.take())
         async with pool.acquire() as connection:
             async with connection.transaction():
                 started = time.monotonic()
-                batch = await _place(connection, picture, limit, deliver, attempts, by)
+                batch = await _place(connection, picture, look)
                 failpoint("before_commit")
             failpoint("after_commit")
             return replace(batch, locked_seconds=time.monotonic() - started)
@@ -93,21 +95,29 @@ async def place_batch(
         raise
 
 
-async def _place(
-    connection: HotConnection,
-    picture: PoolPicture,
-    limit: int,
-    deliver: bool,
-    attempts: Attempts | None,
-    by: str,
-) -> Batch:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at a pool is asked for, and what was read ahead for it."""
+
+    pool: HotPool
+    limit: int
+    deliver: bool
+    attempts: Attempts | None
+    by: str
+    following: Following | None
+
+
+async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -> Batch:
     taken = await connection.fetchrow(statements.TAKE_POOL, picture.pool_id)
     if taken is None:
         return Batch(Found.BUSY)
     started = time.monotonic()
     failpoint("locked")
-    limit = picture.most(limit)
-    found = await connection.fetch(statements.NEXT_TASKS, picture.pool_id, careful_limit(taken, limit))
+    limit = careful_limit(taken, picture.most(look.limit))
+    following = look.following if _holds(look.following, picture, taken, limit) else None
+    found = (
+        following.rows if following else await connection.fetch(statements.NEXT_TASKS, picture.pool_id, limit)
+    )
     if not found:
         await picture.warm(connection, epoch=taken["epoch"], now=taken["now"])
         return Batch(Found.NOTHING)
@@ -115,8 +125,9 @@ async def _place(
     if rows[0]["attempts"] >= MOST - 1:
         await set_aside(connection, picture.pool_id, rows[0])
         return Batch(Found.WORK, full=True)
-    if attempts is not None:
-        await attempts.begin(picture.pool_id, taken, rows)
+    full = following is not None or len(found) == limit
+    if look.attempts is not None:
+        await look.attempts.begin(picture.pool_id, taken, rows)
     state = await picture.refresh(
         connection, epoch=taken["epoch"], config_epoch=taken["config_epoch"], now=taken["now"]
     )
@@ -127,6 +138,9 @@ async def _place(
     class_ids = await keep_classes(connection, picture, state, outcome)
     parking = await park(connection, picture, rows, outcome)
     roster_id = await keep_roster(connection, picture)
+    if full and len(rows) == len(found) and not _is_careful(taken):
+        writing = {row["id"] for row in rows}
+        picture.ahead.read(look.pool, picture.pool_id, limit=limit, epoch=taken["epoch"] + 1, writing=writing)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
     write = _Write(
         taken["epoch"],
@@ -136,9 +150,10 @@ async def _place(
         parking.groups,
         roster_id,
         frame,
-        deliver,
+        look.deliver,
         figures,
-        by,
+        look.by,
+        {row["id"]: row["seen"] for row in following.rows} if following else {},
     )
     await _commit(connection, picture, state, write)
     woken = await keep_current(
@@ -153,7 +168,21 @@ async def _place(
         task_committed_at,
         origins,
         taken["now"],
-        full=bool(woken) or len(rows) < len(found) or len(found) == careful_limit(taken, limit),
+        full=full or bool(woken) or len(rows) < len(found),
+    )
+
+
+def _is_careful(taken: Any) -> bool:
+    return bool(taken["deciding"] or taken["careful"])
+
+
+def _holds(following: Following | None, picture: PoolPicture, taken: Any, limit: int) -> bool:
+    """Whether what was read ahead is what this look would find: only the batch before changed the pool since."""
+    return (
+        following is not None
+        and following.epoch == taken["epoch"] == picture.epoch
+        and len(following.rows) <= limit
+        and not _is_careful(taken)
     )
 
 
@@ -195,6 +224,7 @@ class _Write:
     deliver: bool
     figures: BatchFigures
     by: str
+    seen: Mapping[TaskId, int]
 
 
 @dataclass(slots=True)
@@ -245,6 +275,8 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         picture.zone.key,
         *astuple(write.figures),
         [sum_.tasks for _, sum_ in by_id],
+        [write.seen[decision.task_id] for decision in decisions] if write.seen else [],
+        [write.seen[waiting.task_id] for waiting in waits] if write.seen else [],
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved

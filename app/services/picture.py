@@ -16,6 +16,7 @@ from app.engine.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.errors import DomainError
 from app.services import statements
+from app.services.ahead import Ahead
 from app.services.foresight import Foresight, outlook_lasts
 from app.services.options import fairness_options, flow_options
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
@@ -52,6 +53,7 @@ class PoolPicture:
     roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
     foresight: Foresight | None = None
+    ahead: Ahead = field(default_factory=Ahead)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
 
@@ -64,6 +66,7 @@ class PoolPicture:
     def forget(self) -> None:
         """Trust nothing: the next refresh reads everything."""
         self.state = None
+        self.ahead.drop()
 
     async def refresh(
         self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime

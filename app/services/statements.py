@@ -103,6 +103,12 @@ ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
 LIMIT $2
 """
 
+# The same beside a batch that is being written: without its tasks ($3), and each row with the transaction that wrote it
+# (`seen`), by which the write knows it again. The subquery is hashed; an array would be searched from its beginning.
+READ_AHEAD = NEXT_TASKS.replace("SELECT task.id", "SELECT task.xmin AS seen, task.id").replace(
+    "ORDER BY", "AND task.id NOT IN (SELECT unnest($3::bigint[]))\nORDER BY"
+)
+
 POOL = """
 SELECT pool.code, pool.timezone, pool.policy, pool.fairness_window, pool.theta, pool.settings,
        rules.id AS rule_set_id, rules.document
@@ -159,21 +165,24 @@ WHERE load.executor_id = seen.executor_id
 # Returns no epoch, and writes nothing, where the epoch moved on: a decision made on an old picture changes nothing.
 # Everything hangs on `fence` by a join, so that no part can be written without it. `tasks` ($36) counts what
 # somebody was given anew: a task that comes back to the same person (rework) is work again, and not another task.
-# A day's row is there already in all but a batch or two of the day, and an update takes it without the second look and
-# the lock that an insert in conflict makes first; one that a move counted just now is still met by the insert.
+# Rows that were read ahead of the look are written only as they were read ($37, $38; empty for what the look itself
+# read). A day's row is there already in all but a batch or two of the day, and an update takes it without the second
+# look and the lock that an insert in conflict makes first; one that a move counted just now is met by the insert.
 COMMIT_BATCH = """
 WITH fence AS (
     UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, $22)
     WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
 ), decided AS MATERIALIZED (
     SELECT nextval('assignments_id_seq') AS assignment_id, given.*
-    FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[], $9::bigint[])
-         AS given(task_id, executor_id, kind, weight, score, explanation, class_id)
+    FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[], $9::bigint[],
+                       $37::xid[])
+         AS given(task_id, executor_id, kind, weight, score, explanation, class_id, seen)
 ), placed AS (
     UPDATE tasks task
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
         wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = $10
-    FROM decided WHERE task.id = decided.task_id AND task.status = 'pending'
+    FROM decided
+    WHERE task.id = decided.task_id AND task.status = 'pending' AND task.xmin = coalesce(decided.seen, task.xmin)
     RETURNING task.version, task.home_pool_id, decided.*
 ), assigned AS (
     INSERT INTO assignments (id, task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score,
@@ -257,9 +266,9 @@ WITH fence AS (
     UPDATE tasks task
     SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = NULL,
         wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = $10
-    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[])
-         AS waiting(task_id, reason, class_id, explanation)
-    WHERE task.id = waiting.task_id AND task.status = 'pending'
+    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[], $38::xid[])
+         AS waiting(task_id, reason, class_id, explanation, seen)
+    WHERE task.id = waiting.task_id AND task.status = 'pending' AND task.xmin = coalesce(waiting.seen, task.xmin)
 ), ended AS (
     UPDATE pool_attempts tried
     SET deciding = 0, careful = greatest(0, tried.careful - cardinality($3) - cardinality($20))

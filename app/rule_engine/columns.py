@@ -97,7 +97,8 @@ class ListColumn:
     def __init__(self, codes: Codes) -> None:
         self._codes = codes
         self._size = 0
-        self._members: list[frozenset[int]] = []
+        # Tuples take a third of what sets take, and most lists are never compared again.
+        self._members: list[tuple[int, ...]] = []
         self._holders: dict[int, set[int]] = {}
         self._bitmaps: dict[int, BoolArray] = {}
         self.counts: IntArray = np.zeros(0, dtype=np.int64)
@@ -106,14 +107,14 @@ class ListColumn:
     def put(self, positions: IntArray, values: Sequence[Value], size: int) -> None:
         """Write lists; only bitmaps of members that somebody gained or lost change, and only there."""
         self.missing, self.counts = _grown(self.missing, size), _grown(self.counts, size)
-        self._members += [frozenset()] * (size - self._size)
+        self._members += [()] * (size - self._size)
         if size != self._size:
             self._bitmaps = {code: _grown(bitmap, size) for code, bitmap in self._bitmaps.items()}
             self._size = size
         learn = self._codes.learn
         for position, value in zip(positions.tolist(), values, strict=True):
             atoms = value if isinstance(value, tuple) else ()
-            self._replace(position, frozenset(learn(atom) for atom in atoms))
+            self._replace(position, {learn(atom) for atom in atoms})
             self.missing[position] = value is None
             self.counts[position] = len(atoms)
         if len(positions) > 1 and len(self._holders) * size <= _MOST_BITMAP_BYTES // 4:
@@ -149,15 +150,15 @@ class ListColumn:
                 total += bitmap[at]
         return total
 
-    def _replace(self, position: int, members: frozenset[int]) -> None:
-        before = self._members[position]
+    def _replace(self, position: int, members: set[int]) -> None:
+        before = set(self._members[position])
         for code in before - members:
             self._holders[code].discard(position)
             self._mark(code, position, False)
         for code in members - before:
             self._holders.setdefault(code, set()).add(position)
             self._mark(code, position, True)
-        self._members[position] = members
+        self._members[position] = tuple(members)
 
     def _mark(self, code: int, position: int, holds: bool) -> None:
         bitmap = self._bitmaps.get(code)

@@ -46,6 +46,13 @@ async def prepare_connection(connection: Any) -> None:
     await connection.set_type_codec("jsonb", encoder=_encode, decoder=jsontext.decode, schema="pg_catalog")
 
 
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Hot connections keep no session state, so that the driver's statement at each release would reset nothing.
+
+    A transaction left open is rolled back by the driver all the same.
+    """
+
+
 def _encode(value: object) -> str:
     return value if isinstance(value, str) else jsontext.encode_given(value)
 
@@ -111,6 +118,7 @@ class Database:
             timeout=settings.database_timeout,
             command_timeout=settings.database_timeout,
             init=prepare_connection,
+            reset=_nothing_to_reset,
             server_settings={
                 "application_name": "executor-balancer hot",
                 "timezone": "UTC",

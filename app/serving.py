@@ -41,6 +41,11 @@ class Serving:
             return False
         return (self._others(other, pool_id), other) < (self._others(me, pool_id), me)
 
+    def busy(self) -> int:
+        """How many pools are served just now, by whomever."""
+        now = self._clock()
+        return sum(now < until for _, until in self._last.values())
+
     def _others(self, worker: str, pool_id: PoolId) -> int:
         now = self._clock()
         return sum(

@@ -50,6 +50,10 @@ log = structlog.get_logger()
 
 _BUSY_SECONDS = 0.02
 _FIRST_BATCH = 128
+_REST = 2.0
+_MOST_REST_SECONDS = 0.05
+"""While several pools are busy, each rests twice as long as the last look at it took: where the machine is busy, looks
+take long and tasks gather, so that more workers do not mean smaller batches. A lone task never waits."""
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
 _COLLECT_AFTER = (20_000, 20, 50)
@@ -261,12 +265,15 @@ class Worker:
             if self._leaves(served.picture.pool_id):
                 await self._pass_on(rings)
                 return
+            looked = time.monotonic()
             batch = await self._try_batch(served.picture, served.pace)
             if batch is not None and batch.found is Found.NOTHING:
                 await self._answer(rings)
                 return
             if batch is not None and batch.found is Found.WORK and not batch.full:
                 await self._answer(rings)
+                if self._doorbell.serving.busy() > 1:
+                    await asyncio.sleep(min(_MOST_REST_SECONDS, _REST * (time.monotonic() - looked)))
                 if not served.rung.is_set():
                     return
                 continue

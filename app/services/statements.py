@@ -310,12 +310,20 @@ SELECT pool.id AS pool_id, pool.code,
 FROM pools pool
 """
 
-# Stores eligibility classes that were not seen before; returns the ids of all that were given.
+# Stores eligibility classes that were not seen before; returns the ids of all that were given. Those that another
+# worker stored are only read: a pool that moves between workers writes nothing by it.
 KEEP_CLASSES = """
-INSERT INTO class_snapshots (pool_id, digest, rule_set_id, content)
-SELECT $1, digest, $2, content FROM unnest($3::text[], $4::jsonb[]) AS seen(digest, content) ORDER BY digest
-ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
-RETURNING digest, id
+WITH given AS (
+    SELECT * FROM unnest($3::text[], $4::jsonb[]) AS seen(digest, content)
+), known AS (
+    SELECT digest, id FROM class_snapshots WHERE pool_id = $1 AND digest = ANY($3)
+), stored AS (
+    INSERT INTO class_snapshots (pool_id, digest, rule_set_id, content)
+    SELECT $1, digest, $2, content FROM given WHERE digest NOT IN (SELECT digest FROM known) ORDER BY digest
+    ON CONFLICT (pool_id, digest) DO UPDATE SET digest = excluded.digest
+    RETURNING digest, id
+)
+SELECT digest, id FROM known UNION ALL SELECT digest, id FROM stored
 """
 
 # What a business day brought lately, per unit of qualification: the scale of preferences. Null on the first day.

@@ -28,6 +28,20 @@ def test_whoever_committed_last_serves_the_pool_for_a_moment() -> None:
     assert serving.of(P) is None, "a worker that died must not keep its pool"
 
 
+def test_pools_count_as_busy_while_somebody_serves_them() -> None:
+    clock = Clock()
+    serving = Serving(clock)
+    assert serving.busy() == 0
+    serving.note(P, "a")
+    serving.note(Q, "b")
+    serving.note(Q, "a")
+    assert serving.busy() == 2, "a pool that changed hands is still one"
+    clock.now += HOT_SECONDS / 2
+    serving.note(P, "a")
+    clock.now += HOT_SECONDS / 2
+    assert serving.busy() == 1
+
+
 def test_a_pool_that_nobody_serves_is_left_by_nobody() -> None:
     serving = Serving(Clock())
     assert not serving.leaves(P, "a")

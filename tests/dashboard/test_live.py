@@ -5,9 +5,7 @@ from streamlit_app.parts.live import pulse
 
 def test_after_news_a_page_looks_each_second_until_shared_answers_are_newer() -> None:
     looks = [pulse(100.5 + second, moved_at=100.4, connected=True) for second in range(5)]
-    assert (
-        len(set(looks[:4])) == 4
-    ), "the last look comes when no answer older than the news is shared any more"
+    assert len(set(looks[:4])) == 4, "the last look comes when no older answer is shared any more"
 
 
 def test_without_news_a_page_looks_every_few_seconds() -> None:

@@ -1,4 +1,7 @@
-"""R11: many clients send the same key at once, some are cut off, and the API is killed between commit and answer."""
+"""R11: many clients send the same key at once, some are cut off, and the API is killed between commit and answer.
+
+Every fourth client sends it in a batch beside a task that must be refused (`?partial=true`).
+"""
 
 import asyncio
 import contextlib
@@ -13,6 +16,9 @@ from benchmarks.chaos.zygote import Child
 SHORT = {"keys": 12, "clients": 16}
 FULL = {"keys": 500, "clients": 32}
 DEFECT = "answer_before_commit"
+_WRONG = "-wrong"
+_NOBODY = 1 << 40
+"""The id of no task."""
 
 
 async def run(stage: Stage, *, seed: int, keys: int, clients: int) -> Report:
@@ -29,7 +35,9 @@ async def run(stage: Stage, *, seed: int, keys: int, clients: int) -> Report:
                 await stage.zygote.end_all()
                 port = free_port()
                 api = await _api(play, port, "intake_committed=exit@2")
-            given = await asyncio.gather(*(_client(port, key, rng.random() < 0.2) for _ in range(clients)))
+            given = await asyncio.gather(
+                *(_client(port, key, rng.random() < 0.2, batch=one % 4 == 0) for one in range(clients))
+            )
             again = await _client(port, key, False)
             if again is None:  # it died; its death may not have been noticed yet
                 await api.kill()
@@ -40,9 +48,16 @@ async def run(stage: Stage, *, seed: int, keys: int, clients: int) -> Report:
             answers[key] = ids
             unwritten += not await _written(play, ids)
         differing = sum(len(ids) != 1 for ids in answers.values())
-        report.figures = {"bodies differing": differing, "2xx without row": unwritten}
-        if unwritten or differing:
-            report.violations.append(f"{differing} bodies differ, {unwritten} answers without a row")
+        wrong = await _refused_but_written(play)
+        report.figures = {
+            "bodies differing": differing,
+            "2xx without row": unwritten,
+            "refused tasks with a row": wrong,
+        }
+        if unwritten or differing or wrong:
+            report.violations.append(
+                f"{differing} bodies differ, {unwritten} answers without a row, {wrong} rows of refused tasks"
+            )
         stage.start()
         return await play.reckon(report, tasks=keys)
 
@@ -58,12 +73,16 @@ async def _api(play: Play, port: int, failpoints: str) -> Child:
     return api
 
 
-async def _client(port: int, key: str, leaves: bool) -> int | None:
+async def _client(port: int, key: str, leaves: bool, *, batch: bool = False) -> int | None:
     """The id that was answered; None where there was no answer, or where the client did not wait for it."""
-    body = encoded({"external_id": key, "priority": 1})
+    task = {"external_id": key, "priority": 1}
+    path, headers, body = "/v1/tasks", f"Idempotency-Key: {key}\r\n", encoded(task)
+    if batch:
+        orphan = {"external_id": f"{key}{_WRONG}", "parent_id": _NOBODY}
+        path, headers, body = "/v1/tasks/batch?partial=true", "", encoded({"tasks": [orphan, task]})
     with contextlib.suppress(OSError, EOFError, TimeoutError):
         async with asyncio.timeout(30), BareClient("127.0.0.1", port) as client:
-            asked = asyncio.ensure_future(client.post("/v1/tasks", body, f"Idempotency-Key: {key}\r\n"))
+            asked = asyncio.ensure_future(client.post(path, body, headers))
             if leaves:
                 await asyncio.sleep(0.001)
                 asked.cancel()
@@ -76,7 +95,15 @@ async def _client(port: int, key: str, leaves: bool) -> int | None:
 
 
 def _id(answer: bytes) -> int:
-    return int(json.loads(answer)["task_id"])
+    said = json.loads(answer)
+    return int((said["items"][1] if "items" in said else said)["task_id"])
+
+
+async def _refused_but_written(play: Play) -> int:
+    async with play.database.hot.acquire() as connection:
+        return int(
+            await connection.fetchval("SELECT count(*) FROM tasks WHERE external_id LIKE '%' || $1", _WRONG)
+        )
 
 
 async def _written(play: Play, ids: set[int]) -> bool:

@@ -93,7 +93,10 @@ def test_the_overview_follows_the_work_and_keeps_its_place(
     answer = client.post("/v1/tasks", params={"wait": 30}, json=task)
     assert answer.status_code == 201, answer.text
     expect(assigned).to_have_text(str(before + 1))
-    assert main.evaluate("each => each.scrollTop") == place
+    end = main.evaluate(
+        "each => each.scrollHeight - each.clientHeight"
+    )  # an alert that is over makes the page shorter
+    assert main.evaluate("each => each.scrollTop") == min(place, end)
 
 
 @pytest.mark.parametrize(

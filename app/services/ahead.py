@@ -1,9 +1,9 @@
 """Reading ahead: the next tasks of a pool are read while the batch before them is being written.
 
-Both are work of the database and of this process in turn; done side by side, a backlog drains by a third faster. What
-was read ahead is older than the look that uses it, so it is used only where nothing but that one batch changed the pool
-since (the epoch says so), and each row is placed only as it was read (`seen`, its xmin). A task that came meanwhile
-with a higher priority goes with the batch after.
+Both are work of the database and of this process in turn; side by side a backlog drains by 5 to 8 % faster (medians of
+three rounds with 1,000 and 10,000 people). What was read ahead is older than the look that uses it, so it is used only
+where nothing but that one batch changed the pool since (the epoch says so), and each row is placed only as it was read
+(`seen`, its xmin). A task that came meanwhile with a higher priority goes with the batch after.
 """
 
 import asyncio

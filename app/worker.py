@@ -53,7 +53,7 @@ _FIRST_BATCH = 128
 _REST = 2.0
 _MOST_REST_SECONDS = 0.05
 """While several pools are busy, each rests twice as long as the last look at it took: where the machine is busy, looks
-take long and tasks gather, so that more workers do not mean smaller batches. A lone task never waits."""
+take long and tasks gather, so that more workers do not mean smaller batches. After a pause nobody waits for a rest."""
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
 _COLLECT_AFTER = (20_000, 20, 50)

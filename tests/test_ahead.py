@@ -4,6 +4,7 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
+from app.services import statements
 from app.services.assignment import EpochMoved, Found, place_batch
 from app.services.epoch import raise_epoch
 from app.services.picture import PoolPicture
@@ -18,6 +19,11 @@ async def pool_id(database: Database) -> PoolId:
     return pool_id
 
 
+@pytest.fixture
+def picture(pool_id: PoolId) -> PoolPicture:
+    return PoolPicture(pool_id)
+
+
 async def look(database: Database, picture: PoolPicture, *, limit: int = 10) -> Found:
     return (await place_batch(database.hot, picture, limit=limit, deliver=True)).found
 
@@ -28,11 +34,8 @@ async def change(database: Database, statement: str, *arguments: object) -> None
 
 
 async def test_a_backlog_is_placed_once_and_in_order(
-    database: Database, pool_id: PoolId, monkeypatch: pytest.MonkeyPatch
+    database: Database, pool_id: PoolId, picture: PoolPicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.services import statements
-
-    picture = PoolPicture(pool_id)
     tasks = await add_tasks(database, pool_id, 45)
     assert await look(database, picture) is Found.WORK
     monkeypatch.setattr(
@@ -51,9 +54,8 @@ async def test_a_backlog_is_placed_once_and_in_order(
 
 
 async def test_what_was_read_ahead_is_read_anew_after_any_change_of_the_pool(
-    database: Database, pool_id: PoolId
+    database: Database, pool_id: PoolId, picture: PoolPicture
 ) -> None:
-    picture = PoolPicture(pool_id)
     tasks = await add_tasks(database, pool_id, 40)
     await look(database, picture)
     async with database.session() as session:
@@ -66,9 +68,8 @@ async def test_what_was_read_ahead_is_read_anew_after_any_change_of_the_pool(
 
 
 async def test_a_task_that_changed_since_it_was_read_ahead_is_not_placed_as_it_was(
-    database: Database, pool_id: PoolId
+    database: Database, pool_id: PoolId, picture: PoolPicture
 ) -> None:
-    picture = PoolPicture(pool_id)
     tasks = await add_tasks(database, pool_id, 40)
     await look(database, picture)
     following = await picture.ahead.take()
@@ -92,9 +93,8 @@ async def test_a_task_that_changed_since_it_was_read_ahead_is_not_placed_as_it_w
 
 
 async def test_a_child_follows_its_parent_that_was_being_written_when_it_was_read(
-    database: Database, pool_id: PoolId
+    database: Database, pool_id: PoolId, picture: PoolPicture
 ) -> None:
-    picture = PoolPicture(pool_id)
     tasks = await add_tasks(database, pool_id, 30)
     for child, parent in zip(tasks[10:20], tasks[:10], strict=True):
         await change(database, "UPDATE tasks SET parent_id = $2 WHERE id = $1", child, parent)

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from hypothesis import given, strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
@@ -61,6 +63,27 @@ def series_of(text: str) -> dict[str, dict[tuple[str, ...], float]]:
             labels = tuple(value for _, value in sorted(sample.labels.items()))
             found.setdefault(sample.name, {})[labels] = sample.value
     return found
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.004, 0.005, 0.3, 99.0]), st.integers(1, 5)), max_size=8))
+def test_many_at_once_are_observed_as_one_by_one(batches: list[tuple[float, int]]) -> None:
+    texts = []
+    for at_once in (True, False):
+        registry = CollectorRegistry()
+        seen = metrics.BulkHistogram("seen", "Seen.", buckets=(0.005, 0.3, 1.0), registry=registry)
+        for amount, count in batches:
+            if at_once:
+                seen.observe_many(amount, count)
+            else:
+                for _ in range(count):
+                    seen.observe(amount)
+        series = series_of(generate_latest(registry).decode())
+        texts.append(
+            {name: found for name, found in series.items() if not name.endswith(("_created", "_sum"))}
+        )
+        total = sum(amount * count for amount, count in batches)
+        assert sum(series["seen_sum"].values()) == pytest.approx(total)
+    assert texts[0] == texts[1]
 
 
 async def scrape(client: httpx.AsyncClient) -> dict[str, dict[tuple[str, ...], float]]:

@@ -21,7 +21,7 @@ from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.ahead import Following
-from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, set_aside
+from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, is_careful, set_aside
 from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
 from app.services.parking import park
@@ -138,7 +138,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
     class_ids = await keep_classes(connection, picture, state, outcome)
     parking = await park(connection, picture, rows, outcome)
     roster_id = await keep_roster(connection, picture)
-    if full and len(rows) == len(found) and not _is_careful(taken):
+    if full and len(rows) == len(found) and not is_careful(taken):
         writing = {row["id"] for row in rows}
         picture.ahead.read(look.pool, picture.pool_id, limit=limit, epoch=taken["epoch"] + 1, writing=writing)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
@@ -172,17 +172,13 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
     )
 
 
-def _is_careful(taken: Any) -> bool:
-    return bool(taken["deciding"] or taken["careful"])
-
-
 def _holds(following: Following | None, picture: PoolPicture, taken: Any, limit: int) -> bool:
     """Whether what was read ahead is what this look would find: only the batch before changed the pool since."""
     return (
         following is not None
         and following.epoch == taken["epoch"] == picture.epoch
         and len(following.rows) <= limit
-        and not _is_careful(taken)
+        and not is_careful(taken)
     )
 
 

@@ -81,9 +81,14 @@ class Attempts:
             await self._connection.execute(statement, *arguments)
 
 
+def is_careful(taken: Any) -> bool:
+    """Whether a worker died deciding lately: `taken` is a row of TAKE_POOL."""
+    return bool(taken["deciding"] or taken["careful"])
+
+
 def careful_limit(taken: Any, limit: int) -> int:
     """How many tasks to take: few, where a worker died over the last ones."""
-    return min(limit, _CAREFUL_BATCH) if taken["deciding"] or taken["careful"] else limit
+    return min(limit, _CAREFUL_BATCH) if is_careful(taken) else limit
 
 
 def apart(rows: Sequence[Any]) -> Sequence[Any]:

@@ -159,15 +159,17 @@ def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Impor
     """What each column holds: a field, a parameter, or (unknown) a key that is kept as text."""
     by_name: dict[str, str | _Column] = {}
     for parameter in parameters:
-        for name in (parameter.label_en, parameter.label_ru, parameter.key):
-            by_name[name.casefold()] = _Column.of(parameter)
+        column = _Column.of(parameter)
+        by_name |= {
+            name.casefold(): column for name in (parameter.label_en, parameter.label_ru, parameter.key)
+        }
     by_name |= {name: own for own, names in _OWN.items() for name in names}
     named: list[str | _Column] = []
-    for column in columns:
-        known = by_name.get(column.casefold()) if column else ""
+    for heading in columns:
+        known = by_name.get(heading.casefold()) if heading else ""
         if known is None:
-            found.unknown_columns.append(column)
-        named.append(column if known is None else known)
+            found.unknown_columns.append(heading)
+        named.append(heading if known is None else known)
     if "name" not in named:
         raise Invalid(
             "file: the column 'name' is missing; add it, see the template.",

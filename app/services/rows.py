@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from sys import intern
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,7 +36,7 @@ def executor_of(row: Any, availability: Availability) -> Executor:
     """An executor as the engine sees them."""
     return Executor(
         id=ExecutorId(row["id"]),
-        parameters={key: _shared(value) for key, value in row["parameters"].items()},
+        parameters=row["parameters"],
         external_id=row["external_id"] or "",
         name=row["name"],
         qualification=row["qualification"],
@@ -46,13 +45,6 @@ def executor_of(row: Any, availability: Availability) -> Executor:
         available=availability.available,
         active=row["active"],
     )
-
-
-def _shared(value: Any) -> Any:
-    """Skills and regions repeat from person to person: each text once in memory, whoever has it."""
-    if isinstance(value, list):
-        return [intern(each) if type(each) is str else each for each in value]
-    return intern(value) if type(value) is str else value
 
 
 def load_of(row: Any, *, day: date, window_start: date) -> Load:

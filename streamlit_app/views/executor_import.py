@@ -11,7 +11,7 @@ from streamlit_app.parts import catalogue, notices
 from streamlit_app.words import t
 
 _PATH = "/v1/executors/import"
-_OWN = {
+OWN = {
     "name": "executors.name", "external_id": "executors.external_id", "daily_limit": "executors.limit",
     "max_open": "executors.max_open", "qualification": "executors.qualification", "active": "executors.in_team",
 }  # fmt: skip
@@ -46,7 +46,7 @@ def _dialog() -> None:
 
 def _names(parameters: list[Json]) -> dict[str, str]:
     """What columns are called here, by their keys."""
-    own = {key: t(text) for key, text in _OWN.items()}
+    own = {key: t(text) for key, text in OWN.items()}
     return own | {each["key"]: catalogue.label(each) for each in parameters}
 
 
@@ -68,9 +68,8 @@ def _preview(seen: Json, names: dict[str, str]) -> None:
             t("executors.file_unknown", columns=notices.plain(", ".join(seen["unknown_columns"]))),
             icon=":material/help:",
         )
-    rows = _faults(seen, names) + [
-        (each["line"], each["name"], _what(each, names)) for each in seen["outcomes"]
-    ]
+    faults = _faults(seen, names)
+    rows = faults + [(each["line"], each["name"], _what(each, names)) for each in seen["outcomes"]]
     columns: dict[str, list[Any]] = {
         t("executors.row"): [line for line, _, _ in rows],
         t("executors.name"): [name for _, name, _ in rows],
@@ -86,7 +85,7 @@ def _preview(seen: Json, names: dict[str, str]) -> None:
         },
         alt=t("executors.import"),
     )
-    wrong = len({line for line, _, _ in _faults(seen, names)})
+    wrong = len({line for line, _, _ in faults})
     if wrong:
         st.error(t("executors.import_wrong", n=wrong), icon=":material/error:")
 

@@ -10,6 +10,8 @@ from openpyxl import Workbook, load_workbook
 
 from app.errors import Invalid, TooLarge
 from app.services.tables import read_table
+from streamlit_app.views.executor_import import OWN
+from streamlit_app.words import TABLE
 from tests.api.conftest import problem_in
 
 HEAD = "Табельный номер;ФИО;Дневной лимит;grade;Город"
@@ -210,3 +212,19 @@ async def test_the_template_shows_what_the_options_are(client: httpx.AsyncClient
     template = (await client.get("/v1/executors/import/template")).content
     assert "network | access" in template.decode("utf-8-sig")
     assert (await send(client, template)).json()["added"] == 1
+
+
+@pytest.mark.parametrize("language", [0, 1])
+async def test_columns_may_be_called_as_the_dashboard_calls_them(
+    client: httpx.AsyncClient, language: int
+) -> None:
+    names = {key: TABLE[text][language] for key, text in OWN.items()}
+    row = {"name": "Анна", "external_id": "N-1", "daily_limit": "7", "max_open": "3", "qualification": "1,5"}
+    columns = [key for key in names if key in row]
+    text = ";".join(names[key] for key in columns) + "\n" + ";".join(row[key] for key in columns)
+    answer = await send(client, text, dry_run=True)
+    said = answer.json()
+    assert (answer.status_code, said["errors"], said["unknown_columns"]) == (200, [], [])
+    [person] = said["people"]
+    assert (person["external_id"], person["daily_limit"], person["max_open"]) == ("N-1", 7, 3)
+    assert person["qualification"] == 1.5

@@ -97,6 +97,20 @@ def _wait_until_decided(address: str) -> None:
     raise AssertionError("the sample was not decided")
 
 
+@contextmanager
+def asking(api: str) -> Iterator[httpx.Client]:
+    """Asks of the pool that pages show: other tests bring newer work into pools of their own."""
+    with httpx.Client(base_url=api, timeout=PATIENCE) as client:
+        client.params = {"pool_id": client.get("/v1/pools").json()["items"][0]["pool_id"]}
+        yield client
+
+
+@pytest.fixture
+def client(api: str) -> Iterator[httpx.Client]:
+    with asking(api) as client:
+        yield client
+
+
 @pytest.fixture
 def page(api: str, monkeypatch: pytest.MonkeyPatch) -> Page:
     """Runs a page of the dashboard as a session of its own: `page("tasks", language="en", task="7")`."""

@@ -59,12 +59,6 @@ def tab(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture
-def client(api: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api, timeout=PATIENCE) as client:
-        yield client
-
-
 @pytest.mark.parametrize(("language", "theme"), [("ru", "light"), ("en", "dark")])
 def test_every_page_shows_itself_without_an_error(
     browser: Browser, dashboard: str, language: str, theme: str
@@ -93,9 +87,8 @@ def test_the_overview_follows_the_work_and_keeps_its_place(
     answer = client.post("/v1/tasks", params={"wait": 30}, json=task)
     assert answer.status_code == 201, answer.text
     expect(assigned).to_have_text(str(before + 1))
-    end = main.evaluate(
-        "each => each.scrollHeight - each.clientHeight"
-    )  # an alert that is over makes the page shorter
+    # An alert that is over makes the page shorter.
+    end = main.evaluate("each => each.scrollHeight - each.clientHeight")
     assert main.evaluate("each => each.scrollTop") == min(place, end)
 
 

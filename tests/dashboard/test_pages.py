@@ -4,12 +4,11 @@ import json
 import re
 import threading
 
-import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.words.refusals import in_russian
-from tests.dashboard.conftest import PATIENCE, Page
+from tests.dashboard.conftest import PATIENCE, Page, asking
 
 PAGES = ["overview", "tasks", "executors", "rules", "parameters", "system", "analytics", "load_test"]
 
@@ -34,7 +33,7 @@ def faultless(page: AppTest) -> AppTest:
 
 
 def a_task(api: str) -> dict:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         return client.get("/v1/tasks", params={"status": "assigned", "limit": 1}).json()["items"][0]
 
 
@@ -67,7 +66,7 @@ def test_a_task_is_completed_from_its_card(page: Page, api: str) -> None:
     card = faultless(page("tasks", language="en", task=str(task["task_id"])))
     [complete] = [button for button in card.button if button.label == "Complete"]
     faultless(complete.click().run())
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         assert client.get(f"/v1/tasks/{task['task_id']}").json()["status"] == "completed"
 
 
@@ -87,7 +86,7 @@ def test_a_task_is_found_by_its_number_elsewhere(page: Page) -> None:
 
 
 def test_a_person_leaves_the_team_and_comes_back(page: Page, api: str) -> None:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         person = client.get("/v1/executors").json()["items"][-1]
         path = f"/v1/executors/{person['executor_id']}"
         card = faultless(page("executors", language="ru", executor=str(person["executor_id"])))
@@ -99,7 +98,7 @@ def test_a_person_leaves_the_team_and_comes_back(page: Page, api: str) -> None:
 
 
 def test_the_work_of_whoever_leaves_goes_to_others_who_are_named_before(page: Page, api: str) -> None:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         person = next(each for each in client.get("/v1/executors").json()["items"] if each["open_count"])
         path = f"/v1/executors/{person['executor_id']}"
         card = faultless(page("executors", executor=str(person["executor_id"])))
@@ -116,7 +115,7 @@ def test_tasks_are_looked_for_by_the_labels_of_their_parameters(page: Page, api:
     tasks = faultless(page("tasks"))
     box = next(each for each in tasks.multiselect if str(each.key).endswith("_region"))
     faultless(box.select("north").run())
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         wanted = {"parameters": '{"region": ["north"]}', "limit": 50}
         found = client.get("/v1/tasks", params=wanted).json()["items"]
     assert list(tasks.dataframe[0].value["№"]) == [each["task_id"] for each in found]
@@ -127,13 +126,13 @@ def test_the_audit_log_is_proved_whole_from_the_page(page: Page, api: str) -> No
     system = faultless(page("system"))
     [prove] = [button for button in system.button if button.label == "Проверить целостность"]
     faultless(prove.click().run())
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         assert client.get("/v1/audit/proof").json()["holds"]
     assert any("Журнал цел" in each.value for each in system.success)
 
 
 def test_a_refusal_is_told_in_russian(page: Page, api: str) -> None:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         known = client.get("/v1/parameters").json()["items"]
         read = next(each for each in known if each["owner"] == "executor" and each["key"] == "skills")
         refusals = [
@@ -151,7 +150,7 @@ def test_a_refusal_is_told_in_russian(page: Page, api: str) -> None:
 
 
 def active_rules(api: str) -> dict:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         return client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
 
 
@@ -213,7 +212,7 @@ def test_the_past_is_replayed_before_rules_are_put_in_force(page: Page, api: str
 
 
 def test_long_waits_lead_to_another_team_as_the_settings_say(page: Page, api: str) -> None:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         pool = client.get("/v1/pools").json()["items"][0]
         made = client.post("/v1/pools", json={"code": "duty", "name": "Duty"})
         other = made.json()["pool_id"]
@@ -230,7 +229,7 @@ def test_long_waits_lead_to_another_team_as_the_settings_say(page: Page, api: st
 
 
 def test_a_task_that_went_on_is_found_from_home_and_says_where_it_is(page: Page, api: str) -> None:
-    with httpx.Client(base_url=api) as client:
+    with asking(api) as client:
         home = client.get("/v1/pools").json()["items"][0]["pool_id"]
         other = client.post("/v1/pools", json={"code": "night", "name": "Night"}).json()["pool_id"]
         client.patch(

@@ -57,13 +57,14 @@ def _live_table(text: str, inactive: bool) -> None:
 
 def _people() -> list[Json]:
     revision, pulse, _ = live.revision(session.pool_id())
-    return _ask_people(
-        session.api(), session.pool_id(), st.session_state.get("people_seen", 0), revision, pulse
-    )
+    api, seen = session.api(), st.session_state.get("people_seen", 0)
+    return _ask_people(api, api.token, session.pool_id(), seen, revision, pulse)
 
 
 @st.cache_data(ttl=10, max_entries=50, show_spinner=False)
-def _ask_people(_api: Any, pool_id: int, seen: int, revision: int, pulse: int) -> list[Json]:
+def _ask_people(
+    _api: Any, token: str | None, pool_id: int, seen: int, revision: int, pulse: int
+) -> list[Json]:
     return _api.pages("/v1/executors", pool_id=pool_id)
 
 

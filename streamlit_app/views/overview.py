@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -97,13 +97,8 @@ def _load() -> None:
 
 def _look(period: int) -> Json:
     revision, pulse, connected = live.revision(session.pool_id())
-    look: Json = _ask(
-        session.api(),
-        "/v1/distribution/overview",
-        (("pool_id", session.pool_id()), ("period", period)),
-        revision,
-        pulse,
-    )
+    query = (("pool_id", session.pool_id()), ("period", period))
+    look: Json = _ask("/v1/distribution/overview", query, revision, pulse)
     return look | {"connected": connected}
 
 
@@ -111,12 +106,21 @@ def fairness() -> Json:
     """Today's fair shares, asked for again when something moved."""
     revision, pulse, _ = live.revision(session.pool_id())
     query = (("pool_id", session.pool_id()), ("hours", False))
-    return _ask(session.api(), "/v1/distribution/fairness", query, revision, pulse)
+    fair: Json = _ask("/v1/distribution/fairness", query, revision, pulse)
+    return fair
+
+
+_Query: TypeAlias = tuple[tuple[str, Any], ...]
+
+
+def _ask(path: str, query: _Query, revision: int, pulse: int) -> Any:
+    """Ask the API once for all sessions of a person that look at the same, until something moved."""
+    api = session.api()
+    return _answer(api, api.token, path, query, revision, pulse)
 
 
 @st.cache_data(ttl=10, max_entries=200, show_spinner=False)
-def _ask(_api: Api, path: str, query: tuple[tuple[str, Any], ...], revision: int, pulse: int) -> Any:
-    """Ask the API once for all sessions that look at the same, until something moved."""
+def _answer(_api: Api, token: str | None, path: str, query: _Query, revision: int, pulse: int) -> Any:
     return _api.get(path, **dict(query))
 
 
@@ -163,7 +167,7 @@ def _sentence(alert: Json) -> str:
 def _uneven() -> list[str]:
     """Bounds of fairness that are passed, as the API tells them; looked for a few times a minute."""
     seldom = int(time.monotonic() / _ALARMS_SECONDS)
-    passed = _ask(session.api(), "/v1/distribution/alerts", (("pool_id", session.pool_id()),), 0, seldom)
+    passed = _ask("/v1/distribution/alerts", (("pool_id", session.pool_id()),), 0, seldom)
     return [notices.plain(alert["text"][session.language()]) for alert in passed["alerts"]]
 
 

@@ -9,6 +9,7 @@ from itertools import count
 
 import httpx
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.config import Settings
@@ -115,6 +116,7 @@ def client(api: str) -> Iterator[httpx.Client]:
 def page(api: str, monkeypatch: pytest.MonkeyPatch) -> Page:
     """Runs a page of the dashboard as a session of its own: `page("tasks", language="en", task="7")`."""
     monkeypatch.setitem(os.environ, "API_URL", api)
+    st.cache_data.clear()  # what another test's API said
     moments = count()  # each look asks anew: the browser's tests hear the stream
     monkeypatch.setattr(live, "revision", lambda _pool_id: (next(moments), 0, True))
 

@@ -1,12 +1,15 @@
 """The pages against a real API: what a lead sees and does."""
 
 import json
+import os
 import re
 import threading
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from streamlit_app.client import Api, ApiError
+from streamlit_app.views import executors, overview
 from streamlit_app.words.refusals import in_russian
 from tests.dashboard.conftest import PATIENCE, Page, asking
 
@@ -246,3 +249,15 @@ def test_a_task_that_went_on_is_found_from_home_and_says_where_it_is(page: Page,
     assert "too heavy" in str(faultless(listed).dataframe[0].value)
     card = faultless(page("tasks", language="en", task=str(task["task_id"])))
     assert "went on to the team Night" in texts(card)
+
+
+def test_nobody_sees_what_the_api_answered_to_another(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "API_URL", api)
+    lead, stranger = Api(), Api("no token of ours")
+    look = ("/v1/distribution/overview", (("pool_id", 1), ("period", 15)), 77, 77)
+    assert overview._answer(lead, lead.token, *look) == overview._answer(lead, lead.token, *look)
+    with pytest.raises(ApiError):
+        overview._answer(stranger, stranger.token, *look)
+    assert executors._ask_people(lead, lead.token, 1, 77, 77, 77)
+    with pytest.raises(ApiError):
+        executors._ask_people(stranger, stranger.token, 1, 77, 77, 77)

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.services.health import PATIENCE
 from tests.api.conftest import client_of, problem_in
 
 NOBODY = "127.0.0.1:9"
@@ -83,12 +82,12 @@ async def test_hanging_database_and_redis_are_found_out_within_the_deadline(froz
     hanging = Settings(
         database_url=f"postgresql://u@{frozen_server}/x",
         redis_url=f"redis://{frozen_server}/0",
-        database_timeout=3,
+        database_timeout=120,
     )
     async with client_of(hanging) as client:
         began = time.monotonic()
         answers = await asyncio.gather(*(client.get("/v1/health/ready") for _ in range(20)))
-        assert time.monotonic() - began < PATIENCE + 1
+        assert time.monotonic() - began < 60, "its own patience, not the timeout of the database"
         assert {answer.status_code for answer in answers} == {503}
         assert all(part["status"] == "down" for part in problem_in(answers[0])["parts"].values())
 

@@ -144,7 +144,7 @@ async def test_an_outage_kills_no_message_and_opens_the_breaker_for_all_to_see(
         assert (await outbox(database))["dead"] == 0
         emulator.behave(outage=False)
         await until(lambda: all_delivered(database))
-        assert emulator.store.counters.requests - asked <= 30, "once it answers again no message needs a second try"
+        assert emulator.store.counters.requests - asked <= 30, "no message needs a second try then"
     assert await told() == ("up", 0.0)
 
 

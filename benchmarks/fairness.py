@@ -14,6 +14,7 @@ import numpy as np
 from app.engine.allocate import place
 from app.engine.fair import Member, Memo, Span, fair_share, fair_share_of_spans
 from app.engine.matrix import MatrixRules
+from app.engine.reserve import Reserve, lasts, people_in
 from app.engine.settle import settle
 from app.engine.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
@@ -127,9 +128,12 @@ def _shifts(rng: Rng, n: int) -> "np.ndarray[Any, np.dtype[np.bool_]]":
     return (steps >= starts) & (steps < starts + long)
 
 
-def play(world: World, policy: Policy, rejoin: Rejoin = "settled", seed: int = 0) -> Played:
-    """One day through the engine, and its optimum."""
+def play(
+    world: World, policy: Policy, rejoin: Rejoin = "settled", seed: int = 0, *, reserves: bool = True
+) -> Played:
+    """One day through the engine, and its optimum; tasks come in small batches, as on a day that is no peak."""
     state, people = _pool(world, policy)
+    reserve = Reserve()
     spans: list[Span] = []
     memo: Memo = {}
     n = world.eligible.shape[1]
@@ -140,9 +144,13 @@ def play(world: World, policy: Policy, rejoin: Rejoin = "settled", seed: int = 0
             owed = _owed(received, spans, memo) if rejoin == "settled" else {}
             _turn(state, people, here, here_before, rejoin, owed)
         here_before = here
-        for first in range(0, len(tasks), BATCH):
-            batch = tasks[first : first + BATCH]
+        step = min(BATCH, lasts(people_in(state)))
+        for first in range(0, len(tasks), step):
+            batch = tasks[first : first + step]
+            if reserves:
+                state.outlook = reserve.outlook_for(state, len(batch))
             outcome = place(state, [_task(world, number) for number in batch.tolist()])
+            reserve.note(state, outcome.decisions)
             for decision in outcome.decisions:
                 received[decision.executor_id - 1] += decision.weight
             waiting += sum(one.weight for one in outcome.waiting)

@@ -76,8 +76,8 @@ class Candidate:
     """One executor before the decision; weights in task units.
 
     `score` is what was compared (the lowest wins): day loads, or a sequence number by `round_robin` and
-    `longest_idle`. `terms` are the preferences that held, each with its weight. Where a forecast was in play, `held` is
-    by how much it held them back, and `target` the day's routed work that it expected them to come to.
+    `longest_idle`. `terms` are the preferences that held, each with its weight. `held` is by how much they were held
+    back for what is to come, and `target` the day's routed work that a forecast expected them to come to.
     """
 
     executor_id: ExecutorId
@@ -243,7 +243,7 @@ def _candidate(
 
 
 def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | None]:
-    """By how much a forecast held somebody back, in thousandths, and their target."""
+    """By how much somebody was held back, in thousandths, and what a forecast expected of them."""
     outlook = picture.outlook
     if outlook is None or picture.policy not in (Policy.FAIR, Policy.BEST_MATCH):
         return 0, None

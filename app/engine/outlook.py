@@ -6,7 +6,8 @@ brought from now on, the fair share of what was and what is to come is solved at
 at which everybody would end is the price of giving them anything more now (the derivative of the best that can still be
 reached). Whoever is to end higher than others is *held back*: at their price, work that others can take goes to
 others first; among equal prices the level decides as ever. So people are kept apart no more than what comes demands,
-and a wrong forecast of a steady day costs it little in the end.
+and a wrong forecast of a steady day costs it little in the end. Whoever will use up their daily limit is no bargain for
+ending low: what they take now others will have to take from them later, at the price of those others.
 
 An outlook ages with every task, so it is made anew whenever half a task a person was placed. It helps no more than the
 same weekdays are alike: so it is off unless somebody switches it on, and it is measured on past days by replay first.
@@ -19,10 +20,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.engine.fair import fair_share
-from app.engine.types import ExecutorId, FloatArray, IntArray
+from app.engine.fair import FairShare, fair_share
+from app.engine.types import BoolArray, ExecutorId, FloatArray, IntArray
 
 _MILLI = 1000
+_FULL = 1e-3
 _STEEP = 50.0
 """Tasks by which somebody is held back for each task that they are to end higher: a price counts before a level."""
 WEEKS = 4
@@ -33,10 +35,13 @@ Rest: TypeAlias = Mapping[str, float]
 
 
 class Prospect(NamedTuple):
-    """One executor's: by how much they are held back, and the day's routed work that they come to (task units)."""
+    """One executor's, in task units.
+
+    By how much they are held back, and the day's routed work that a forecast expects of them (None: it is a reserve).
+    """
 
     held: float
-    target: float
+    target: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +95,33 @@ def outlook_of(
     if not weights.any():
         return None
     levels, qualifications, room = _columns(people)
-    routed = np.mean([fair_share(may, each, qualifications, levels, room).routed for each in weights], axis=0)
-    ends = (levels + routed) / qualifications
-    held = _STEEP * (ends - ends.min()) * qualifications
+    solved = [fair_share(may, each, qualifications, levels, room) for each in weights]
+    routed = np.mean([each.routed for each in solved], axis=0)
+    costs = np.mean([prices(may, each, qualifications, room) for each in solved], axis=0)
+    held = _STEEP * (costs - costs.min()) * qualifications
     return Outlook(
         {
             one.id: Prospect(round(back, 3), round(one.used + more, 3))
             for one, back, more in zip(people, held.tolist(), routed.tolist(), strict=True)
         }
     )
+
+
+def prices(
+    eligible: BoolArray, solved: FairShare, qualifications: FloatArray, room: FloatArray
+) -> FloatArray:
+    """What one task more for each would cost, per unit of qualification: the level at which they would end.
+
+    Of whoever will have no `room` left, the highest level at which work that they may take would end with others (of
+    work that nobody will have room for, the highest of all).
+    """
+    ends: FloatArray = solved.shares / qualifications
+    full = solved.routed >= room - _FULL
+    if not full.any():
+        return ends
+    elsewhere = np.where(eligible & ~full, ends, np.inf).min(axis=1, initial=np.inf)
+    reached = np.minimum(elsewhere, ends.max())
+    return np.where(full, np.maximum(ends, (eligible * reached[:, None]).max(axis=0, initial=0.0)), ends)
 
 
 def _columns(people: Sequence[Present]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -14,17 +14,18 @@ waits, and is looked at again when somebody comes, finishes work, or a business 
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from app.engine.allocate import Decision, place
+from app.engine.allocate import Decision, Outcome, place
 from app.engine.calendar import business_day, next_midnight, window_start
 from app.engine.eligibility import EligibilityClass
 from app.engine.ledger import Figures, Ledger
 from app.engine.outlook import Forecast, outlook_of
+from app.engine.reserve import Reserve, lasts, people_in
 from app.engine.settle import settle
 from app.engine.snapshot import key_text
 from app.engine.state import MILLI, PoolState, present_in
@@ -173,6 +174,7 @@ class _Player:
         self._settled_at = float("-inf")
         self._forecast = Forecast() if stream.forecasts else None
         self._since_outlook = 0
+        self._reserve = Reserve()
         self._classes: dict[str, EligibilityClass] = {}
         self._owing = False
         self._day = date.min
@@ -223,6 +225,7 @@ class _Player:
         self._day = business_day(now, zone)
         self._midnight = next_midnight(now, zone).timestamp()
         self._state.used[:] = 0
+        self._reserve = Reserve()
         window = self._stream.window
         self._owing, self._settled_at = True, float("-inf")
         first = before == date.min
@@ -268,7 +271,7 @@ class _Player:
         first = self._take()
         chunk = [first]
         alone = self._counts_open or first.forced_executor is not None or bool(first.excluded_executors)
-        most = _CHUNK if self._forecast is None else self._outlook_lasts()
+        most = self._most_together()
         while not alone and self._arrivals and len(chunk) < most:
             following = self._arrivals[0]
             if following.at >= limit or not _alike(following, first):
@@ -278,7 +281,12 @@ class _Player:
 
     def _outlook_lasts(self) -> int:
         """How many tasks an outlook is good for."""
-        return max(1, int((self._state.here & self._state.active).sum()) // 2)
+        return max(1, people_in(self._state) // 2)
+
+    def _most_together(self) -> int:
+        if self._forecast is not None:
+            return self._outlook_lasts()
+        return lasts(people_in(self._state)) if self._reserve.serves(self._state, 1) else _CHUNK
 
     def _take(self) -> Task:
         arrival = self._arrivals.popleft()
@@ -303,7 +311,7 @@ class _Player:
         if self._forecast is not None and self._since_outlook >= self._outlook_lasts():
             self._look_ahead(at)
         by_id = {task.id: task for task in tasks}
-        outcome = place(self._state, by_id.values())
+        outcome = self._decide(by_id.values())
         self._since_outlook += len(outcome.decisions)
         for decision in outcome.decisions:
             self._note(decision, at)
@@ -311,6 +319,15 @@ class _Player:
             self._reasons[waiting.task_id] = waiting.reason
             self._park(by_id[waiting.task_id], waiting.weight, waiting.class_key)
         return outcome.decisions
+
+    def _decide(self, tasks: Collection[Task]) -> Outcome:
+        """Place as the engine would, leaving room by the mix of the day where nothing is forecast."""
+        if self._forecast is not None:
+            return place(self._state, tasks)
+        self._state.outlook = self._reserve.outlook_for(self._state, len(tasks))
+        outcome = place(self._state, tasks)
+        self._reserve.note(self._state, outcome.decisions)
+        return outcome
 
     def _park(self, task: Task, weight: float, key: ClassKey) -> None:
         if task.forced_executor is not None or task.excluded_executors:
@@ -351,7 +368,7 @@ class _Player:
 
     def _place_heads(self, heads: Mapping[TaskId, _Name], at: float) -> list[_Name]:
         """Place the first under each name; returns the names under which one was placed and more wait."""
-        outcome = place(self._state, [self._waiting[key][0] for key in heads.values()])
+        outcome = self._decide([self._waiting[key][0] for key in heads.values()])
         for waiting in outcome.waiting:
             self._reasons[waiting.task_id] = waiting.reason
         more = []

@@ -211,7 +211,7 @@ class PoolState:
         return dict(zip(joining, levels.tolist(), strict=True))
 
     def held(self) -> IntArray | None:
-        """By how much a forecast holds everybody back, in thousandths, shape (n,); None without one."""
+        """By how much an outlook holds everybody back, in thousandths, shape (n,); None without one."""
         if self.outlook is None or self.settings.policy not in (Policy.FAIR, Policy.BEST_MATCH):
             return None
         return self.outlook.held(self.ids)

@@ -35,7 +35,11 @@ _EN = {
     "standing_q": "level {level} at qualification {qualification}",
     "fair_held": "{name} received the task: of {able} who could take it, {name} had received least since levels were"
     " last settled, counting by how much a forecast holds people back ({standing}).",
+    "fair_kept": "{name} received the task: of {able} who could take it, {name} had received least since levels were"
+    " last settled, counting by how much people are kept back for work that only few can take ({standing}).",
     "held": "{standing}, held back by {held}",
+    "reserve": "People are kept back for work that only few can take: going by the mix of today so far, some of those"
+    " who could take this task will end the day with more than others, so the others come first.",
     "forecast": "A forecast of the rest of the day, from the same weekdays before, was in play: it expects {name} to"
     " come to {target} of routed work today, and holds back those who are to receive more than others from work that"
     " few can do.",
@@ -93,7 +97,11 @@ _RU = {
     "standing_q": "уровень {level} при квалификации {qualification}",
     "fair_held": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы с последнего сведения"
     " счётов получено здесь, с учётом того, кого придерживает прогноз ({standing}).",
+    "fair_kept": "Заявку получает {name}: из тех, кто мог её взять ({able}), меньше всего работы с последнего сведения"
+    " счётов получено здесь, с учётом того, кого придерживают для работы, которую умеют немногие ({standing}).",
     "held": "{standing}, придержано на {held}",
+    "reserve": "Людей придерживают для работы, которую умеют немногие: судя по тому, какие заявки приходят сегодня, у"
+    " некоторых из тех, кто мог взять эту заявку, к концу дня выйдет больше, чем у других, поэтому другие идут раньше.",
     "forecast": "Учтён прогноз остатка дня по тем же дням недели раньше: {name} по нему получит за день {target};"
     " прогноз придерживает тех, кому ещё достанется больше других из работы, которую умеют немногие.",
     "level_is": "Уровень: сколько работы получено с последнего сведения счётов (начался день, кто-то пришёл или ушёл) и"
@@ -184,6 +192,12 @@ class _Speaker:
     def _forecast(self) -> bool:
         return any(one.target is not None for one in self._told.ranking)
 
+    @property
+    def _reserve(self) -> bool:
+        """Whether the mix of the day told anybody apart here, and not a forecast."""
+        held = {one.held for one in self._told.ranking}
+        return len(held) > 1 and not self._forecast
+
     def chosen(self) -> str:
         told, record = self._told, self._told.record
         chosen = told.chosen
@@ -197,6 +211,8 @@ class _Speaker:
             template = "fair_liked"
         elif template == "fair" and self._forecast:
             template = "fair_held"
+        elif template == "fair" and self._reserve:
+            template = "fair_kept"
         return self._say(template, name=name, able=len(told.ranking), standing=self._standing(chosen))
 
     def waits(self) -> str:
@@ -240,6 +256,8 @@ class _Speaker:
         if self._forecast and chosen is not None and chosen.target is not None:
             name, target = self._name(chosen.executor_id), self._number(chosen.target)
             said.append(self._say("forecast", name=name, target=target))
+        if self._reserve and chosen is not None:
+            said.append(self._say("reserve"))
         return said
 
     def counts(self) -> list[str]:
@@ -277,7 +295,7 @@ class _Speaker:
         template = {Because.TIE: "equal"}.get(why.because, why.because.value)
         if template == "score" and self._told.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
             template = "score_turn"
-        elif template == "score" and self._forecast:
+        elif template == "score" and (self._forecast or self._reserve):
             template = "score_held"
         elif template == "score" and one.level / one.qualification <= chosen.level / chosen.qualification:
             template = "score_later"

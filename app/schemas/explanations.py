@@ -37,7 +37,11 @@ class CandidateOut(BaseModel):
     terms: list[Term]
     open: int
     used: float = Field(description="Routed weight of the day, which the daily limit binds.")
-    held: float = Field(0.0, description="By how much a forecast of the day held them back, in task weight.")
+    held: float = Field(
+        0.0,
+        description="By how much they were held back for work to come, in task weight: by a forecast (then there is a"
+        " `target`), or by the mix of the day so far.",
+    )
     target: float | None = Field(
         None, description="The day's routed work that a forecast expected them to come to; null: no forecast."
     )

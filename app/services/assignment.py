@@ -129,11 +129,16 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
     if look.attempts is not None:
         await look.attempts.begin(picture.pool_id, taken, rows)
     state = await picture.refresh(
-        connection, epoch=taken["epoch"], config_epoch=taken["config_epoch"], now=taken["now"]
+        connection,
+        epoch=taken["epoch"],
+        config_epoch=taken["config_epoch"],
+        now=taken["now"],
+        tasks=len(rows),
     )
     state.trail.begin(state, taken["epoch"] + 1)
     outcome = _decide(state, rows)
     frame = state.trail.end()
+    picture.note(outcome)
     failpoint("decided")
     class_ids = await keep_classes(connection, picture, state, outcome)
     parking = await park(connection, picture, rows, outcome)

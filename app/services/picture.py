@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
+from app.engine.allocate import Outcome
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
 from app.engine.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
@@ -19,6 +20,7 @@ from app.services import statements
 from app.services.ahead import Ahead
 from app.services.foresight import Foresight, outlook_lasts
 from app.services.options import fairness_options, flow_options
+from app.services.reserve import PoolReserve, last_outlook
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
 
 
@@ -53,6 +55,7 @@ class PoolPicture:
     roster_id: int | None = None
     presence: list[Presence] = field(default_factory=list)
     foresight: Foresight | None = None
+    reserve: PoolReserve | None = None
     ahead: Ahead = field(default_factory=Ahead)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
@@ -69,9 +72,12 @@ class PoolPicture:
         self.ahead.drop()
 
     async def refresh(
-        self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime
+        self, connection: HotConnection, *, epoch: int, config_epoch: int, now: datetime, tasks: int = 0
     ) -> PoolState:
-        """Bring the picture to `epoch` as of `now`; the caller holds the pool."""
+        """Bring the picture to `epoch` as of `now`, to decide so many tasks; the caller holds the pool.
+
+        To decide none is to ask what would be decided: by the outlook of the last decision.
+        """
         outdated = self.valid_until is not None and now >= self.valid_until
         if self.state is None or config_epoch > self.epoch or outdated:
             state = await self._read_all(connection, now)
@@ -82,7 +88,16 @@ class PoolPicture:
         self.epoch = epoch
         if self.foresight is not None:
             await self.foresight.look_ahead(connection, state, now=now, until=self.valid_until)
+        elif tasks and self.reserve is not None:
+            await self.reserve.look_ahead(connection, state, tasks)
+        else:
+            state.outlook = await last_outlook(connection, self.pool_id, state)
         return state
+
+    def note(self, outcome: Outcome) -> None:
+        """Count along what was decided on this picture."""
+        if self.reserve is not None and self.state is not None:
+            self.reserve.note(self.state, outcome.decisions)
 
     async def warm(self, connection: HotConnection, *, epoch: int, now: datetime) -> None:
         """Read everything before the first task comes; the caller holds the pool.
@@ -121,6 +136,9 @@ class PoolPicture:
         )
         options = fairness_options(pool["settings"])
         self.foresight = Foresight(self.pool_id, self.zone, self.rule_set_id) if options.forecast else None
+        self.reserve = (
+            None if self.foresight else PoolReserve(self.pool_id, self.zone, self.day, self.rule_set_id)
+        )
         self.class_ids.clear()
         self.groups.clear()
         self.roster_id = None

@@ -202,6 +202,7 @@ def candidates(explanation: Json) -> None:
                     ],
                     t("tasks.score"): [number(one["score"], 3) for one in compared],
                     t("tasks.level"): [plain(one["level"]) for one in compared],
+                    **_held(compared),
                     t("tasks.qualification"): [plain(one["qualification"]) for one in compared],
                     t("tasks.preference"): [f"×{plain(one['preference'])}" for one in compared],
                     t("tasks.open_now"): [number(one["open"]) for one in compared],
@@ -210,9 +211,17 @@ def candidates(explanation: Json) -> None:
                 column_config={
                     t("tasks.score"): st.column_config.TextColumn(help=t("tasks.score_help")),
                     t("tasks.level"): st.column_config.TextColumn(help=t("tasks.level_help")),
+                    t("tasks.held"): st.column_config.TextColumn(help=t("tasks.held_help")),
                 },
             )
     _excluded(explanation)
+
+
+def _held(compared: list[Json]) -> dict[str, list[str]]:
+    """A column of its own where somebody was held back: the level alone would not tell the score."""
+    if not any(one["held"] for one in compared):
+        return {}
+    return {t("tasks.held"): [plain(one["held"]) for one in compared]}
 
 
 def _excluded(explanation: Json) -> None:

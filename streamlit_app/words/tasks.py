@@ -57,6 +57,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Сколько веса получено с последнего сведения счётов (начался день, кто-то пришёл или ушёл) и насколько человек тогда опережал того, кому должны больше всех",
         "Weight received since levels were last settled (a day began, somebody came or went), and what they were then ahead of those who are owed most",
     ),
+    "held": ("Придержано", "Held back"),
+    "held_help": (
+        "На сколько заявок человека придержали для работы, которую умеют немногие: по прогнозу или по составу сегодняшнего дня",
+        "By how much somebody is kept back for work that only few can take: by a forecast, or by the mix of today so far",
+    ),
     "qualification": ("Квалификация", "Qualification"),
     "score": ("Оценка ↓", "Score ↓"),
     "score_help": ("Меньше — лучше: заявку получает наименьшая.", "The lowest wins."),

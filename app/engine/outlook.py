@@ -50,6 +50,11 @@ class Outlook:
 
     people: Mapping[int, Prospect]
 
+    @property
+    def is_forecast(self) -> bool:
+        """Whether it tells what people come to, and not only who is held back."""
+        return any(one.target is not None for one in self.people.values())
+
     def held_of(self, executor_id: int) -> int:
         """By how much somebody is held back, in thousandths."""
         prospect = self.people.get(executor_id)

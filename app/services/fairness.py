@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.alarm import Standing
 from app.engine.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
+from app.engine.outlook import Outlook
 from app.engine.types import ExecutorId, IntArray, PoolId
 from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
 
@@ -29,15 +30,29 @@ _CLASSES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class DayStandings:
-    """A business day of a pool: everybody who was there or received something, and the weight of a usual task."""
+    """A business day of a pool: everybody who was there or received something, and the weight of a usual task.
+
+    `fixed` is what of it had no choice, for those who received any.
+    """
 
     standings: Mapping[ExecutorId, Standing]
     task_weight: float
+    fixed: Mapping[int, float]
 
     @property
     def remainders(self) -> dict[ExecutorId, float]:
         """Received beyond the fair share."""
         return {each.executor_id: each.deviation for each in self.standings.values()}
+
+    def seen_by(self, outlook: Outlook | None) -> list[Standing]:
+        """Everybody with what a forecast expects them to come to; without one, as they are."""
+        if outlook is None:
+            return list(self.standings.values())
+        targets = {i: one.target for i, one in outlook.people.items() if one.target is not None}
+        return [
+            replace(each, expected=targets[i] + self.fixed.get(i, 0.0)) if i in targets else each
+            for i, each in self.standings.items()
+        ]
 
 
 async def get_fair_shares(
@@ -78,6 +93,7 @@ async def get_standings(session: AsyncSession, *, pool_id: PoolId, day: date, zo
             for i in sorted(received.keys() | fair.keys())
         },
         sum(received.values()) / count if count else 1.0,
+        fixed,
     )
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,9 +20,10 @@ from app.database import Database
 from app.engine.alarm import find_alarms
 from app.engine.calendar import business_day, window_start
 from app.engine.fair import fairness_gap, mean_absolute_deviation, utilisations
+from app.engine.outlook import Outlook
 from app.engine.settle import levels_to_settle
 from app.engine.types import ExecutorId, Policy, PoolId
-from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState
+from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
 from app.services.alerts import keep_alarms
 from app.services.epoch import try_to_raise_epoch
 from app.services.fairness import DayStandings, get_standings
@@ -96,7 +98,13 @@ class FairnessWatch:
         day = business_day(now, zone)
         standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
         await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
-        alarms = find_alarms(list(standings.standings.values()), options.bounds(), standings.task_weight)
+        outlook = await _outlook(session, pool_id)
+        alarms = find_alarms(
+            standings.seen_by(outlook),
+            options.bounds(),
+            standings.task_weight,
+            reserves=outlook is not None and not outlook.is_forecast,
+        )
         if new := await keep_alarms(session, pool_id=pool_id, alarms=alarms, now=now):
             said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
             await session.execute(_NOTIFY, {"channel": TICK_CHANNEL, "payload": said})
@@ -211,6 +219,18 @@ class FairnessWatch:
                 owed[executor_id] = owed.get(executor_id, 0.0) + remainder
         known.past.pop(today, None)
         return owed, task_weight
+
+
+async def _outlook(session: AsyncSession, pool_id: PoolId) -> Outlook | None:
+    """What the pool's last decisions were made by."""
+    rows: Any = await session.scalars(
+        select(TrailFrame.content["outlook"])
+        .where(TrailFrame.pool_id == pool_id, TrailFrame.content.has_key("outlook"))
+        .order_by(TrailFrame.number.desc())
+        .limit(1)
+    )
+    stored = rows.first()
+    return None if stored is None else Outlook.of(stored)
 
 
 async def _presence(session: AsyncSession, pool_id: PoolId, day: date) -> str:

@@ -44,6 +44,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return number(value * 100, digits) + ("\u00a0%" if language() == "ru" else "%")
 
 
+def signed_percent(value: float) -> str:
+    """A change: +12 %, −3 %, 0 %."""
+    return ("+" if round(value * 100) > 0 else "") + percent(value, 0)
+
+
 def seconds(value: float | None) -> str:
     """A duration with the unit that fits: milliseconds to days."""
     if value is None:

@@ -4,12 +4,14 @@ import streamlit as st
 
 OVER, UNDER, EVEN = "#d97706", "#3b82f6", "#0f9488"
 """Too much, too little, as it should be: told apart by colour-blind people too, and never by colour alone."""
+PURPLE = "#8b5cf6"
+"""One more line beside them."""
 
 _CSS = f"""
 <style>
 /* A part that refreshes keeps its face: no fading while it does. */
 [data-stale="true"], .stale-element {{ opacity: 1 !important; transition: none !important; }}
-.block-container {{ padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1400px; }}
+.block-container {{ padding: 3.2rem 2.5rem 3rem 2.5rem; max-width: 1400px; }}
 /* What is chosen is written in the text's colour: the theme's own is too dim for it on dark. */
 [role="radio"][aria-checked="true"][data-variant], [role="radio"][aria-checked="true"][data-variant] *,
   [data-testid="stTab"][aria-selected="true"], [data-testid="stTab"][aria-selected="true"] * {{
@@ -18,13 +20,15 @@ h1 {{ font-size: 1.75rem !important; padding: 0 0 .2rem 0 !important; }}
 h3 {{ font-size: 1.15rem !important; }}
 :focus-visible {{ outline: 2px solid {EVEN} !important; outline-offset: 2px; }}
 .figures {{ display:grid; grid-template-columns:repeat(auto-fit, minmax(min(8.6rem, 46%), 1fr)); gap:.8rem; }}
+/* Names of one row share their height, and so do values: the figures stand on one line. */
 .figure {{ border:1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius:.6rem;
-  padding:.7rem .9rem; min-width:0; }}
+  padding:.7rem .9rem; min-width:0; display:grid; grid-template-rows:subgrid; grid-row:span 3; row-gap:0; }}
 .figure .label {{ font-size:.88rem; opacity:.82; line-height:1.25; }}
 .figure .value {{ font-size:1.7rem; line-height:1.35; font-variant-numeric:tabular-nums; overflow-wrap:anywhere; }}
 .figure .note {{ font-size:.84rem; opacity:.72; min-height:1.2em; overflow-wrap:anywhere; }}
+.nowrap {{ white-space:nowrap; }}
 .hint {{ position:relative; display:inline-block; width:1.15em; text-align:center; border-radius:50%; cursor:help;
-  font-size:.8em; border:1px solid color-mix(in srgb, currentColor 40%, transparent); }}
+  white-space:normal; font-size:.8em; border:1px solid color-mix(in srgb, currentColor 40%, transparent); }}
 .hint .what {{ display:none; position:absolute; z-index:1000; left:50%; top:1.7em; transform:translateX(-50%);
   width:max-content; max-width:min(20rem, 70vw); padding:.6rem .8rem; border-radius:.5rem; text-align:left;
   font-size:.85rem; line-height:1.4; background:#14211f; color:#f1f5f4; opacity:1; }}
@@ -41,6 +45,7 @@ h3 {{ font-size: 1.15rem !important; }}
 .dev td.n, .dev th.n {{ text-align:right; white-space:nowrap; }}
 .dev.wrap td.n {{ white-space:normal; }}
 .dev td.name {{ max-width:14rem; overflow:hidden; text-overflow:ellipsis; white-space:nowrap; }}
+.dev th.bar {{ text-align:center; }}
 .dev td.bar {{ width:46%; min-width:7rem; }}
 .dev .axis {{ position:relative; height:1.05rem; border-radius:.2rem;
   background:linear-gradient(color-mix(in srgb, currentColor 45%, transparent) 0 0) 50% / 1px 100% no-repeat,

@@ -1,7 +1,7 @@
 """Rules before they are saved, and while they work: checked, looked at with real people and work, tried out."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -26,7 +26,7 @@ from app.schemas.rules import (
 from app.schemas.tasks import TaskIn
 from app.services import rule_checks
 from app.services.rule_checks import Verdict
-from app.services.rule_templates import TEMPLATES
+from app.services.rule_templates import TEMPLATES, in_language
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
 
@@ -40,9 +40,11 @@ async def get_rules_schema() -> dict[str, Any]:
 
 
 @router.get("/templates")
-async def list_rules_templates() -> RulesTemplates:
+async def list_rules_templates(
+    lang: Annotated[Literal["ru", "en"], Query(description="Of the names of conditions and tests.")] = "en",
+) -> RulesTemplates:
     """Starter rule sets of four domains, each a file for POST /v1/rules/import."""
-    return RulesTemplates.model_validate({"items": TEMPLATES})
+    return RulesTemplates.model_validate({"items": in_language(TEMPLATES, lang)})
 
 
 @router.get("/lint", responses=problems(404, 422))

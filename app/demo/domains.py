@@ -87,6 +87,10 @@ REGIONS = {"moscow": "Москва", "spb": "Санкт-Петербург", "ur
 SEGMENTS = {"mass": "Массовый", "business": "Бизнес", "vip": "VIP"}
 CHANNELS = {"web": "Сайт", "phone": "Телефон", "office": "Офис", "partner": "Партнёр"}
 LANGUAGES = {"ru": "Русский", "en": "Английский", "kk": "Казахский"}
+_ENGLISH = {
+    "spb": "St Petersburg", "vip": "VIP", "erp": "ERP", "hr": "HR", "ru": "Russian", "en": "English", "kk": "Kazakh",
+}  # fmt: skip
+"""Labels that are not the value with a capital letter."""
 TEAMS = {"alpha": "Альфа", "beta": "Бета", "gamma": "Гамма"}
 
 RULE_NAMES = {
@@ -300,7 +304,7 @@ def _parameter(
     owner: str, key: str, kind: str, ru: str, en: str, options: Mapping[str, str] | None = None
 ) -> Values:
     listed: Sequence[Values] = [
-        {"value": value, "label_ru": label, "label_en": value.title()}
+        {"value": value, "label_ru": label, "label_en": _ENGLISH.get(value, value.title())}
         for value, label in (options or {}).items()
     ]
     return {"owner": owner, "key": key, "type": kind, "label_ru": ru, "label_en": en, "options": listed}

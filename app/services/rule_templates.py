@@ -42,7 +42,7 @@ def _parameter(
     owner: str, key: str, kind: str, ru: str, en: str, options: Mapping[str, str] | None = None
 ) -> Any:
     listed = [
-        {"value": value, "label_ru": label, "label_en": value.replace("_", " ").capitalize()}
+        {"value": value, "label_ru": label, "label_en": _ENGLISH.get(value, value.capitalize())}
         for value, label in (options or {}).items()
     ]
     return {"owner": owner, "key": key, "type": kind, "label_ru": ru, "label_en": en, "options": listed}
@@ -52,7 +52,7 @@ def _template(code: str, ru: str, en: str, rules: Any, parameters: list[Any]) ->
     file = {
         "format": FORMAT,
         "name": en,
-        "description": f"{ru}: starter rules",
+        "description": f"{en}: starter rules",
         "rules": rules,
         "parameters": parameters,
     }
@@ -64,6 +64,8 @@ _WORKS = {"estimate": "Смета", "inspection": "Осмотр", "project": "П
 _LINES = {"motor": "Авто", "health": "Здоровье", "property": "Имущество", "travel": "Поездки"}
 _TOPICS = {"audit": "Аудит", "tax": "Налоги", "strategy": "Стратегия", "legal": "Право"}
 _TONGUES = {"ru": "Русский", "en": "Английский", "kk": "Казахский"}
+
+_ENGLISH = {"ru": "Russian", "en": "English", "kk": "Kazakh"}
 
 TEMPLATES: Final = [
     _template(
@@ -268,3 +270,51 @@ TEMPLATES: Final = [
         ],
     ),
 ]
+
+RUSSIAN: Final = {
+    "IT support": "ИТ-поддержка",
+    "Construction": "Строительство",
+    "Insurance": "Страхование",
+    "Consulting": "Консалтинг",
+    "IT support: starter rules": "ИТ-поддержка: правила для начала",
+    "Construction: starter rules": "Строительство: правила для начала",
+    "Insurance: starter rules": "Страхование: правила для начала",
+    "Consulting: starter rules": "Консалтинг: правила для начала",
+    "has the skill": "есть навык",
+    "hard work for high grades": "сложное — высоким разрядам",
+    "no skill, no task": "нет навыка — нет заявки",
+    "on call is preferred, VIP counts as three": "дежурный предпочтительнее, VIP считается за три",
+    "too hard": "слишком сложно",
+    "admitted to this kind of work": "допущен к этому виду работ",
+    "within the budget authority": "бюджет в пределах полномочий",
+    "admission is still valid at the deadline": "допуск действует до срока заявки",
+    "knows the region": "знает регион",
+    "over the authority": "сверх полномочий",
+    "a large project weighs double": "крупный проект весит вдвое",
+    "licensed for the line": "есть лицензия на вид страхования",
+    "within the claim authority": "убыток в пределах лимита",
+    "fraud goes to investigators": "подозрительное — расследующим",
+    "a suspicious claim needs an investigator": "подозрительному убытку нужен расследующий",
+    "an investigator takes it, and it weighs double": "расследующий возьмёт, и весит оно вдвое",
+    "an ordinary claim": "обычный убыток",
+    "knows the topic": "знает тему",
+    "speaks all languages of the client": "говорит на всех языках клиента",
+    "no conflict of interest": "нет конфликта интересов",
+    "a conflict of interest excludes": "конфликт интересов исключает",
+    "a senior who speaks both languages is preferred": "старший с обоими языками предпочтительнее",
+    "one language is missing": "одного языка не хватает",
+}
+"""What the starters call themselves, their conditions and their tests: explanations name conditions by it."""
+
+
+def in_language(value: Any, language: str) -> Any:
+    """A starter, or a part of one, with its names in this language."""
+    if isinstance(value, list):
+        return [in_language(each, language) for each in value]
+    if not isinstance(value, dict):
+        return value
+    named = {key: in_language(part, language) for key, part in value.items()}
+    if language == "ru":
+        told = {key: RUSSIAN[named[key]] for key in ("name", "description") if named.get(key) in RUSSIAN}
+        named |= told
+    return named

@@ -41,7 +41,7 @@ def option_label(parameter: Json, value: Any) -> str:
 
 def shown(value: Any, parameter: Json | None = None) -> str:
     """A value as a person reads it."""
-    if value is None:
+    if value is None or value == "":
         return "—"
     if isinstance(value, bool):
         return t("common.yes") if value else t("common.no")

@@ -51,7 +51,7 @@ def show(rows: Sequence[Row]) -> None:
         f"<tr><th scope='col'>{escape(t('overview.person'))}</th>"
         f"<th scope='col' class='n wide'>{escape(t('overview.received_load'))}</th>"
         f"<th scope='col' class='n wide'>{escape(t('overview.fair'))}</th>"
-        f"<th scope='col'>{escape(t('overview.deviation_axis'))}</th>"
+        f"<th scope='col' class='bar'>{escape(t('overview.deviation_axis'))}</th>"
         f"<th scope='col' class='n'>{escape(t('overview.deviation'))}</th></tr>"
     )
     body = "".join(_row(row, scale) for row in rows)

@@ -25,18 +25,23 @@ def show(figures: Sequence[Figure], place: DeltaGenerator | None = None) -> None
 
 
 def _tile(figure: Figure) -> str:
-    note = f"<div class='note'>{escape(figure.note)}</div>" if figure.note else ""
     return (
-        f"<div class='figure'><div class='label'>{escape(figure.name)}{_hint(figure.help)}</div>"
-        f"<div class='value'>{escape(figure.value)}</div>{note}</div>"
+        f"<div class='figure'><div class='label'>{_name(figure)}</div>"
+        f"<div class='value'>{escape(figure.value)}</div><div class='note'>{escape(figure.note or '')}</div></div>"
     )
 
 
-def _hint(text: str | None) -> str:
+def _name(figure: Figure) -> str:
+    """The name, its last word and the sign that explains it on one line."""
+    if not figure.help:
+        return escape(figure.name)
+    *words, last = figure.name.split(" ")
+    return f"{escape(' '.join(words))} <span class='nowrap'>{escape(last)} {_hint(figure.help)}</span>"
+
+
+def _hint(text: str) -> str:
     """What the figure means, for whoever points at the sign, touches it, or comes to it by keyboard."""
-    if not text:
-        return ""
     return (
-        f" <span class='hint' tabindex='0' role='note' aria-label='{escape(text, quote=True)}'>"
+        f"<span class='hint' tabindex='0' role='note' aria-label='{escape(text, quote=True)}'>"
         f"<span aria-hidden='true'>?</span><span class='what'>{escape(text)}</span></span>"
     )

@@ -163,7 +163,7 @@ class _Form:
         if condition.get("name"):
             st.markdown(f"**{plain(condition['name'])}**")
         # Two rows: names of fields are long, and cut short they say nothing.
-        field, operator, more = st.columns([5, 4, 1.3], gap="small")
+        field, operator, more = st.columns([5, 4, 1.6], gap="small")
         with field:
             self._select(
                 condition, "field", path, t("rules.field"), list(self._fields),
@@ -177,7 +177,7 @@ class _Form:
                 condition, "operator", path, t("rules.operator"), operators, lambda each: t(f"rules.op.{each}"),
                 after=self._operator_changed,
             )  # fmt: skip
-        with more, st.popover("⋯", help=t("rules.more")):
+        with more, st.popover("", icon=":material/more_horiz:", help=t("rules.more"), width="stretch"):
             self._more(condition, path)
             self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(condition), icon="block")
             self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")

@@ -5,6 +5,7 @@ from typing import Any
 
 from streamlit_app.client import Json
 from streamlit_app.parts import catalogue
+from streamlit_app.parts.notices import plain
 from streamlit_app.words import t
 
 LISTED = ("between", "in", "not_in", "contains_any", "contains_all")
@@ -97,6 +98,20 @@ def told(condition: Any, fields: dict[str, Field]) -> str:
         return _told(condition, fields)
     except (KeyError, TypeError, AttributeError):
         return "…"
+
+
+def in_words(document: Json, fields: dict[str, Field]) -> str:
+    """A document as sentences."""
+    lines = [f"**{t('rules.conditions')}**"]
+    lines += [f"- {plain(told(each, fields))}" for each in document.get("conditions", ())]
+    for name in ("weights", "task_weights"):
+        weights = [each for each in document.get(name, ()) if isinstance(each, dict)]
+        if weights:
+            lines += ["", f"**{t('rules.' + name)}**"]
+            lines += [
+                f"- ×{each.get('weight')}: {plain(told(each.get('condition'), fields))}" for each in weights
+            ]
+    return "\n".join(lines)
 
 
 def _told(condition: Json, fields: dict[str, Field]) -> str:

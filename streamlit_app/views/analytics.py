@@ -9,10 +9,10 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Api, Json
-from streamlit_app.formatting import day, instant, number, percent
+from streamlit_app.formatting import day, instant, number, percent, signed_percent
 from streamlit_app.parts import charts, figures, notices
 from streamlit_app.parts.figures import Figure
-from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.styles import EVEN, OVER, PURPLE, UNDER
 from streamlit_app.views import analytics_rules
 from streamlit_app.words import t
 
@@ -68,15 +68,29 @@ def _flow(pool_id: int, days: int) -> None:
     )  # fmt: skip
     left, right = st.columns(2)
     with left:
-        _chart(
-            "latency", xs, {each: [span[f"latency_{each}"] for span in spans] for each in ("p50", "p95", "p99")},
-            colours=(EVEN, OVER, "#7c3aed"), unit=t("analytics.seconds"),
-        )  # fmt: skip
+        _latency(xs, spans)
     with right:
         _chart(
             "waits", xs, {t("analytics.parked"): [each["parked"] for each in spans]}, colours=(OVER,),
             unit=t("analytics.tasks"), bars=1,
         )  # fmt: skip
+
+
+def _latency(xs: Sequence[Any], spans: list[Json]) -> None:
+    """Percentiles of the time to assignment, in the unit that fits them."""
+    lines = {
+        percent(int(name[1:]) / 100, 0): [span[f"latency_{name}"] for span in spans]
+        for name in ("p50", "p95", "p99")
+    }
+    short = max((each for line in lines.values() for each in line if each), default=0.0) < 1
+    if short:
+        lines = {
+            name: [None if each is None else each * 1000 for each in line] for name, line in lines.items()
+        }
+    _chart(
+        "latency", xs, lines, colours=(EVEN, OVER, PURPLE), text=t("analytics.latency_text"),
+        unit=t("analytics.milliseconds" if short else "analytics.seconds"),
+    )  # fmt: skip
 
 
 def _spans(pool_id: int, days: int) -> list[Json]:
@@ -117,6 +131,8 @@ def _compare(pool_id: int, days: int) -> None:
     for name in ("received", "assigned", "completed", "parked"):
         this, last = (sum(each[name] for each in span) for span in (now, before))
         note = t("analytics.before", value=number(last))
+        if last:
+            note = f"{signed_percent(this / last - 1)} · {note}"
         shown.append(Figure(t(f"analytics.{name}").capitalize(), number(this), note))
     figures.show(shown)
 

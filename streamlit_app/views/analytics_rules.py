@@ -1,6 +1,8 @@
 """What the rules exclude, and which demand nobody covers; over the latest tasks, which the page says."""
 
+import math
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -8,14 +10,15 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Json
-from streamlit_app.formatting import percent
+from streamlit_app.formatting import percent, plain
 from streamlit_app.parts import catalogue, charts, notices, people
 from streamlit_app.styles import EVEN, OVER, UNDER
 from streamlit_app.words import t
 
 _TASKS = 1000
-_SHORT = 1.5
-"""Demand over coverage from which people are missing: half as much again."""
+_SHORT = 1.25
+"""Load over the mean from which people are missing: a quarter more than others, however the work is split."""
+_ROUNDS = 60
 
 
 def funnel(pool_id: int) -> None:
@@ -24,9 +27,10 @@ def funnel(pool_id: int) -> None:
     if not recent["tasks"] or not recent["steps"]:
         notices.empty(t("analytics.nothing"), t("analytics.nothing_text"), "filter_alt")
         return
-    steps = recent["steps"]
+    steps, everybody = recent["steps"], recent["executors"]
     names = [t("analytics.funnel_rule", rule=step["label"]) for step in steps]
-    _funnel(names, [recent["executors"], *(step["left"] for step in steps)], recent["tasks"])
+    left = [everybody * step["left"] for step in steps]  # the API tells shares of executors
+    _funnel(names, [everybody, *left], recent["tasks"])
 
 
 def _funnel(rules: list[str], left: list[float], tasks: int) -> None:
@@ -34,10 +38,12 @@ def _funnel(rules: list[str], left: list[float], tasks: int) -> None:
     with st.container(border=True):
         st.subheader(t("analytics.funnel"))
         st.caption(t("analytics.funnel_text", n=tasks))
-        shown = [round(each, 1) for each in left]
+        told = [f"{plain(each, 1)} · {percent(each / (left[0] or 1), 0)}" for each in left]
         made = charts.figure(
-            go.Funnel(y=names, x=shown, marker={"color": EVEN}, textinfo="value+percent initial"),
-            height=80 + 55 * len(names),
+            go.Funnel(
+                y=names, x=left, marker={"color": EVEN}, text=told, textinfo="text", hoverinfo="y+text"
+            ),
+            height=80 + 45 * len(names),
         )
         made.update_layout(showlegend=False, hovermode="closest")
         charts.show(made, key="analytics_funnel", alt=t("analytics.funnel_alt"))
@@ -87,27 +93,40 @@ def _comparisons(value: Any) -> list[Json]:
     return [found for each in value.values() for found in _comparisons(each)]
 
 
+def stretched(demand: Mapping[Any, float], skills: Sequence[Collection[Any]]) -> dict[Any, float]:
+    """How much more than the mean those must carry who can take a value, in the most even split of the work.
+
+    `demand` is a share of the work by value, `skills` what each person can. Everybody's time goes to the values that
+    they can take, and again and again more of it to those that are worst off; what nobody can take is infinitely so.
+    """
+    able = [[value for value in demand if value in each] for each in skills]
+    pull = dict(demand)
+    loads: dict[Any, float] = {}
+    for _ in range(_ROUNDS):
+        time = dict.fromkeys(demand, 0.0)
+        for values in able:
+            whole = sum(pull[value] for value in values) or 1.0
+            for value in values:
+                time[value] += pull[value] / whole
+        loads = {v: share * len(skills) / time[v] if time[v] else math.inf for v, share in demand.items()}
+        pull = {value: pull[value] * min(loads[value], 4.0) ** 0.5 for value in demand}
+    return loads
+
+
 def _pair(ours: Json, theirs: Json, tasks: list[Json], here: list[Json]) -> None:
     asked = Counter(
         value for task in tasks if isinstance(value := task["parameters"].get(ours["key"]), str | int | float)
     )
     if not asked:
         return
-    able = {
-        value: sum(value in (person["parameters"].get(theirs["key"]) or ()) for person in here)
-        for value in asked
-    }
     values = [value for value, _ in asked.most_common(30)]
     names = [catalogue.option_label(ours, value) for value in values]
     demand = [asked[value] / sum(asked.values()) for value in values]
-    # Shares of shares: somebody with three skills covers a third of each.
-    whole = sum(able[value] for value in values) or 1
-    coverage = [able[value] / whole for value in values]
-    short = [
-        name
-        for name, need, have in zip(names, demand, coverage, strict=True)
-        if need > _SHORT * have and need > 0.02
-    ]
+    skills = [set(person["parameters"].get(theirs["key"]) or ()) for person in here]
+    able = [sum(value in each for each in skills) for value in values]
+    coverage = [count / len(here) for count in able]
+    loads = stretched(dict(zip(values, demand, strict=True)), skills)
+    short = [name for name, value in zip(names, values, strict=True) if loads[value] > _SHORT]
     with st.container(border=True):
         st.subheader(f"{catalogue.label(ours)} ↔ {catalogue.label(theirs)}")
         if short:
@@ -125,6 +144,7 @@ def _pair(ours: Json, theirs: Json, tasks: list[Json], here: list[Json]) -> None
         )  # fmt: skip
         made.update_layout(barmode="group")
         made.update_yaxes(tickformat=".0%")
+        made.update_xaxes(type="category")
         key = f"analytics_skills_{ours['key']}_{theirs['key']}"
         charts.show(made, key=key, alt=t("analytics.skills_alt"))
         charts.download(
@@ -132,7 +152,7 @@ def _pair(ours: Json, theirs: Json, tasks: list[Json], here: list[Json]) -> None
                 t("analytics.value"): names,
                 t("analytics.demand"): demand,
                 t("analytics.coverage"): coverage,
-                t("analytics.people_have"): [able[value] for value in values],
+                t("analytics.people_have"): able,
             },
             key=key,
         )

@@ -162,7 +162,8 @@ def _written(columns: dict[str, list[Any]]) -> Any:
 def _column_config() -> dict[str, Any]:
     one = st.column_config
     return {
-        t("executors.name"): one.TextColumn(pinned=True),
+        # A pinned column is written in grey: only where the names would scroll out of sight.
+        t("executors.name"): one.TextColumn(pinned="Mobi" in (st.context.headers.get("User-Agent") or "")),
         t("executors.used"): one.ProgressColumn(format="percent", min_value=0, max_value=1),
         t("executors.open"): one.TextColumn(alignment="right"),
         t("executors.qualification"): one.NumberColumn(help=t("executors.qualification_help")),

@@ -11,7 +11,7 @@ from streamlit_app.formatting import number, percent, seconds
 from streamlit_app.parts import charts, figures, notices
 from streamlit_app.parts.figures import Figure
 from streamlit_app.parts.load_generator import POOL, LoadTest, Plan, bench
-from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.styles import EVEN, OVER, PURPLE, UNDER
 from streamlit_app.words import t
 
 MIXES = ("even", "peak", "heavy")
@@ -129,9 +129,12 @@ def _charts(test: LoadTest) -> None:
         charts.show(made, key="load_throughput", alt=t("load.chart_alt"))
     with right, st.container(border=True):
         st.subheader(t("load.chart_latency"))
-        colours = {"p50": EVEN, "p95": OVER, "p99": "#7c3aed"}
+        colours = {"p50": EVEN, "p95": OVER, "p99": PURPLE}
         made = charts.figure(
-            *(go.Scatter(x=xs, y=data[name], name=name, line={"color": colours[name]}) for name in colours)
+            *(
+                go.Scatter(x=xs, y=data[name], name=percent(int(name[1:]) / 100, 0), line={"color": colour})
+                for name, colour in colours.items()
+            )
         )
         made.update_yaxes(title=t("load.milliseconds"))
         made.update_xaxes(title=t("load.second"))

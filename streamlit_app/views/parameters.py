@@ -61,13 +61,17 @@ def _table(parameters: list[Json], owner: str, uses: Counter[str]) -> None:
             t("parameters.key"): [each["key"] for each in parameters],
             t("parameters.type"): [t(f"common.type.{each['type']}") for each in parameters],
             t("parameters.options"): [_allowed(each) for each in parameters],
-            t("parameters.required"): [each["required"] for each in parameters],
-            t("parameters.deprecated"): [each["deprecated"] for each in parameters],
+            t("parameters.marks"): [_marks(each) for each in parameters],
             t("parameters.used_by"): [_used(each, uses) for each in parameters],
         },
         hide_index=True, on_select="rerun", selection_mode="single-row", height="content",
         key=f"parameters_{owner}_{st.session_state.get('parameters_seen', 0)}",
-        column_config={t("parameters.options"): st.column_config.TextColumn(width="medium")},
+        column_config={
+            t("parameters.label"): st.column_config.TextColumn(width=150),
+            t("parameters.key"): st.column_config.TextColumn(width=130),
+            t("parameters.options"): st.column_config.TextColumn(width=220),
+            t("parameters.marks"): st.column_config.TextColumn(width=95),
+        },
     )  # fmt: skip
     if chosen.selection.rows and session.may_change():
         parameter = parameters[chosen.selection.rows[0]]
@@ -82,6 +86,12 @@ def _path(parameter: Json) -> str:
 def _used(parameter: Json, uses: Counter[str]) -> str:
     count = uses[_path(parameter)]
     return t("parameters.used_rules", n=count) if count else t("parameters.unused")
+
+
+def _marks(parameter: Json) -> str:
+    """What has to be known of it at a glance."""
+    marks = [name for name in ("required", "deprecated") if parameter[name]]
+    return ", ".join(t(f"parameters.{name}").lower() for name in marks)
 
 
 def _allowed(parameter: Json) -> str:

@@ -1,6 +1,7 @@
 """Who would get a task that is only described: nothing is changed."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app import session
 from streamlit_app.client import Json
@@ -10,19 +11,17 @@ from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.views import task_card
 from streamlit_app.words import t
 
+_COLUMNS = 4
+
 
 def show(editor: Editor, parameters: list[Json]) -> None:
     """Describe a task, see who would get it and why, and why not somebody."""
     st.markdown(t("rules.preview_text"))
-    left, right = st.columns([2, 3], gap="large")
-    with left, st.form("preview"):
-        values = {}
-        for parameter in catalogue.of_owner(parameters, "task"):
-            given = catalogue.ask(parameter, parameter["default"], key=f"preview_{parameter['key']}")
-            if given not in (None, "", []):
-                values[parameter["key"]] = given
-        weight = st.number_input(t("tasks.weight"), value=1.0, min_value=0.001, step=1.0, format="%g")
-        priority = st.number_input(t("tasks.priority"), value=0, step=1)
+    with st.form("preview"):
+        values = _values(parameters)
+        weight_in, priority_in, *_ = st.columns(_COLUMNS)
+        weight = weight_in.number_input(t("tasks.weight"), value=1.0, min_value=0.001, step=1.0, format="%g")
+        priority = priority_in.number_input(t("tasks.priority"), value=0, step=1)
         sent = st.form_submit_button(t("rules.preview_do"), type="primary", icon=":material/person_search:")
     if sent:
         st.session_state.preview_task = {
@@ -31,7 +30,7 @@ def show(editor: Editor, parameters: list[Json]) -> None:
     task = st.session_state.get("preview_task")
     if not task or task["pool_id"] != session.pool_id():
         return
-    with right, notices.told():
+    with notices.told():
         if st.toggle(t("rules.preview_draft"), key="preview_draft"):
             _try(editor, task)
             return
@@ -46,6 +45,19 @@ def show(editor: Editor, parameters: list[Json]) -> None:
             why = session.api().post("/v1/tasks/preview", task, executor_id=asked)["why_not"]
             st.info(notices.plain(why["text"][session.language()]), icon=":material/help:")
         task_card.candidates(answer)
+
+
+def _values(parameters: list[Json]) -> Json:
+    """What the task says, row by row: the rules' result stays in sight below."""
+    values = {}
+    columns: list[DeltaGenerator] = []
+    for parameter in catalogue.of_owner(parameters, "task"):
+        columns = columns or list(st.columns(_COLUMNS))
+        with columns.pop(0):
+            given = catalogue.ask(parameter, parameter["default"], key=f"preview_{parameter['key']}")
+        if given not in (None, "", []):
+            values[parameter["key"]] = given
+    return values
 
 
 def _try(editor: Editor, task: Json) -> None:

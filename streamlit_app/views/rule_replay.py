@@ -11,12 +11,12 @@ from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import day, number, percent, seconds, signed
 from streamlit_app.parts import charts, notices
-from streamlit_app.styles import EVEN, OVER, UNDER
+from streamlit_app.styles import EVEN, OVER, PURPLE, UNDER
 from streamlit_app.words import t, word
 
 DAYS = (1, 7, 30)
 POLICIES = ("round_robin", "longest_idle", "best_match")
-_COLOURS = (OVER, EVEN, UNDER, "#7c3aed", "#475569")
+_COLOURS = (OVER, EVEN, UNDER, PURPLE, "#64748b")
 _MOST_PEOPLE = 40
 _GOING = {"queued", "running"}
 

@@ -12,7 +12,7 @@ from streamlit_app.client import Api, Json
 from streamlit_app.formatting import moment, number
 from streamlit_app.parts import catalogue, notices, rule_editor
 from streamlit_app.parts.rule_editor import Editor
-from streamlit_app.parts.rule_language import Field, fields_of, told
+from streamlit_app.parts.rule_language import Field, fields_of, in_words
 from streamlit_app.views import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
 from streamlit_app.words.rule_remarks import finding_in_russian
@@ -186,21 +186,6 @@ def _activate(rule_set_id: int) -> None:
 def _words(document: Json, fields: dict[str, Field]) -> None:
     with st.expander(t("rules.in_words"), icon=":material/notes:"):
         st.markdown(in_words(document, fields))
-
-
-def in_words(document: Json, fields: dict[str, Field]) -> str:
-    """A document as sentences."""
-    lines = [f"**{t('rules.conditions')}**"]
-    lines += [f"- {notices.plain(told(each, fields))}" for each in document.get("conditions", ())]
-    for name in ("weights", "task_weights"):
-        weights = [each for each in document.get(name, ()) if isinstance(each, dict)]
-        if weights:
-            lines += ["", f"**{t('rules.' + name)}**"]
-            lines += [
-                f"- ×{each.get('weight')}: {notices.plain(told(each.get('condition'), fields))}"
-                for each in weights
-            ]
-    return "\n".join(lines)
 
 
 def _as_json(editor: Editor) -> None:

@@ -5,8 +5,8 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import ago, moment
-from streamlit_app.parts import live, notices
-from streamlit_app.views import system_people, system_settings
+from streamlit_app.parts import delivery_errors, live, notices
+from streamlit_app.views import system_audit, system_people, system_settings
 from streamlit_app.words import t, word
 
 STATES = ("dead", "failing", "waiting", "delivered")
@@ -17,7 +17,7 @@ def show() -> None:
     st.title(t("system.title"))
     sections = {"health": _health, "deliveries": _deliveries}
     if session.may("audit.read"):
-        sections["audit"] = system_people.audit
+        sections["audit"] = system_audit.show
     if session.may("users.manage"):
         sections["users"] = system_people.users
     sections["settings"] = system_settings.show
@@ -54,6 +54,8 @@ def _health() -> None:
 def _detail(part: Json) -> str:
     if part["detail"].startswith("no REDIS_URL"):
         return t("system.no_redis")
+    if told := delivery_errors.paused(part["detail"]):
+        return told
     extra = "" if part["needed"] or part["status"] == "up" else f" · {t('system.unneeded')}"
     return notices.plain(notices.as_told(part["detail"])) + extra
 
@@ -86,11 +88,11 @@ def _deliveries() -> None:
     chosen = st.dataframe(
         {
             t("system.task"): [each["task_id"] for each in items],
-            t("system.to"): [each["destination"] for each in items],
-            t("system.event"): [each["event"] for each in items],
+            t("system.to"): [_receiver(each["destination"]) for each in items],
+            t("system.event"): [_event(each["event"]) for each in items],
             t("system.attempts"): [each["attempts"] for each in items],
             t("system.when"): [moment(each["created_at"], with_seconds=True) for each in items],
-            t("system.error"): [each["last_error"] or "" for each in items],
+            t("system.error"): [delivery_errors.why(each["last_error"]) for each in items],
         },
         hide_index=True, on_select="rerun", selection_mode="multi-row", key=f"deliveries_{state}",
         column_config={
@@ -98,6 +100,7 @@ def _deliveries() -> None:
             t("system.error"): st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
+    st.caption(t("system.deliveries_hint"))
     rows = chosen.selection.rows
     if state not in {"dead", "failing"} or not session.may_change():
         return
@@ -106,3 +109,12 @@ def _deliveries() -> None:
             session.api().post(f"/v1/deliveries/{items[row]['delivery_id']}/replay")
         notices.flash(t("system.replayed", n=len(rows)))
         st.rerun()
+
+
+def _receiver(destination: str) -> str:
+    kind, _, number = destination.partition(":")
+    return f"{word('system.receivers', kind)} {number}".strip()
+
+
+def _event(name: str) -> str:
+    return word("common.status", name) if name == "assigned" else word("tasks.event", name)

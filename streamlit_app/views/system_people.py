@@ -1,7 +1,4 @@
-"""Who may sign in, and who did what."""
-
-import json
-from typing import Any
+"""Who may sign in: users with their roles and teams."""
 
 import streamlit as st
 
@@ -12,46 +9,6 @@ from streamlit_app.parts import notices
 from streamlit_app.words import t, word
 
 
-def audit() -> None:
-    """The audit log, newest first."""
-    entries = session.api().get("/v1/audit", limit=200)["items"]
-    if not entries:
-        st.caption(t("system.no_audit"))
-        return
-    if session.is_admin() and st.button(t("system.prove"), icon=":material/verified:"):
-        proof = session.api().get("/v1/audit/proof")
-        if proof["holds"]:
-            st.success(t("system.proof_holds", n=proof["entries"]))
-        else:
-            reason = notices.plain(notices.as_told(proof["reason"]))
-            st.error(t("system.proof_broken", at=proof["broken_at"], reason=reason))
-    st.dataframe(
-        {
-            t("system.when"): [moment(each["at"], with_seconds=True) for each in entries],
-            t("system.actor"): [each["actor"] for each in entries],
-            t("system.action"): [each["action"] for each in entries],
-            t("system.entity"): [f"{each['entity']} {each['entity_id']}" for each in entries],
-            t("system.change"): [_change(each) for each in entries],
-        },
-        hide_index=True,
-        column_config={t("system.change"): st.column_config.TextColumn(width="large")},
-    )
-
-
-def _change(entry: Json) -> str:
-    """What differs between before and after, in a line."""
-    before, after = entry["before"] or {}, entry["after"] or {}
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return "; ".join(f"{key}: {_short(before.get(key))} → {_short(after.get(key))}" for key in keys)
-
-
-def _short(value: Any) -> str:
-    text = (
-        "—" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
 def users() -> None:
     """Users by name, with their roles; new ones and changes."""
     items = session.api().pages("/v1/users")
@@ -60,8 +17,8 @@ def users() -> None:
         {
             t("system.user_name"): [each["username"] for each in items],
             t("system.user_role"): [word("common.role", each["role"]) for each in items],
-            t("system.user_pools"): [_pool_names(each, pools) for each in items],
-            t("system.user_active"): [each["active"] for each in items],
+            t("system.user_teams"): [_pool_names(each, pools) for each in items],
+            t("system.user_active"): [t(f"common.{'yes' if each['active'] else 'no'}") for each in items],
             t("system.user_seen"): [moment(each["last_login_at"]) for each in items],
         },
         hide_index=True,

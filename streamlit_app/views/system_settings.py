@@ -47,15 +47,15 @@ def _forecast(pool: Json) -> None:
         told = session.api().get(f"{path}/forecast")
         st.markdown(f"**{t('system.forecast')}**", help=t("system.forecast_help"))
         st.caption(told["text"][session.language()])
-        left, right = st.columns(2)
+        buttons = st.container(horizontal=True)
         frozen = not session.may_change()
-        if left.button(t("system.forecast_measure"), disabled=frozen):
+        if buttons.button(t("system.forecast_measure"), disabled=frozen):
             session.api().post(f"{path}/forecast", {})
             notices.flash(t("system.forecast_measuring"))
             st.rerun()
         word = "system.forecast_off" if told["on"] else "system.forecast_on"
         refused = not told["on"] and told["effect"] not in ("helps", "neutral")
-        if right.button(t(word), disabled=frozen or refused):
+        if buttons.button(t(word), disabled=frozen or refused):
             session.api().patch(path, {"fairness": {"forecast": not told["on"]}})
             notices.flash(t("system.pool_saved"))
             st.rerun()

@@ -10,6 +10,7 @@ from streamlit_app.formatting import moment, number, plain, seconds
 from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.words import TABLE, t, word
 
+_EXPLAINED = ("score", "level", "held")
 _WITH_REASON = {"reject", "return", "reassign"}
 _DROPS = {"reject", "cancel", "reassign", "return"}
 _ICONS = {
@@ -209,9 +210,10 @@ def candidates(explanation: Json) -> None:
                 },
                 hide_index=True,
                 column_config={
-                    t("tasks.score"): st.column_config.TextColumn(help=t("tasks.score_help")),
-                    t("tasks.level"): st.column_config.TextColumn(help=t("tasks.level_help")),
-                    t("tasks.held"): st.column_config.TextColumn(help=t("tasks.held_help")),
+                    t(f"tasks.{name}"): st.column_config.TextColumn(
+                        help=t(f"tasks.{name}_help") if name in _EXPLAINED else None, alignment="right"
+                    )
+                    for name in (*_EXPLAINED, "qualification", "preference", "open_now")
                 },
             )
     _excluded(explanation)

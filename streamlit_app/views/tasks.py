@@ -14,6 +14,8 @@ from streamlit_app.views import task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50
+_PARAMETERS_WIDTH = 260
+"""Pixels: weight, priority and time beside it stay in sight on a laptop."""
 FILTERS = (
     "all",
     "waiting",
@@ -184,8 +186,7 @@ def _status(task: Json) -> str:
 def _column_config() -> dict[str, Any]:
     return {
         t("tasks.number"): st.column_config.NumberColumn(format="%d", width="small"),
-        t("common.status"): st.column_config.TextColumn(width="medium"),
-        t("tasks.parameters"): st.column_config.TextColumn(width="large"),
+        t("tasks.parameters"): st.column_config.TextColumn(width=_PARAMETERS_WIDTH),
         t("tasks.weight"): st.column_config.TextColumn(width="small", alignment="right"),
         t("tasks.priority"): st.column_config.NumberColumn(width="small"),
     }

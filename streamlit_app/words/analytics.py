@@ -7,63 +7,71 @@ WORDS: dict[str, tuple[str, str]] = {
     "days.7": ("7 дней", "7 days"),
     "days.30": ("30 дней", "30 days"),
     "excel": ("Отчёт Excel", "Excel report"),
-    "excel_make": ("Подготовить отчёт Excel", "Prepare the Excel report"),
+    "excel_make": ("Подготовить отчёт Excel", "Prepare Excel report"),
     "tab.flow": ("Поток", "Flow"),
     "tab.fairness": ("Справедливость", "Fairness"),
     "tab.rules": ("Правила", "Rules"),
-    "tab.skills": ("Где не хватает людей", "Where people are missing"),
-    "received": ("поступило", "taken in"),
+    "tab.skills": ("Где не хватает людей", "Skill gaps"),
+    "received": ("поступило", "received"),
     "assigned": ("назначено", "assigned"),
     "completed": ("выполнено", "completed"),
     "parked": ("пришлось ждать", "had to wait"),
     "span": ("когда", "when"),
-    "throughput": ("Поступило, назначено, выполнено", "Taken in, assigned, completed"),
+    "throughput": ("Поступило, назначено, выполнено", "Received, assigned, completed"),
     "throughput_alt": (
         "Заявки по времени: поступило, назначено, выполнено",
-        "Tasks over time: taken in, assigned, completed",
+        "Tasks over time: received, assigned, completed",
     ),
     "latency": ("Время до назначения", "Time to assignment"),
-    "latency_alt": ("Перцентили времени до назначения", "Percentiles of the time to assignment"),
+    "latency_alt": ("Перцентили времени до назначения", "Percentiles of time to assignment"),
+    "latency_text": (
+        "За сколько назначены 50, 95 и 99 % заявок.",
+        "How long it took to assign 50, 95 and 99% of tasks.",
+    ),
     "seconds": ("секунды", "seconds"),
+    "milliseconds": ("миллисекунды", "milliseconds"),
+    "hour": ("час", "hour"),
+    "day": ("день", "day"),
+    "load": ("вес заявок", "weight of tasks"),
     "waits": ("Сколько заявок пришлось ждать", "How many tasks had to wait"),
-    "waits_alt": ("Заявки, которые сразу некому было отдать", "Tasks that nobody could take at once"),
+    "waits_alt": ("Заявки, которые сразу некому было отдать", "Tasks that nobody could take right away"),
     "tasks": ("заявок", "tasks"),
     "compare_day": (
-        "Сравнение с прошлым днём к концу этого же часа",
-        "Against the day before, up to the end of this hour",
+        "Сравнение со вчерашним днём к этому же часу",
+        "Compared with yesterday up to this hour",
     ),
-    "compare": ("Сравнение с предыдущим периодом", "Against the period before"),
-    "wait_mean": ("Среднее ожидание", "Mean wait"),
-    "before": ("было {value}", "{value} before"),
+    "compare": ("Сравнение с предыдущим периодом", "Compared with the previous period"),
+    "wait_mean": ("Среднее ожидание", "Average wait"),
+    "before": ("было {value}", "was {value}"),
     "gap_by_day": ("Несправедливость по дням", "Fairness gap by day"),
-    "gap_by_hour": ("Несправедливость сегодня, по часам", "Fairness gap today, by the hour"),
+    "gap_by_hour": ("Несправедливость сегодня, по часам", "Fairness gap today, by hour"),
     "gap_alt": ("Несправедливость во времени", "Fairness gap over time"),
     "gap": ("несправедливость", "fairness gap"),
     "gap_text": (
         "Как стоял день к концу часа: 0 % — каждый получил ровно свою долю.",
-        "How the day stood at the end of each hour: 0% means everybody had exactly their share.",
+        "How the day stood at the end of each hour: 0% means everybody had exactly their fair share.",
     ),
     "mae": ("MAE", "MAE"),
     "mae_optimum": ("MAE идеала", "MAE of the optimum"),
-    "mae_title": ("MAE загрузки рядом с MAE идеала", "MAE of load beside that of the optimum"),
+    "mae_title": ("MAE загрузки рядом с MAE идеала", "MAE of load compared with the optimum"),
     "mae_text": (
         "Где есть узкие специалисты, MAE идеала не ноль: важна разница между линиями.",
-        "Where there are specialists the optimum's MAE is not zero: what matters is the difference of the lines.",
+        "With specialists in the team the optimum's MAE is not zero: what matters is the gap between the lines.",
     ),
-    "who": ("Кто сколько получил за период", "Who received how much in the period"),
-    "who_alt": ("Получено и справедливая доля по исполнителям", "Received and fair share by executor"),
+    "who": ("Кто сколько получил за период", "Who received how much"),
+    "who_alt": ("Получено и справедливая доля по исполнителям", "Load received and fair share by executor"),
     "fair": ("справедливая доля", "fair share"),
     "person": ("исполнитель", "executor"),
-    "funnel": ("Какое правило сколько исключает", "Which rule excludes how much"),
+    "funnel": ("Скольких исключает каждое правило", "How many people each rule excludes"),
     "funnel_text": (
         (
-            "По решениям о {n} последней заявке: скольких исполнителей в среднем отсекает каждое правило (считается первое нарушенное).|"
-            "По решениям о {n} последних заявках: скольких исполнителей в среднем отсекает каждое правило (считается первое нарушенное).|"
-            "По решениям о {n} последних заявках: скольких исполнителей в среднем отсекает каждое правило (считается первое нарушенное)."
+            "Сколько исполнителей остаётся после каждого правила, в среднем по {n} последней заявке.|"
+            "Сколько исполнителей остаётся после каждого правила, в среднем по {n} последним заявкам.|"
+            "Сколько исполнителей остаётся после каждого правила, в среднем по {n} последним заявкам."
         ),
         (
-            "Over the decisions on the last {n} task: how many executors each rule cuts off on average (the first that fails counts).|"
-            "Over the decisions on the last {n} tasks: how many executors each rule cuts off on average (the first that fails counts)."
+            "How many executors remain after each rule, on average over the last {n} task.|"
+            "How many executors remain after each rule, on average over the last {n} tasks."
         ),
     ),
     "funnel_all": ("все исполнители", "all executors"),
@@ -75,39 +83,51 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "skills_text": (
         (
-            "Спрос — доля {n} последней заявки с этим значением. Покрытие — доля исполнителей на месте, у которых оно есть. "
-            "Где спрос выше покрытия, людей не хватает.|"
-            "Спрос — доля среди {n} последних заявок. Покрытие — доля исполнителей на месте, у которых это есть. Где спрос выше покрытия, людей не хватает.|"
-            "Спрос — доля среди {n} последних заявок. Покрытие — доля исполнителей на месте, у которых это есть. Где спрос выше покрытия, людей не хватает."
+            "По {n} последней заявке и исполнителям на месте. Один исполнитель может брать несколько значений, поэтому вторые "
+            "столбцы в сумме больше 100 %. Людей не хватает там, где те, кто может, даже при самом ровном разделении работы "
+            "несли бы на четверть больше среднего.|"
+            "По {n} последним заявкам и исполнителям на месте. Один исполнитель может брать несколько значений, поэтому вторые "
+            "столбцы в сумме больше 100 %. Людей не хватает там, где те, кто может, даже при самом ровном разделении работы "
+            "несли бы на четверть больше среднего.|"
+            "По {n} последним заявкам и исполнителям на месте. Один исполнитель может брать несколько значений, поэтому вторые "
+            "столбцы в сумме больше 100 %. Людей не хватает там, где те, кто может, даже при самом ровном разделении работы "
+            "несли бы на четверть больше среднего."
         ),
         (
-            "Demand is the share of the last {n} task. Coverage is the share of executors here who have it. Where demand is over coverage, people are missing.|"
-            "Demand is the share of the last {n} tasks. Coverage is the share of executors here who have it. Where demand is over coverage, people are missing."
+            "Over the last {n} task and the people available now. One person may cover several values, so the second bars add "
+            "up to more than 100%. People are short where those who can would carry a quarter more than average even if the "
+            "work were split as evenly as possible.|"
+            "Over the last {n} tasks and the people available now. One person may cover several values, so the second bars add "
+            "up to more than 100%. People are short where those who can would carry a quarter more than average even if the "
+            "work were split as evenly as possible."
         ),
     ),
-    "demand": ("спрос", "demand"),
-    "coverage": ("покрытие", "coverage"),
+    "demand": ("доля заявок", "share of tasks"),
+    "coverage": ("доля исполнителей на месте, которые могут", "share of available people who can"),
     "value": ("значение", "value"),
-    "people_have": ("исполнителей на месте", "executors here"),
-    "skills_alt": ("Спрос и покрытие по значениям", "Demand and coverage by value"),
+    "people_have": ("исполнителей могут", "people who can"),
+    "skills_alt": (
+        "Доли заявок и исполнителей по значениям",
+        "Share of tasks and of people who can take them, by value",
+    ),
     "short_of": (
         "Не хватает людей: **{values}**.",
-        "People are missing for: **{values}**.",
+        "Short of people for: **{values}**.",
     ),
-    "enough": ("Покрытие достаточное везде.", "Coverage is sufficient everywhere."),
+    "enough": ("Людей хватает везде.", "There are enough people for everything."),
     "no_pairs": (
         (
             "Правила не сравнивают списки исполнителей со значениями заявок, поэтому сравнивать спрос не с чем. "
             "Добавьте такое правило, например «навыки содержат категорию»."
         ),
         (
-            "The rules do not compare lists of executors with values of tasks, so there is nothing to compare demand with. "
-            "Add such a rule, for instance “skills contain the category”."
+            "The active rules do not match tasks against executors' lists, so there are no skills to compare demand with. "
+            "Add such a rule, for example “skills contain the category”."
         ),
     ),
-    "nothing": ("За этот период данных нет", "There is nothing for this period"),
+    "nothing": ("За этот период данных нет", "No data for this period"),
     "nothing_text": (
         "Выберите период побольше или дождитесь первых заявок.",
-        "Choose a longer period, or wait for the first tasks.",
+        "Choose a longer period or wait for the first tasks.",
     ),
 }

@@ -8,28 +8,28 @@ WORDS: dict[str, tuple[str, str]] = {
             "страницу можно закрыть и вернуться."
         ),
         (
-            "A stream of invented tasks into a team of its own, “{pool}”. Your teams and people are not touched. It runs on the "
-            "server: you may leave this page and come back."
+            "A stream of made-up tasks sent to a separate team, “{pool}”. Your own teams and people are not affected. It runs on "
+            "the server, so you can leave this page and come back."
         ),
     ),
     "pool_name": ("Нагрузочная проверка", "Load test"),
     "rate": ("Заявок в секунду", "Tasks per second"),
-    "duration": ("Сколько секунд", "For how many seconds"),
+    "duration": ("Длительность, с", "Duration, s"),
     "people": ("Исполнителей", "Executors"),
     "mix": ("Состав", "Mix"),
-    "mix.even": ("поровну по категориям", "even over categories"),
-    "mix.peak": ("всплеск одной категории", "one category peaks"),
-    "mix.heavy": ("много тяжёлых и важных", "many heavy and important ones"),
+    "mix.even": ("поровну по категориям", "evenly across categories"),
+    "mix.peak": ("всплеск одной категории", "peak in one category"),
+    "mix.heavy": ("много тяжёлых и важных", "many heavy and urgent tasks"),
     "start": ("Начать", "Start"),
     "stop": ("Остановить", "Stop"),
     "again": ("Новая проверка", "New test"),
-    "state.preparing": ("Готовлю команду, людей и правила…", "Preparing team, people and rules…"),
+    "state.preparing": ("Готовлю команду, людей и правила…", "Preparing the team, people and rules…"),
     "state.running": ("Идёт: {done} из {total}", "Running: {done} of {total}"),
     "state.draining": ("Отправлено всё, жду назначений", "All sent, waiting for assignments"),
     "state.done": ("Готово", "Done"),
     "state.stopped": ("Остановлено", "Stopped"),
-    "state.failed": ("Прервано: {why}", "Broken off: {why}"),
-    "sent": ("Принято", "Taken in"),
+    "state.failed": ("Прервано: {why}", "Interrupted: {why}"),
+    "sent": ("Принято", "Received"),
     "assigned": ("Назначено", "Assigned"),
     "throughput": ("Назначено в секунду", "Assigned per second"),
     "waiting": ("Ещё не решено", "Not decided yet"),
@@ -38,11 +38,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "per_second": ("заявок в секунду", "tasks per second"),
     "second": ("секунда", "second"),
     "milliseconds": ("миллисекунды", "milliseconds"),
-    "chart_alt": ("Принято и назначено по секундам", "Taken in and assigned by the second"),
-    "latency_alt": ("Задержка до назначения по секундам", "Latency to assignment by the second"),
+    "chart_alt": ("Принято и назначено по секундам", "Received and assigned per second"),
+    "latency_alt": ("Задержка до назначения по секундам", "Time to assignment per second"),
     "refused": (
         "Отказов: {n} (сервис перегружен и просит подождать)",
-        "Refused: {n} (the service is overloaded and asks to wait)",
+        "Rejected: {n} (the service is overloaded and asks to wait)",
     ),
     "even": (
         "Несправедливость распределения за сегодня в этой команде: **{gap}**.",
@@ -50,7 +50,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "not_allowed": (
         "Команду для проверки может создать администратор.",
-        "An administrator may make the team for the test.",
+        "Only an administrator can create the team for the test.",
     ),
-    "open_pool": ("Открыть эту команду на обзоре", "Open this team in the overview"),
+    "open_pool": ("Открыть эту команду на обзоре", "Show this team in Overview"),
 }

@@ -7,71 +7,71 @@ WORDS: dict[str, tuple[str, str]] = {
     "period.60": ("1 час", "1 hour"),
     "period.240": ("4 часа", "4 hours"),
     "period.1440": ("24 часа", "24 hours"),
-    "offline_stream": ("связь потеряна, опрашиваю", "stream lost, asking instead"),
+    "offline_stream": ("связь потеряна, опрашиваю", "live updates lost, polling"),
     "per_minute": ("Вход → выход в минуту", "In → out per minute"),
     "in_out": ("{received} → {assigned}", "{received} → {assigned}"),
     "in_out_help": (
         "Среднее за пять последних полных минут: сколько поступило и сколько назначено.",
-        "Mean of the last five whole minutes: taken in and assigned.",
+        "Average over the last five full minutes: tasks received and assigned.",
     ),
-    "assigned": ("Назначено за период", "Assigned in the period"),
-    "of_received": ("из {n} поступившей|из {n} поступивших|из {n} поступивших", "of {n} taken in"),
+    "assigned": ("Назначено за период", "Assigned in period"),
+    "of_received": ("из {n} поступившей|из {n} поступивших|из {n} поступивших", "of {n} received"),
     "waiting": ("Ждут", "Waiting"),
     "waiting_help": (
         "Заявки, которые сейчас некому отдать. Причина — ниже.",
-        "Tasks that nobody can take now. The reasons are below.",
+        "Tasks that nobody can take right now. The reasons are below.",
     ),
-    "oldest": ("самая давняя — {time}", "the oldest for {time}"),
-    "undecided": ("и {n} в очереди на решение", "and {n} about to be decided"),
+    "oldest": ("самая давняя — {time}", "oldest: {time}"),
+    "undecided": ("и {n} в очереди на решение", "and {n} in the queue"),
     "latency": ("До назначения", "Time to assignment"),
     "latency_help": (
         "Половина заявок быстрее первого числа; 95 % и 99 % быстрее следующих. По {n} последним назначениям.",
-        "Half of the tasks are faster than the first number; 95% and 99% faster than the next. Over the last {n} assignments.",
+        "Half of the tasks are assigned faster than the first number, 95% and 99% faster than the others. Last {n} assignments.",
     ),
     "gap": ("Несправедливость", "Fairness gap"),
     "gap_help": (
         "Сумма отклонений от справедливых долей, делённая на сумму долей, за сегодня: 0 % — идеально. Справедливая доля — лучшее, чего позволяют правила, пределы и присутствие людей.",
-        "The sum of deviations from fair shares over the sum of fair shares, today: 0% is perfect. The fair share is the best that rules, limits and presence allow.",
+        "Today's deviations from fair shares as a percentage of all fair shares: 0% is perfect. A fair share is the best that rules, limits and attendance allow.",
     ),
-    "mae": ("MAE {value} · идеал {optimum}", "MAE {value} · best {optimum}"),
+    "mae": ("MAE {value} · идеал {optimum}", "MAE {value} · optimum {optimum}"),
     "mae_help": (
         (
-            "Среднее отклонение загрузки от средней. Где есть узкие специалисты, оно не равно нулю и при идеальном "
+            "среднее отклонение загрузки от средней. Где есть узкие специалисты, оно не равно нулю и при идеальном "
             "распределении, поэтому рядом — MAE этого идеала: сравнивайте с ним."
         ),
         (
-            "Mean deviation of load from its mean. Where there are specialists even a perfect distribution has one, so "
-            "that of the optimum stands beside it: compare with that."
+            "the average deviation of load from the mean. With specialists in the team even a perfect distribution has "
+            "some, so the optimum's MAE stands beside it: compare with that."
         ),
     ),
-    "flow": ("Поступило и назначено", "Taken in and assigned"),
-    "received": ("поступило", "taken in"),
+    "flow": ("Поступило и назначено", "Received and assigned"),
+    "received": ("поступило", "received"),
     "assigned_line": ("назначено", "assigned"),
     "closed": ("закрыто", "closed"),
     "time": ("время", "time"),
     "flow_unit": (
-        "заявок за {n} минуту|заявок за {n} минуты|заявок за {n} минут",
+        "заявок в минуту|заявок за {n} минуты|заявок за {n} минут",
         "tasks per minute|tasks per {n} minutes",
     ),
     "flow_alt": (
         "Столбцы поступивших заявок и линия назначенных по времени",
-        "Bars of tasks taken in and a line of assignments over time",
+        "Tasks received (bars) and assigned (line) over time",
     ),
-    "why_waiting": ("Кто ждёт и почему", "What waits, and why"),
+    "why_waiting": ("Кто ждёт и почему", "What is waiting, and why"),
     "nothing_waits": (
         "Ничего не ждёт: у каждой заявки есть исполнитель.",
-        "Nothing waits: every task has an executor.",
+        "Nothing is waiting: every task has an executor.",
     ),
     "show_waiting": ("Показать эти заявки", "Show these tasks"),
-    "load": ("Нагрузка против справедливой доли", "Load against the fair share"),
+    "load": ("Нагрузка против справедливой доли", "Load against fair share"),
     "load_text": (
         (
             "Нагрузка — вес полученных за день заявок, а не открытых сейчас: быстрый не наказан. "
             "Вправо — получил больше справедливого, влево — меньше."
         ),
         (
-            "Load is the weight of tasks received today, not of those open now: nobody is punished for working fast. "
-            "To the right: more than fair; to the left: less."
+            "Load is the weight of tasks received today, not of those open now, so nobody is penalised for working fast. "
+            "Bars to the right: more than fair; to the left: less."
         ),
     ),
     "person": ("Исполнитель", "Executor"),
@@ -80,50 +80,50 @@ WORDS: dict[str, tuple[str, str]] = {
     "deviation": ("Отклонение", "Deviation"),
     "deviation_axis": ("меньше ← справедливо → больше", "less ← fair → more"),
     "all_even": (
-        "Все получили свою долю с точностью до одной заявки из десяти.",
-        "Everybody has their share, to within one task of ten.",
+        "Все получили свою долю: отклонения не больше 10 %.",
+        "Everybody has received their fair share, within 10%.",
     ),
     "some_uneven": (
         "{n} исполнитель отклоняется заметно|{n} исполнителя отклоняются заметно|{n} исполнителей отклоняются заметно",
-        "{n} executor is off noticeably|{n} executors are off noticeably",
+        "{n} executor is noticeably off the fair share|{n} executors are noticeably off the fair share",
     ),
     "most_of": (
         "Показаны {shown} с наибольшим отклонением из {total}.",
-        "The {shown} furthest off of {total} are shown.",
+        "Showing the {shown} of {total} executors furthest from their share.",
     ),
-    "spread": ("Как распределены отклонения", "How deviations are spread"),
+    "spread": ("Как распределены отклонения", "Distribution of deviations"),
     "spread_alt": (
         "Гистограмма отклонений от справедливой доли",
-        "Histogram of deviations from the fair share",
+        "Histogram of deviations from fair share",
     ),
     "people_count": ("исполнителей", "executors"),
     "deviation_tasks": ("отклонение, заявок", "deviation, tasks"),
     "all_people": ("Все исполнители", "All executors"),
-    "no_work": ("Сегодня заявок ещё не было", "No work yet today"),
+    "no_work": ("Сегодня заявок ещё не было", "No tasks yet today"),
     "no_work_text": (
         "Отправьте заявки в `POST /v1/tasks`, сыграйте демонстрацию `python demo.py` или создайте поток на странице «Нагрузка».",
-        "Send tasks to `POST /v1/tasks`, play `python demo.py`, or make a stream on the Load test page.",
+        "Send tasks to `POST /v1/tasks`, run the demo with `python demo.py`, or start a stream on the Load test page.",
     ),
-    "all_well": ("Всё в порядке: тревог нет.", "All is well: no alerts."),
+    "all_well": ("Всё в порядке: тревог нет.", "All good: no alerts."),
     "more_alerts": ("Ещё {n} тревога|Ещё {n} тревоги|Ещё {n} тревог", "{n} more alert|{n} more alerts"),
     "alert.no_executors": (
         "В команде нет исполнителей: назначать некому. Добавьте их на странице «Исполнители».",
-        "The team has no executors: nobody can be assigned. Add them on the Executors page.",
+        "The team has no executors, so nothing can be assigned. Add them on the Executors page.",
     ),
     "alert.nobody_available": (
         "Никого нет на месте. Ждут: {tasks}. Верните людей с перерыва или дождитесь начала смены.",
-        "Nobody is here. Waiting: {tasks}. End somebody's break, or wait for the shift to begin.",
+        "Nobody is available. Waiting: {tasks}. End somebody's break or wait for the shift to start.",
     ),
     "alert.undecided": (
         (
             "Заявки не рассматриваются: в очереди {tasks}, самая давняя — {seconds}. Проверьте, что запущен воркер "
             "(`python app/worker.py`)."
         ),
-        "Tasks are not being decided: {tasks} queued, the oldest for {seconds}. Check that a worker runs (`python app/worker.py`).",
+        "Tasks are not being assigned: {tasks} queued, the oldest for {seconds}. Check that a worker is running (`python app/worker.py`).",
     ),
     "alert.no_one_eligible": (
         "Никто не подходит по правилам: {tasks}. Смягчите правило или добавьте навык — на странице «Правила» видно, что мешает.",
-        "Nobody passes the rules: {tasks}. Relax a rule or add a skill; the Rules page shows what is in the way.",
+        "Nobody matches the rules: {tasks}. Relax a rule or add a skill; the Rules page shows what is in the way.",
     ),
     "alert.all_at_limit": (
         "Дневные пределы исчерпаны, ждут: {tasks}. Поднимите пределы или добавьте людей.",
@@ -139,6 +139,6 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "alert.no_rules": (
         "Правил нет: любую заявку может получить любой. Это законно, но обычно не то, что нужно.",
-        "There are no rules in force: anybody may get anything. That is legal, but rarely what is wanted.",
+        "No rules are active: anybody may get any task. That is allowed, but rarely intended.",
     ),
 }

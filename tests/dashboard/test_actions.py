@@ -200,7 +200,7 @@ def test_why_not_is_answered_for_the_one_who_was_asked_about(page: Page, client:
 
 def test_a_day_is_compared_with_the_day_before(page: Page, client: httpx.Client) -> None:
     analytics = faultless(page("analytics"))
-    assert "Сравнение с прошлым днём" in texts(analytics)
+    assert "Сравнение со вчерашним днём" in texts(analytics)
     hours = client.get("/v1/kpi", params={"days": 1, "by": "hour"}).json()["hours"]
     shown = figures(analytics)
     assert shown["Поступило"] == str(sum(each["received"] for each in hours))

@@ -80,10 +80,10 @@ def test_the_overview_follows_the_work_and_keeps_its_place(
     tab: Page, dashboard: str, client: httpx.Client
 ) -> None:
     open_page(tab, address_of(dashboard, "overview", "en"))
-    assigned = tab.locator(".figure", has_text="Assigned in the period").locator(".value")
+    assigned = tab.locator(".figure", has_text="Assigned in period").locator(".value")
     before = int(assigned.inner_text().replace(",", ""))
     tab.locator("[data-testid=stMain]").evaluate("each => each.scrollTo(0, 300)")
-    seen = tab.get_by_role("heading", name="Load against the fair share")
+    seen = tab.get_by_role("heading", name="Load against fair share")
     place = seen.bounding_box()
     task = {"parameters": {"category": "network", "region": "north", "difficulty": 1}}
     answer = client.post("/v1/tasks", params={"wait": 30}, json=task)
@@ -203,7 +203,7 @@ def test_a_chart_is_downloaded_as_its_data_and_as_a_picture(
 
 def test_the_report_is_downloaded_as_a_workbook(tab: Page, dashboard: str, client: httpx.Client) -> None:
     open_page(tab, address_of(dashboard, "analytics", "en"))
-    tab.get_by_role("button", name="Prepare the Excel report").click()
+    tab.get_by_role("button", name="Prepare Excel report").click()
     book = load_workbook(io.BytesIO(_saved(tab, tab.get_by_role("button", name="Excel report", exact=True))))
     assert book.sheetnames[:2] == ["Summary", "Charts"]
     assert book["Charts"]._charts, "charts that stay editable"
@@ -220,7 +220,7 @@ def test_a_load_test_is_followed_left_found_again_and_stopped(tab: Page, dashboa
         return int(figure(name).inner_text().replace(",", ""))
 
     open_page(tab, address_of(dashboard, "load", "en"))
-    for label, value in (("Tasks per second", 20), ("For how many seconds", 600), ("Executors", 10)):
+    for label, value in (("Tasks per second", 20), ("Duration, s", 600), ("Executors", 10)):
         field = tab.get_by_label(label, exact=True)
         field.fill(str(value))
         field.press("Tab")
@@ -241,7 +241,7 @@ def test_a_load_test_is_followed_left_found_again_and_stopped(tab: Page, dashboa
     keep(tab, "load-running")
     tab.get_by_role("button", name="Stop", exact=False).click()
     expect(tab.get_by_text("Stopped", exact=True)).to_be_visible()
-    assert count("Taken in") < 600 * 20
+    assert count("Received") < 600 * 20
     tab.get_by_role("button", name="New test").click()
     expect(tab.get_by_role("button", name="Start")).to_be_visible()
 
@@ -251,10 +251,10 @@ def test_a_lead_puts_a_rule_in_force_without_json(tab: Page, dashboard: str, cli
     open_page(tab, address_of(dashboard, "rules", "en"))
     tab.get_by_role("button", name="Condition", exact=False).first.click()
     settle(tab)
-    expect(tab.get_by_text("Differs from the rules in force")).to_be_visible()
+    expect(tab.get_by_text("Differs from the active rules")).to_be_visible()
     keep(tab, "rules-composed")
-    tab.get_by_role("button", name="Save and put in force").click()
-    expect(tab.get_by_text("The same as the rules in force")).to_be_visible()
+    tab.get_by_role("button", name="Save and activate").click()
+    expect(tab.get_by_text("Same as the active rules")).to_be_visible()
     now = client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
     assert now["version"] > before["version"]
     assert len(now["rules"]["conditions"]) == len(before["rules"]["conditions"]) + 1

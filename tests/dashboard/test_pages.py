@@ -25,8 +25,8 @@ def texts(page: AppTest) -> str:
 def figures(page: AppTest) -> dict[str, str]:
     """The key figures of a page by name."""
     told = "".join(each.proto.body for each in page.get("html"))
-    tile = re.compile(r"<div class='label'>([^<]+?) ?<.*?<div class='value'>([^<]+)<")
-    return dict(tile.findall(told))
+    tile = re.compile(r"<div class='label'>(.*?)(?:<span class='hint'.*?)?</div><div class='value'>([^<]+)<")
+    return {re.sub("<[^>]+>", "", name).strip(): value for name, value in tile.findall(told)}
 
 
 def faultless(page: AppTest) -> AppTest:
@@ -132,6 +132,18 @@ def test_the_audit_log_is_proved_whole_from_the_page(page: Page, api: str) -> No
     with asking(api) as client:
         assert client.get("/v1/audit/proof").json()["holds"]
     assert any("Журнал цел" in each.value for each in system.success)
+
+
+def test_the_funnel_of_rules_counts_people(page: Page, api: str) -> None:
+    analytics = faultless(page("analytics"))
+    specs = [json.loads(chart.proto.spec) for chart in analytics.get("plotly_chart")]
+    [funnel] = [trace for spec in specs for trace in spec["data"] if trace["type"] == "funnel"]
+    with asking(api) as client:
+        pool_id = client.params["pool_id"]
+        recent = client.post("/v1/rules/funnel", json={"pool_id": int(pool_id)}).json()["recent"]
+    assert funnel["x"][0] == recent["executors"]
+    assert funnel["x"][-1] == pytest.approx(recent["executors"] * recent["eligible"])
+    assert funnel["x"][-1] >= 1, "each task of the sample was assigned: somebody could take it"
 
 
 def test_a_refusal_is_told_in_russian(page: Page, api: str) -> None:
@@ -248,7 +260,7 @@ def test_a_task_that_went_on_is_found_from_home_and_says_where_it_is(page: Page,
     listed.button_group(key="task_filter").set_value("away").run()
     assert "too heavy" in str(faultless(listed).dataframe[0].value)
     card = faultless(page("tasks", language="en", task=str(task["task_id"])))
-    assert "went on to the team Night" in texts(card)
+    assert "passed to team Night" in texts(card)
 
 
 def test_nobody_sees_what_the_api_answered_to_another(api: str, monkeypatch: pytest.MonkeyPatch) -> None:

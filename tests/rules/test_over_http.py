@@ -9,7 +9,7 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services.rule_templates import TEMPLATES
+from app.services.rule_templates import RUSSIAN, TEMPLATES
 from tests.api.conftest import problem_in
 from tests.builders import add_tasks
 
@@ -138,6 +138,26 @@ async def test_template_can_be_imported_and_its_tests_pass(
     assert (await act(client, imported.json()["rule_set_id"], "activate")).status_code == 200
     listed = (await client.get("/v1/rules/templates")).json()["items"]
     assert template["code"] in {each["code"] for each in listed}
+
+
+def _named(value: Any) -> set[str]:
+    """Every name that stands in a file, but those of values."""
+    if isinstance(value, list):
+        return {name for each in value for name in _named(each)}
+    if not isinstance(value, dict):
+        return set()
+    own = {value[key] for key in ("name", "description") if key in value}
+    return own | {name for each in value.values() for name in _named(each)}
+
+
+async def test_templates_name_their_conditions_in_the_language_asked_for(client: httpx.AsyncClient) -> None:
+    english = (await client.get("/v1/rules/templates")).json()["items"]
+    russian = (await client.get("/v1/rules/templates", params={"lang": "ru"})).json()["items"]
+    assert _named(english) == set(RUSSIAN) and _named(russian) == set(RUSSIAN.values())
+    files = [template["file"] for template in russian]
+    for file in files:
+        body = {"add_parameters": True, "file": file}
+        assert (await client.post("/v1/rules/import", json=body)).status_code == 201
 
 
 async def test_schema_describes_what_is_accepted(client: httpx.AsyncClient) -> None:

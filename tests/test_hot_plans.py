@@ -22,7 +22,6 @@ SELECT id, current_date - number, $1 FROM executors, generate_series(0, 9) numbe
 PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
     "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place"}),
     "next tasks, read ahead": (statements.READ_AHEAD, [1000, [1, 2]], {"ix_tasks_to_place"}),
-    "loads since an epoch": (statements.LOADS, [10**9], {"ix_executor_loads_pool_id_epoch"}),
     "executors since an epoch": (statements.EXECUTORS, [10**9, None], {"ix_executors_pool_id_epoch"}),
 }
 
@@ -70,6 +69,16 @@ async def test_the_backlog_is_counted_without_reading_history(database: Database
     read = [node for node in plan if node.get("Relation Name") == "tasks"]
     assert read
     assert all("Index Name" in node or node["Node Type"] == "Bitmap Heap Scan" for node in read)
+
+
+async def test_nothing_that_a_batch_changes_of_a_load_is_indexed(database: Database) -> None:
+    """So that PostgreSQL writes the row within its page, and no index."""
+    async with database.hot.acquire() as connection:
+        indexed = await connection.fetch("""
+            SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+            WHERE indrelid = 'executor_loads'::regclass
+            """)
+    assert {row["attname"] for row in indexed} == {"executor_id", "pool_id"}
 
 
 WRITES = {

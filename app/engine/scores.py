@@ -54,7 +54,7 @@ class Board:
         self._made_of = (state.classes.version, state.roster_version, state.settings, state.outlook)
         self.views: dict[ClassKey, View] = {}
         self.order = state.classes.order
-        self.executor_ids: list[ExecutorId] = [state.executors[at].id for at in self.order.tolist()]
+        self.executor_ids: list[ExecutorId] = state.ids[self.order].tolist()
         self.levelled = state.settings.policy in (Policy.FAIR, Policy.BEST_MATCH)
         self._scales = self._scales_of_state()
         self.scale: list[float] = self._scales[self.order].tolist()

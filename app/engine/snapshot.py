@@ -6,8 +6,9 @@ The content of a snapshot is plain JSON::
     factor      by which the rules multiply the weight of its tasks
     labels      names of the top-level conditions
     eligible    ids of the executors who pass them all
-    excluded    [[label index, ids], ...]: the first condition that each of the others fails, ids folded
-    left        folded ids of those who are not active
+    excluded    [[label index, ids], ...]: the first condition that each of the others fails, ids folded or, of many,
+                as text (see `pack`)
+    left        the ids of those who are not active, in the same form
     preferred   whether preferences count in this class at all
     preferences [[preference, [[label, weight], ...], [ids]], ...]: who is preferred, by which terms
 
@@ -15,6 +16,7 @@ Availability, limits and open work change by the minute and are not here: see `t
 """
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,6 +27,10 @@ import numpy as np
 
 from app.engine.eligibility import EligibilityClass
 from app.engine.types import BoolArray, IntArray, Rules
+
+_MANY = 500
+_MOST_SPREAD = 16
+"""A bit for each id is no longer than the ids where one in so many is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,27 @@ def class_snapshot(
         "labels": list(rules.condition_labels),
         "eligible": ids[found.eligible & active].tolist(),
         "excluded": [
-            [label, fold(ids[others & (failed == label)])] for label in np.unique(failed[others]).tolist()
+            [label, pack(ids[others & (failed == label)])] for label in np.unique(failed[others]).tolist()
         ],
-        "left": fold(ids[~active]),
+        "left": pack(ids[~active]),
         "preferred": found.preference is not None,
         "preferences": _preferences(rules, found, ids),
     }
     return ClassSnapshot(digest, content)
+
+
+def pack(ids: IntArray) -> list[int | list[int]] | str:
+    """Ids folded; of many that lie close the first and a bit for each id from there on: "1:4A==" is 1, 2, 3.
+
+    PostgreSQL takes a number of JSON for ten bytes and for as much work: with 10,000 people a class is stored in half
+    the time.
+    """
+    if len(ids) < _MANY or (span := int(ids.max() - ids.min()) + 1) > _MOST_SPREAD * len(ids):
+        return fold(ids)
+    first = int(ids.min())
+    members = np.zeros(span, dtype=np.uint8)
+    members[ids - first] = 1
+    return f"{first}:{b64encode(np.packbits(members).tobytes()).decode()}"
 
 
 def fold(ids: IntArray | Collection[int]) -> list[int | list[int]]:
@@ -74,20 +94,26 @@ def fold(ids: IntArray | Collection[int]) -> list[int | list[int]]:
     if not len(ids):
         return []
     ascending = np.sort(ids) if isinstance(ids, np.ndarray) else np.array(sorted(ids), dtype=np.int64)
-    breaks = np.flatnonzero(np.diff(ascending) != 1)
-    firsts = ascending[np.concatenate(([0], breaks + 1))].tolist()
-    lasts = ascending[np.concatenate((breaks, [len(ascending) - 1]))].tolist()
+    breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
+    starts, stops = np.concatenate(([0], breaks)), np.concatenate((breaks, [len(ascending)]))
+    long = stops - starts > 2
+    members: list[int] = ascending.tolist()
     folded: list[int | list[int]] = []
-    for first, last in zip(firsts, lasts, strict=True):
-        if last > first + 1:
-            folded.append([first, last])
-        else:
-            folded += (first,) if first == last else (first, last)
-    return folded
+    done = 0
+    for start, stop in zip(starts[long].tolist(), stops[long].tolist(), strict=True):
+        folded += members[done:start]
+        folded.append([members[start], members[stop - 1]])
+        done = stop
+    return folded + members[done:]
 
 
-def unfold(folded: Iterable[int | Sequence[int]]) -> list[int]:
-    """The ids that were folded, ascending."""
+def unfold(folded: Iterable[int | Sequence[int]] | str) -> list[int]:
+    """The ids that were folded or packed, ascending."""
+    if isinstance(folded, str):
+        first, _, bits = folded.partition(":")
+        members = np.unpackbits(np.frombuffer(b64decode(bits), dtype=np.uint8))
+        positions: list[int] = (np.flatnonzero(members) + int(first)).tolist()
+        return positions
     runs = ((part, part) if isinstance(part, int) else part for part in folded)
     return [member for first, last in runs for member in range(first, last + 1)]
 

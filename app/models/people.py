@@ -71,7 +71,8 @@ class ExecutorLoad(Base):
 
     __tablename__ = "executor_loads"
     __table_args__ = (
-        Index("ix_executor_loads_pool_id_epoch", "pool_id", "epoch"),
+        # Never one over a column that batches change: each row would be written anew in every index.
+        Index("ix_executor_loads_pool_id", "pool_id"),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 

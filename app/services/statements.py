@@ -141,7 +141,8 @@ WHERE person.pool_id = $1 AND person.epoch > $2
 ORDER BY person.id
 """
 
-# Loads that changed after epoch $2; cheap, because lifecycle changes touch nothing else.
+# Loads that changed after epoch $2; cheap, because lifecycle changes touch nothing else. Reads the pool's rows, one a
+# person: an index over the epoch would cost every batch more than it spares here.
 LOADS = """
 SELECT executor_id AS id, open_count, window_start, window_weight::float8 AS window_weight,
        level_offset::float8 AS level_offset, present, business_day, day_routed::float8 AS day_routed, last_assigned

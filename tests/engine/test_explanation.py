@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Waiting, in_order, place
 from app.engine.explain import Because, Explanation, Record, explain, explain_preview
-from app.engine.snapshot import fold, unfold
+from app.engine.snapshot import fold, pack, unfold
 from app.engine.state import PoolState
 from app.engine.trail import ROUTED, picture_at
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task
@@ -83,6 +84,14 @@ def test_every_decision_is_explained_from_what_was_stored(world: World, data: st
 @given(st.sets(st.integers(1, 60)))
 def test_folded_ids_unfold_to_themselves(ids: set[int]) -> None:
     assert unfold(json.loads(json.dumps(fold(ids)))) == sorted(ids)
+
+
+@given(st.integers(1, 10**12), st.lists(st.integers(1, 40), min_size=600, max_size=700))
+def test_many_ids_are_packed_and_unfold_to_themselves(first: int, steps: list[int]) -> None:
+    ids = np.cumsum([first, *steps])
+    packed = pack(ids)
+    assert isinstance(packed, str) == (ids[-1] - ids[0] < 16 * len(ids))
+    assert unfold(json.loads(json.dumps(packed))) == ids.tolist()
 
 
 def test_a_frame_carries_only_what_changed() -> None:

@@ -22,9 +22,10 @@ Tasks of about 300 bytes go in over HTTP; a run ends when the last assignment is
 of parameters, decided by rules with fairness, explained, and written with its assignment and all counters.
 
 The reference is the bare driver: the very rows that the run before left (tasks in their final state, assignments,
-loads, days) written by asyncpg in transactions of 1,000 into an empty database of the same server: no HTTP, no
-validation, no decision. Latency is taken from PostgreSQL's own commit timestamps: from the commit that made a task
-durable to the commit that made its assignment durable.
+loads, days, class counts, the hour's figures, the trail, classes and rosters) written by asyncpg in transactions of
+1,000 into an empty database of the same server: no HTTP, no validation, no decision, no lock. Latency is
+taken from PostgreSQL's own commit timestamps: from the commit that made a task durable to the commit that made its
+assignment durable.
 """
 
 

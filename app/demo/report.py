@@ -9,6 +9,7 @@ from rich.table import Table
 
 from app.demo.player import Played
 from app.engine.words import TEXTS
+from app.replay.words import Voice
 
 _SHOWN = 8
 _BAR = 16
@@ -145,8 +146,10 @@ def _lines(played: Played, figures: Mapping[str, Any], language: str) -> list[st
     for reason, count in played.waiting.items():
         because = TEXTS["ru" if language == "ru" else "en"].get(reason, reason)
         lines.append("[yellow]" + words["waiting"].format(count=number(count, language), reason=because))
+    voice = Voice("ru" if language == "ru" else "en")
     for reason, count in played.scenario.dropped.items():
-        lines.append("[dim]" + words["dropped"].format(count=number(count, language), reason=reason))
+        said = escape(voice.reason(reason))
+        lines.append("[dim]" + words["dropped"].format(count=number(count, language), reason=said))
     return lines
 
 

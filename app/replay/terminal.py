@@ -14,9 +14,8 @@ _SHOWN = 15
 def show(console: Console, comparison: Comparison, language: Language) -> None:
     """The verdict, the runs side by side, and who would receive how much."""
     voice = Voice(language)
-    console.print(
-        Panel("\n".join(headlines(comparison, voice)), title=_title(comparison, voice), expand=False)
-    )
+    said = escape("\n".join(headlines(comparison, voice)))
+    console.print(Panel(said, title=_title(comparison, voice), expand=False))
     console.print(_runs(comparison, voice))
     console.print(_people(comparison, voice))
 
@@ -43,7 +42,7 @@ def headlines(comparison: Comparison, voice: Voice) -> list[str]:
             if source.dropped
             else voice.say("nothing_dropped")
         ),
-        *(escape(note) for note in source.notes),
+        *(voice.say(note) for note in source.notes),
     ]
     actual, proposed = comparison.actual, comparison.proposed
     before = actual.figures.fairness_gap if actual else None

@@ -62,6 +62,7 @@ _EN = {
     "ineligible": "against the rules",
     "absent": "to people who were away",
     "units": "work received, in task weight",
+    "lifecycle": "lifecycle {phase}",
 }
 
 _RU = {
@@ -121,6 +122,15 @@ _RU = {
     "ineligible": "вопреки правилам",
     "absent": "отсутствующим",
     "units": "получено работы, в единицах веса",
+    "no resource": "без исполнителя",
+    "no activity": "без действия",
+    "no readable time": "время не прочитать",
+    "no usable weight": "вес не годится",
+    "lifecycle": "этап {phase}",
+    "no times: work is taken in the order of the file": "Времени нет: работа взята в порядке файла.",
+    "who was at work is not kept for this period: all count as present": "Кто был на работе в это время, не сохранено:"
+    " все считаются на месте.",
+    "dates can be read day first or month first: read day first": "Даты можно прочитать двояко: сначала читается день.",
 }
 
 TEXTS: Mapping[Language, Mapping[str, str]] = {"en": _EN, "ru": _RU}
@@ -135,7 +145,14 @@ class Voice:
 
     def say(self, key: str, **values: object) -> str:
         """The text with this key; an unknown key is said as it is."""
-        return self._texts.get(key, key).format(**values)
+        text = self._texts.get(key)
+        return key if text is None else text.format(**values)
+
+    def reason(self, name: str) -> str:
+        """Why something was left out, as a log's reader names it."""
+        if name not in self._texts and name.startswith("lifecycle "):
+            return self.say("lifecycle", phase=name.removeprefix("lifecycle "))
+        return self.say(name)
 
     def number(self, value: float, digits: int = 0) -> str:
         """With thousands apart by a thin space, and the language's comma."""
@@ -148,7 +165,9 @@ class Voice:
 
     def counts(self, counted: Mapping[str, int]) -> str:
         """`name: count` for each, or a dash."""
-        return ", ".join(f"{self.say(name)}: {self.number(count)}" for name, count in counted.items()) or "–"
+        return (
+            ", ".join(f"{self.reason(name)}: {self.number(count)}" for name, count in counted.items()) or "–"
+        )
 
     def seconds(self, value: float | None) -> str:
         """A stretch of time in the unit that suits it."""

@@ -120,6 +120,15 @@ def test_the_terminal_names_people_and_the_verdict(log: Path, language: str) -> 
     assert "Anna" in said and "%" in said
 
 
+def test_what_was_left_out_is_said_in_the_language_asked_for_whatever_the_log_calls_it(log: Path) -> None:
+    text = log.read_text(encoding="utf-8").replace(HEADER, f"{HEADER},lifecycle")
+    log.write_text(f"{text}\nc,check,Anna,2026-03-02T10:00:00Z,desk,[/bold]{{0}}\nc,check,Anna,soon,desk,\n")
+    said = {language: " ".join(played(log, "--lang", language).split()) for language in ("ru", "en")}
+    for words in ("без исполнителя: 10", "время не прочитать: 1", "этап [/bold]{0}: 1"):
+        assert words in said["ru"]
+    assert "no resource: 10" in said["en"] and "lifecycle [/bold]{0}: 1" in said["en"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

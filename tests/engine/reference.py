@@ -35,13 +35,14 @@ class Person:
 
 @dataclass
 class Reference:
-    """A pool and its eligibility sets met so far."""
+    """A pool, its eligibility sets met so far, and by how much an outlook holds people back (thousandths)."""
 
     rules: MatrixRules
     settings: PoolSettings
     people: dict[ExecutorId, Person] = field(default_factory=dict)
     sets: dict[frozenset[ExecutorId], object] = field(default_factory=dict)
     sequence: int = 0
+    held: dict[ExecutorId, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -121,7 +122,7 @@ class Reference:
         if policy is Policy.LONGEST_IDLE:
             return (person.open > 0, person.last)
         scale = GRID / (person.executor.qualification * self.settings.day_load * 1000)
-        level = round(person.level * scale) + round(weight / 2 * scale)
+        level = round(person.level * scale) + round(weight / 2 * scale) + round(self.held.get(i, 0) * scale)
         preferences = self.rules.preference(key)
         liking = 0.0 if preferences is None else float(preferences[list(self.people).index(i)])
         if policy is Policy.BEST_MATCH:

@@ -1,4 +1,4 @@
-"""A pool lives: people join, leave, take breaks, finish and give back work, limits and rules change.
+"""A pool lives: people join, leave, take breaks, finish and give back work, limits and rules change, room is kept.
 
 After every step the engine carries the same loads, makes the same decisions and can explain them like the plain
 reference does; whatever it keeps between batches is never out of date.
@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from app.engine.allocate import Decision, place, preview
 from app.engine.explain import Record, explain
 from app.engine.matrix import MatrixRules
+from app.engine.reserve import Mix, Reserve
 from app.engine.settle import settle
 from app.engine.state import PoolSettings, PoolState
 from app.engine.trail import ROUTED, picture_at
@@ -26,6 +27,7 @@ TASKS = st.lists(task(IDS), min_size=1, max_size=6)
 MATRIX = st.fixed_dictionaries(
     {activity: st.frozensets(st.sampled_from([ExecutorId(i) for i in IDS])) for activity in ACTIVITIES}
 )
+CAME = st.dictionaries(st.sampled_from(ACTIVITIES), st.sampled_from((70, 300)), min_size=2)
 LIKINGS = st.dictionaries(st.sampled_from(ACTIVITIES), st.just({ExecutorId(i): 2.0 for i in IDS[::2]}))
 
 
@@ -39,6 +41,7 @@ class PoolLife(RuleBasedStateMachine):
         self.settings = PoolSettings(policy=policy, day_load=7.0)
         self.state = PoolState(MatrixRules(allowed, preferred=preferred), self.settings, version="1")
         self.model = Reference(MatrixRules(allowed, preferred=preferred), self.settings)
+        self.reserve = Reserve()
         self.made: list[Decision] = []
         self.frames: list[dict[str, Any]] = []
         self.number = 0
@@ -132,13 +135,28 @@ class PoolLife(RuleBasedStateMachine):
         self.settings = replace(self.settings, theta=theta)
         self.state.settings = self.model.settings = self.settings
 
+    @rule(batch=TASKS, came=CAME)
+    def a_batch_is_placed_on_a_day_that_has_brought_much(
+        self, batch: list[Any], came: dict[str, int]
+    ) -> None:
+        mixes = []
+        for activity, count in came.items():
+            self.model.meet(activity)
+            mixes.append(Mix(self.state.classes.meet(activity).eligible, count, count))
+        self.reserve = Reserve()
+        self.reserve.begin(self.state, mixes)
+        self.a_batch_is_placed(batch)
+
     @rule(batch=TASKS)
     def a_batch_is_placed(self, batch: list[Any]) -> None:
         self.number += 1
         numbered = [replace(one, id=TaskId(self.tasks + k)) for k, one in enumerate(batch, 1)]
         self.tasks += len(batch)
+        self.state.outlook = outlook = self.reserve.outlook_for(self.state, len(numbered))
+        self.model.held = {i: outlook.held_of(i) for i in self.model.people} if outlook else {}
         self.state.trail.begin(self.state, self.number)
         outcome = place(self.state, numbered)
+        self.reserve.note(self.state, outcome.decisions)
         self.frames.append(json.loads(json.dumps(self.state.trail.end())))
         expected = self.model.place(numbered)
         assert [(d.task_id, d.executor_id, d.kind) for d in outcome.decisions] == [

@@ -12,6 +12,7 @@ import numpy as np
 from app.engine.allocate import place
 from app.engine.fair import fair_share
 from app.engine.outlook import WEEKS, outlook_of
+from app.engine.reserve import Reserve
 from app.engine.state import PoolState, present_in
 from app.engine.types import Policy
 from benchmarks.fairness import CLASSES, DAYS, PER_PERSON, Day, Floats, World, _pool, _task
@@ -69,13 +70,17 @@ def play(day: Day, n: int, seed: int, kind: Kind) -> list[float]:
     state.upsert([replace(one, available=True) for one in people])
     received = np.zeros(n)
     edges = {round(total * share) for share in HALVES}
-    step, gaps = max(1, n // 2), []
+    step, gaps, reserve = max(1, n // 2), [], Reserve()
     first = 0
     while first < total:
         last = min([first + step, *(edge for edge in edges if edge > first)])
         if told.past:
             _look_ahead(state, told, first, 0.5 if kind == "half as much" else 1.0)
-        for decision in place(state, [_task(world, number) for number in range(first, last)]).decisions:
+        else:
+            state.outlook = reserve.outlook_for(state, last - first)
+        decisions = place(state, [_task(world, number) for number in range(first, last)]).decisions
+        reserve.note(state, decisions)
+        for decision in decisions:
             received[decision.executor_id - 1] += decision.weight
         first = last
         if first in edges:
@@ -166,6 +171,7 @@ def run(*, short: bool) -> Result:
 
 ABOUT = f"""
 Days of a kind share their mix of classes and their course, not their draws; the forecast is the {WEEKS} days before.
-*Half as much*: it expects half the work that comes. *Wrong*: another mix, and the afternoon's work in the morning. Made
-anew whenever half a task a person was placed; gaps are against the exact optimum of what had come by then.
+*None*: room is kept by the mix of the day alone. *Half as much*: it expects half the work that comes. *Wrong*: another
+mix, and the afternoon's work in the morning. Made anew whenever half a task a person was placed; gaps are against the
+exact optimum of what had come by then.
 """

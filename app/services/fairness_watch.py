@@ -223,9 +223,14 @@ class FairnessWatch:
 
 async def _outlook(session: AsyncSession, pool_id: PoolId) -> Outlook | None:
     """What the pool's last decisions were made by."""
+    newest = select(TrailFrame.start).where(TrailFrame.pool_id == pool_id).order_by(TrailFrame.number.desc())
     rows: Any = await session.scalars(
         select(TrailFrame.content["outlook"])
-        .where(TrailFrame.pool_id == pool_id, TrailFrame.content.has_key("outlook"))
+        .where(
+            TrailFrame.pool_id == pool_id,
+            TrailFrame.start == newest.limit(1).scalar_subquery(),
+            TrailFrame.content.has_key("outlook"),
+        )
         .order_by(TrailFrame.number.desc())
         .limit(1)
     )

@@ -39,9 +39,13 @@ SELECT class.content -> 'eligible' AS eligible, sum(today.count) AS count, sum(t
 FROM today JOIN class_snapshots class ON class.id = today.newest
 GROUP BY class.content -> 'eligible' ORDER BY sum(today.count) DESC, min(today.newest) LIMIT $4
 """
+# Of the frames that build on the newest full one, which says it as well: 500 at most (`engine.trail`).
 _LAST = """
 SELECT content -> 'outlook' AS outlook, (content ->> 'sequence')::bigint AS sequence
-FROM trail_frames WHERE pool_id = $1 AND content ? 'outlook' ORDER BY number DESC LIMIT 1
+FROM trail_frames
+WHERE pool_id = $1 AND content ? 'outlook'
+  AND start = (SELECT start FROM trail_frames WHERE pool_id = $1 ORDER BY number DESC LIMIT 1)
+ORDER BY number DESC LIMIT 1
 """
 
 

@@ -112,7 +112,7 @@ def test_a_lead_asks_why_a_task_went_where_it_went(
     search.fill(str(task["task_id"]))
     search.press("Enter")
     expect(tab.locator("h1")).to_contain_text(str(task["task_id"]))
-    box = tab.get_by_label(question).last
+    box = tab.get_by_role("combobox", name=question)
     box.click()
     box.fill(unable)
     tab.get_by_role("option", name=unable).first.click()

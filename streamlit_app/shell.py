@@ -7,7 +7,7 @@ import streamlit as st
 
 from streamlit_app import session, styles
 from streamlit_app.client import ApiError
-from streamlit_app.parts import notices
+from streamlit_app.parts import notices, own_labels
 from streamlit_app.views import (
     analytics,
     executors,
@@ -31,6 +31,7 @@ def run() -> None:
     st.set_page_config(page_title=t("common.product"), page_icon=":material/balance:", layout="wide")
     st.logo(LOGO, size="large")
     styles.apply()
+    own_labels.apply()
     page = st.navigation(pages(), expanded=True)
     if not _ready():
         return

@@ -26,6 +26,7 @@ h3 {{ font-size: 1.15rem !important; }}
 .figure .label {{ font-size:.88rem; opacity:.82; line-height:1.25; }}
 .figure .value {{ font-size:1.7rem; line-height:1.35; font-variant-numeric:tabular-nums; overflow-wrap:anywhere; }}
 .figure .note {{ font-size:.84rem; opacity:.72; min-height:1.2em; overflow-wrap:anywhere; }}
+.st-key-own_labels {{ display:none; }}
 .nowrap {{ white-space:nowrap; }}
 .hint {{ position:relative; display:inline-block; width:1.15em; text-align:center; border-radius:50%; cursor:help;
   white-space:normal; font-size:.8em; border:1px solid color-mix(in srgb, currentColor 40%, transparent); }}

@@ -102,9 +102,15 @@ def ask(parameter: Json, value: Any, *, key: str, optional: bool = True, bare: b
             max_value=parameter["maximum"], key=key, step=1.0, format="%g", label_visibility=seen,
         )  # fmt: skip
     if kind == "datetime":
-        at = st.datetime_input(name, value=_local(value), key=key, label_visibility=seen)
+        form = date_form()
+        at = st.datetime_input(name, value=_local(value), key=key, label_visibility=seen, format=form)
         return None if at is None else at.replace(tzinfo=session.zone()).isoformat()
     return st.text_input(name, value=value or "", key=key, label_visibility=seen) or None
+
+
+def date_form() -> Any:
+    """How an input of a date writes it."""
+    return "DD.MM.YYYY" if session.language() == "ru" else "YYYY-MM-DD"
 
 
 def _local(value: Any) -> datetime | None:

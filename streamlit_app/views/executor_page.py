@@ -27,14 +27,14 @@ def show(executor_id: str) -> None:
     if session.may_change():
         _state(person)
     _figures(person)
+    if session.may_change():
+        _edit(person)
     left, right = st.columns([3, 2])
     with left:
         _tasks(person)
     with right:
         _facts(person)
         _absences(person)
-        if session.may_change():
-            _edit(person)
 
 
 def _state(person: Json) -> None:
@@ -121,6 +121,7 @@ def _week(hours: Json) -> str:
 
 
 def _edit(person: Json) -> None:
+    """Above the columns: in one of them the form would be too narrow for its values."""
     with st.expander(t("executors.edit"), icon=":material/edit:"):
         executor_form.edit(person)
     if person["active"]:
@@ -193,8 +194,9 @@ def _absences(person: Json) -> None:
 def _plan(path: str) -> None:
     now = datetime.now(session.zone()).replace(tzinfo=None, minute=0, second=0, microsecond=0)
     with st.form("absence", border=False):
-        began = st.datetime_input(t("executors.absence_from"), value=now + timedelta(hours=1))
-        ended = st.datetime_input(t("executors.absence_to"), value=now + timedelta(days=1))
+        form = catalogue.date_form()
+        began = st.datetime_input(t("executors.absence_from"), value=now + timedelta(hours=1), format=form)
+        ended = st.datetime_input(t("executors.absence_to"), value=now + timedelta(days=1), format=form)
         reason = st.text_input(t("executors.absence_reason"))
         open_tasks = st.radio(
             t("executors.absence_open"), ("keep", "reassign"),

@@ -120,9 +120,9 @@ def _fault(fault: Json) -> str:
     else:
         said = notices.told_in_language(fault["reason"]) or t("common.error.wrong_value")
     remedy = notices.told_in_language(fault.get("remedy") or "")
-    return f"`{fault.get('path', '')}` {notices.plain(said)}" + (
-        f" — *{notices.plain(remedy)}*" if remedy else ""
-    )
+    path = fault.get("path", "")
+    place = f"`{path}` " if path != "$.tests" else ""  # that there are none has no place
+    return f"{place}{notices.plain(said)}" + (f" — *{notices.plain(remedy)}*" if remedy else "")
 
 
 _ORDER = ("conditions", "weights", "task_weights")

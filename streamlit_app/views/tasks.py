@@ -14,7 +14,7 @@ from streamlit_app.views import task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50
-_PARAMETERS_WIDTH = 260
+_PARAMETERS_WIDTH = 230
 """Pixels: weight, priority and time beside it stay in sight on a laptop."""
 FILTERS = (
     "all",

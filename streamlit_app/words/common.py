@@ -89,7 +89,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "kind.rework": ("на доработку", "rework"),
     "kind.reassign": ("переназначение", "reassigned"),
     "kind.manual": ("вручную", "manual"),
-    "availability.available": ("на месте", "here"),
+    "availability.available": ("на месте", "available"),
     "availability.break": ("перерыв", "on break"),
     "availability.offline": ("не на смене", "off shift"),
     "delivery.decided": ("решено", "not sent yet"),

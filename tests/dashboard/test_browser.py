@@ -272,6 +272,30 @@ def test_the_language_changes_in_place_and_stays_in_the_address(tab: Page, dashb
     expect(tab.locator("h1")).to_have_text("Overview")
 
 
+def test_what_streamlit_itself_says_follows_the_language(tab: Page, dashboard: str) -> None:
+    open_page(tab, address_of(dashboard, "executors", "ru"))
+    tab.get_by_role("button", name="Загрузить список").click()
+    window = tab.get_by_role("dialog")
+    expect(window.get_by_role("button", name="Выбрать файл")).to_be_visible()
+    expect(window).to_contain_text("до 20 МБ")
+    window.get_by_role("button", name="Закрыть").last.click()
+    open_page(tab, address_of(dashboard, "tasks", "ru"))
+    tab.locator("summary").first.click()
+    box = tab.locator("[data-testid=stMultiSelect] input").first
+    box.click()
+    box.fill("no such thing")
+    expect(tab.get_by_text("Ничего не найдено")).to_be_visible()
+    tab.keyboard.press("Escape")
+    tab.get_by_role("radio", name="English").click()
+    expect(tab.locator("h1")).to_have_text("Tasks")
+    box.click()
+    box.fill("no such thing")
+    expect(tab.get_by_text("No results")).to_be_visible()
+    expect(tab.locator("[data-testid=stNumberInputStepUp]").first).to_have_attribute(
+        "aria-label", "Increment"
+    )
+
+
 @pytest.mark.parametrize("name", ["overview", "tasks", "rules"])
 def test_a_page_fits_a_phone(browser: Browser, dashboard: str, name: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})

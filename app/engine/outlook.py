@@ -25,6 +25,7 @@ from app.engine.types import BoolArray, ExecutorId, FloatArray, IntArray
 
 _MILLI = 1000
 _FULL = 1e-3
+"""Task units of room that are none: flows are exact to a millionth for each person."""
 _STEEP = 50.0
 """Tasks by which somebody is held back for each task that they are to end higher: a price counts before a level."""
 WEEKS = 4
@@ -102,7 +103,13 @@ def outlook_of(
     levels, qualifications, room = _columns(people)
     solved = [fair_share(may, each, qualifications, levels, room) for each in weights]
     routed = np.mean([each.routed for each in solved], axis=0)
-    costs = np.mean([prices(may, each, qualifications, room) for each in solved], axis=0)
+    costs = np.mean(
+        [
+            prices(may[work > 0], each, qualifications, room)
+            for work, each in zip(weights, solved, strict=True)
+        ],
+        axis=0,
+    )
     held = _STEEP * (costs - costs.min()) * qualifications
     return Outlook(
         {
@@ -117,8 +124,8 @@ def prices(
 ) -> FloatArray:
     """What one task more for each would cost, per unit of qualification: the level at which they would end.
 
-    Of whoever will have no `room` left, the highest level at which work that they may take would end with others (of
-    work that nobody will have room for, the highest of all).
+    `eligible` are the rows of work to come. Of whoever will have no `room` left, the highest level at which work
+    that they may take would end with others (of work that nobody will have room for, the highest of all).
     """
     ends: FloatArray = solved.shares / qualifications
     full = solved.routed >= room - _FULL

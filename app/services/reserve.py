@@ -16,7 +16,7 @@ import numpy as np
 from app.database import HotConnection
 from app.engine.allocate import Decision
 from app.engine.outlook import Outlook
-from app.engine.reserve import Mix, Reserve, lasts
+from app.engine.reserve import MOST_PEOPLE, Mix, Reserve, lasts
 from app.engine.state import PoolState
 from app.engine.types import Policy, PoolId, RuleSetId
 
@@ -86,10 +86,12 @@ class PoolReserve:
 
 async def last_outlook(connection: HotConnection, pool_id: PoolId, state: PoolState) -> Outlook | None:
     """What the last decisions were made by, where the next one will be as well: it is young, and of the same people."""
+    here = set(state.ids[state.here & state.active].tolist())
+    if state.settings.policy is not Policy.FAIR or len(here) > MOST_PEOPLE:
+        return None
     row = await connection.fetchrow(_LAST, pool_id)
-    if row is None or row["outlook"] is None or state.settings.policy is not Policy.FAIR:
+    if row is None or row["outlook"] is None:
         return None
     outlook = Outlook.of(row["outlook"])
-    here = set(state.ids[state.here & state.active].tolist())
     young = state.sequence - row["sequence"] <= 2 * lasts(len(here))
     return outlook if young and outlook.people.keys() == here else None

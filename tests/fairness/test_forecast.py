@@ -224,6 +224,9 @@ def test_who_is_to_end_higher_is_held_back_and_the_daily_limit_binds_it() -> Non
     assert free.held_of(1) > 0 == free.held_of(2) == free.held_of(9)
     bound = outlook_of([{"a": 30.0, "b": 40.0}], may, [people[0]._replace(room=12.0), *people[1:]])
     assert bound is not None and bound.people[1].target == 12
+    low = outlook_of([{"a": 40.0}], may, [people[0]._replace(room=4.0), *people[1:]])
+    assert low is not None and low.people[1].target == 4
+    assert {low.held_of(i) for i in may["a"]} == {0}, "who ends low by a limit is no bargain"
     assert outlook_of([{}], may, people) is None
     assert outlook_of([], may, people) is None
 

@@ -111,7 +111,7 @@ def _sidebar() -> None:
             on_change=_choose_pool,
             help=t("common.pool_help", zone=session.zone().key),
         )
-    _language()
+    _language(wide=True)
     me = st.session_state.get("me")
     if me and not me["local"]:
         st.caption(f":material/person: {me['name']} · {t('common.role.' + me['role'])}")
@@ -125,7 +125,7 @@ def _choose_pool() -> None:
         st.query_params.pop(name, None)
 
 
-def _language() -> None:
+def _language(*, wide: bool = False) -> None:
     st.segmented_control(
         t("common.language"),
         options=session.LANGUAGES,
@@ -135,7 +135,7 @@ def _language() -> None:
         key="language_choice",
         on_change=_choose_language,
         label_visibility="collapsed",
-        width="stretch",
+        width="stretch" if wide else "content",
     )
 
 

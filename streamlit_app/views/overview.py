@@ -205,6 +205,8 @@ def _gap(today: Json | None) -> Figure:
     meaning = f"{t('overview.gap_help')} MAE — {t('overview.mae_help')}"
     if today is None:
         return Figure(t("overview.gap"), "…", " ", meaning)
+    if today["mae_optimum"] is None:  # nobody, or nothing, to compare
+        return Figure(t("overview.gap"), percent(today["fairness_gap"]), help=meaning)
     maes = t("overview.mae", value=number(today["mae"], 2), optimum=number(today["mae_optimum"], 2))
     return Figure(t("overview.gap"), percent(today["fairness_gap"]), maes, meaning)
 

@@ -147,8 +147,9 @@ def _ordered(value: Any) -> Any:
 
 def _save(editor: Editor, active: Json | None, *, allowed: bool) -> None:
     document = _tidy(editor.document)
-    same = active is not None and document == _tidy(active["rules"])
-    st.caption(t("rules.unchanged" if same else "rules.changed"))
+    same = document == _tidy(active["rules"] if active else EMPTY)
+    if active:
+        st.caption(t("rules.unchanged" if same else "rules.changed"))
     name = st.text_input(
         t("rules.set_name"), value=active["name"] if active else t("rules.default_name"), key="rules_name"
     )

@@ -46,6 +46,11 @@ class Serving:
         now = self._clock()
         return sum(now < until for _, until in self._last.values())
 
+    def workers(self) -> int:
+        """How many workers serve these pools."""
+        now = self._clock()
+        return len({who for who, until in self._last.values() if now < until})
+
     def _others(self, worker: str, pool_id: PoolId) -> int:
         now = self._clock()
         return sum(

@@ -185,7 +185,7 @@ async def _measure(setting: Setting, sizes: Sizes) -> Measured:
         before = await _ask(system, _LOG)
         warm, many, single = (
             scene.requests(count, pool_ids=ids, seed=seed)
-            for seed, count in ((9, 1000), (2, sizes.batch_tasks), (3, sizes.single_tasks))
+            for seed, count in ((9, 1000 * setting.pools), (2, sizes.batch_tasks), (3, sizes.single_tasks))
         )
         await throughput(system, "/v1/tasks/batch", batches(warm, 500), len(warm), 2)
         by_batch, _ = await throughput(system, "/v1/tasks/batch", batches(many, 500), len(many), 4)

@@ -31,11 +31,12 @@ def test_whoever_committed_last_serves_the_pool_for_a_moment() -> None:
 def test_pools_count_as_busy_while_somebody_serves_them() -> None:
     clock = Clock()
     serving = Serving(clock)
-    assert serving.busy() == 0
+    assert (serving.busy(), serving.workers()) == (0, 0)
     serving.note(P, "a")
     serving.note(Q, "b")
+    assert (serving.busy(), serving.workers()) == (2, 2)
     serving.note(Q, "a")
-    assert serving.busy() == 2, "a pool that changed hands is still one"
+    assert (serving.busy(), serving.workers()) == (2, 1), "a pool that changed hands is still one"
     clock.now += HOT_SECONDS / 2
     serving.note(P, "a")
     clock.now += HOT_SECONDS / 2

@@ -21,7 +21,8 @@ Tasks that wait are assigned: the same decisions, written in five ways over one 
 of its own. Each writes the task's row anew, its assignment, the loads and days of those who receive something, the
 class counts, the hour's figures, the trail and the pool's epoch, to which it is bound. Afterwards the rows must be the
 same in each of these tables, by count and checksum, whoever wrote them. Nothing is decided here: the time is that of
-driver and database. 1,000 executors, 300 classes; the server is durable; ways alternate in each round, medians.
+driver and database. 1,000 executors, 300 classes; the server is durable. Medians; ways alternate in each round of
+a size: they compare within a column, whatever else the machine did.
 
 *One statement* is `COMMIT_BATCH`, as the worker sends it: arrays, `unnest`, and all tables at once. *Separate
 statements* are the same arrays sent once for each table. *COPY* fills a temporary table, from which the same statements

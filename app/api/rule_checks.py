@@ -39,7 +39,7 @@ async def get_rules_schema() -> dict[str, Any]:
     return document_schema()
 
 
-@router.get("/templates")
+@router.get("/templates", responses=problems(422))
 async def list_rules_templates(
     lang: Annotated[Literal["ru", "en"], Query(description="Of the names of conditions and tests.")] = "en",
 ) -> RulesTemplates:

@@ -34,11 +34,13 @@ _OWN = {
         "внешний код",
         "номер в вашей системе",
         "your own number",
+        "внешний номер",
+        "external number",
     ),
     "name": ("name", "имя", "фио"),
     "active": ("active", "активен", "работает"),
     "daily_limit": ("daily_limit", "дневной лимит", "дневной предел", "daily limit"),
-    "max_open": ("max_open", "одновременно", "открыто не больше", "open at most"),
+    "max_open": ("max_open", "одновременно", "открыто не больше", "open at most", "open limit"),
     "qualification": ("qualification", "квалификация"),
 }
 """Columns by their keys, by what spreadsheets call them, and by what the dashboard does."""

@@ -225,42 +225,31 @@ class Orm(_Alchemy):
             load.day_routed += sum_.weight
 
     async def _days(self, session: AsyncSession, batch: Batch) -> None:
-        sums = {sum_.of: sum_ for sum_ in batch.sums(batch.people)}
+        names = ("assigned_count", "assigned_weight", "routed_weight")
+        sums = {sum_.of: (sum_.count, sum_.weight, sum_.weight) for sum_ in batch.sums(batch.people)}
+        same = {"business_day": batch.day, "pool_id": batch.pool_id}
         mine = select(ExecutorDay).where(
             ExecutorDay.executor_id.in_(sums), ExecutorDay.business_day == batch.day
         )
         for day in (await session.scalars(mine)).all():
-            sum_ = sums.pop(day.executor_id)
-            day.assigned_count += sum_.count
-            day.assigned_weight += sum_.weight
-            day.routed_weight += sum_.weight
+            _add(day, names, sums.pop(day.executor_id))
         session.add_all(
-            ExecutorDay(
-                executor_id=sum_.of,
-                business_day=batch.day,
-                pool_id=batch.pool_id,
-                assigned_count=sum_.count,
-                assigned_weight=sum_.weight,
-                routed_weight=sum_.weight,
-            )
-            for sum_ in sums.values()
+            ExecutorDay(executor_id=who, **same, **dict(zip(names, more, strict=True)))
+            for who, more in sums.items()
         )
 
     async def _classes(self, session: AsyncSession, batch: Batch) -> None:
-        sums = {sum_.of: sum_ for sum_ in batch.sums(batch.classes)}
+        names = ("placed_count", "placed_weight")
+        sums = {sum_.of: (sum_.count, sum_.weight) for sum_ in batch.sums(batch.classes)}
+        same = {"roster_id": batch.roster_id, "hour": batch.hour, "pool_id": batch.pool_id}
         mine = select(ClassHour).where(ClassHour.class_id.in_(sums), ClassHour.hour == batch.hour)
         for hour in (await session.scalars(mine)).all():
-            sum_ = sums.pop(hour.class_id)
-            hour.placed_count += sum_.count
-            hour.placed_weight += sum_.weight
+            _add(hour, names, sums.pop(hour.class_id))
         session.add_all(
-            ClassHour(
-                class_id=sum_.of,
-                roster_id=batch.roster_id,
-                hour=batch.hour,
-                pool_id=batch.pool_id,
-                placed_count=sum_.count,
-                placed_weight=sum_.weight,
-            )
-            for sum_ in sums.values()
+            ClassHour(class_id=of, **same, **dict(zip(names, more, strict=True))) for of, more in sums.items()
         )
+
+
+def _add(row: object, names: Sequence[str], more: Sequence[Any]) -> None:
+    for name, value in zip(names, more, strict=True):
+        setattr(row, name, getattr(row, name) + value)

@@ -9,14 +9,13 @@ from app.database import Database
 from app.engine.alarm import AlarmKind, Bounds, Standing, find_alarms
 from app.engine.types import ExecutorId, PoolId
 from app.services.fairness_watch import FairnessWatch
-from tests.builders import add_pool, add_tasks
-from tests.fairness.test_fairness_watch import alerts, give_everything_to, place, run, with_skills
+from tests.builders import add_tasks
+from tests.fairness.test_fairness_watch import alerts, give_everything_to, place, run
 from tests.fairness.test_forecast import (
     a_team,
     a_week_ago_much_special_work_came_in_the_afternoon,
     switch_on,
     who_got,
-    zone_where_it_is_morning,
 )
 
 
@@ -67,13 +66,6 @@ def test_a_reserve_may_keep_people_apart_by_a_few_tasks() -> None:
     assert len(find_alarms(few, silent, 1.0)) == 2
     assert find_alarms(few, silent, 1.0, reserves=True) == []
     assert len(find_alarms(many, silent, 1.0, reserves=True)) == 2
-
-
-@pytest.fixture
-async def pool_id(database: Database) -> PoolId:
-    pool_id = await add_pool(database, timezone=zone_where_it_is_morning())
-    await with_skills(database, pool_id)
-    return pool_id
 
 
 async def look(database: Database, pool_id: PoolId) -> set[AlarmKind]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +21,7 @@ from app.services.epoch import raise_epoch
 from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
 from app.services.statements import TAKE_POOL, TICK_CHANNEL
-from tests.api.conftest import client_of, problem_in
+from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 
 ONE_SKILL = {
@@ -40,12 +39,6 @@ ONE_SKILL = {
 @pytest.fixture
 async def pool_id(database: Database) -> PoolId:
     return await add_pool(database)
-
-
-@pytest.fixture
-async def client(settings: Settings, pool_id: PoolId) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings) as client:
-        yield client
 
 
 async def run(database: Database, statement: str, *values: object) -> Any:

@@ -1,13 +1,10 @@
 """The forecast of a live pool: off until it was measured, it holds people back for what is to come, and says so."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import httpx
-import pytest
 
-from app.config import Settings
 from app.database import Database
 from app.engine.outlook import Forecast, Present, outlook_of
 from app.engine.types import ExecutorId, PoolId
@@ -17,28 +14,9 @@ from app.services.foresight import Foresight
 from app.services.picture import PoolPicture
 from app.services.replays import ReplayJob
 from app.services.trials import start_trial
-from tests.api.conftest import client_of, problem_in
-from tests.builders import add_executors, add_pool, add_tasks
-from tests.fairness.test_fairness_watch import place, run, with_skills
-
-
-def zone_where_it_is_morning() -> str:
-    """Of the zones with whole hours, one where it is 10 o'clock and some minutes: the day is neither new nor over."""
-    ahead = (10 - datetime.now(UTC).hour + 12) % 24 - 12
-    return f"Etc/GMT{-ahead:+d}" if ahead else "UTC"
-
-
-@pytest.fixture
-async def pool_id(database: Database) -> PoolId:
-    pool_id = await add_pool(database, timezone=zone_where_it_is_morning())
-    await with_skills(database, pool_id)
-    return pool_id
-
-
-@pytest.fixture
-async def client(settings: Settings, pool_id: PoolId) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings) as client:
-        yield client
+from tests.api.conftest import problem_in
+from tests.builders import add_executors, add_tasks
+from tests.fairness.test_fairness_watch import place, run
 
 
 async def a_team(database: Database, pool_id: PoolId) -> tuple[list[ExecutorId], list[ExecutorId]]:

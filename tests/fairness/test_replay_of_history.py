@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +20,6 @@ from app.engine.state import PoolState
 from app.engine.types import ExecutorId, PoolId
 from app.services.history import History, Limits, read_history
 from app.services.replays import ReplayJob
-from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.fairness.test_fairness_watch import place, run
 
@@ -29,12 +27,6 @@ from tests.fairness.test_fairness_watch import place, run
 @pytest.fixture
 async def pool_id(database: Database) -> PoolId:
     return await add_pool(database)
-
-
-@pytest.fixture
-async def client(settings: Settings, pool_id: PoolId) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings) as client:
-        yield client
 
 
 async def history_of(database: Database, pool_id: PoolId) -> History:

@@ -1,35 +1,16 @@
 """The reserve of a live pool: drawn from what came today, told with every decision, and gone when it is old."""
 
-from collections.abc import AsyncIterator
-
 import httpx
-import pytest
 
-from app.config import Settings
 from app.database import Database
 from app.engine.outlook import Outlook
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.services.assignment import Found, place_batch
 from app.services.picture import PoolPicture
-from tests.api.conftest import client_of
-from tests.builders import add_executors, add_pool, add_tasks
-from tests.fairness.test_fairness_watch import run, with_skills
-from tests.fairness.test_forecast import zone_where_it_is_morning
+from tests.builders import add_executors, add_tasks
+from tests.fairness.test_fairness_watch import run
 
 KEPT_BACK = "going by the mix of today so far"
-
-
-@pytest.fixture
-async def pool_id(database: Database) -> PoolId:
-    pool_id = await add_pool(database, timezone=zone_where_it_is_morning())
-    await with_skills(database, pool_id)
-    return pool_id
-
-
-@pytest.fixture
-async def client(settings: Settings, pool_id: PoolId) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings) as client:
-        yield client
 
 
 async def came(database: Database, picture: PoolPicture, count: int, kind: str) -> list[TaskId]:

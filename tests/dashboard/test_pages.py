@@ -134,6 +134,19 @@ def test_the_audit_log_is_proved_whole_from_the_page(page: Page, api: str) -> No
     assert any("Журнал цел" in each.value for each in system.success)
 
 
+def test_the_audit_log_tells_a_change_in_words(page: Page, api: str) -> None:
+    with asking(api) as client:
+        person = client.get("/v1/executors").json()["items"][0]
+        path, before = f"/v1/executors/{person['executor_id']}", person["daily_limit"]
+        for limit in (901, 902):
+            client.patch(path, json={"daily_limit": limit}).raise_for_status()
+        system = faultless(page("system"))
+        client.patch(path, json={"daily_limit": before}).raise_for_status()
+    [log] = [each.value for each in system.dataframe if "Изменение" in each.value]
+    told = list(zip(log["С чем"], log["Изменение"], strict=True))
+    assert (f"исполнитель {person['executor_id']}", "дневной предел: 901 → 902") in told
+
+
 def test_the_funnel_of_rules_counts_people(page: Page, api: str) -> None:
     analytics = faultless(page("analytics"))
     specs = [json.loads(chart.proto.spec) for chart in analytics.get("plotly_chart")]

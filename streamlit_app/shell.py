@@ -28,7 +28,7 @@ _LANGUAGE_NAMES = {"ru": "Русский", "en": "English"}
 def run() -> None:
     """One run of the page."""
     session.remember_address()
-    st.set_page_config(page_title=t("common.product"), page_icon=":material/balance:", layout="wide")
+    st.set_page_config(page_title=t("common.product"), page_icon=LOGO, layout="wide")
     st.logo(LOGO, size="large")
     styles.apply()
     own_labels.apply()

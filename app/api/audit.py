@@ -12,7 +12,7 @@ from app.api.deps import CallerDep, DatabaseDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.database import Database
-from app.schemas.access import AuditEntryOut, AuditPage, AuditProofOut
+from app.schemas.access import AuditEntryOut, AuditListedOut, AuditPage, AuditProofOut
 from app.schemas.common import Identifier, Instant, Name
 from app.services import audit_log
 from app.services.audit_log import AuditFilter
@@ -49,9 +49,11 @@ async def list_audit(
     entries, before = await audit_log.list_entries(
         session, only=only, caller=caller, before=cursor_to_id(cursor), limit=limit
     )
-    return AuditPage(
-        items=[AuditEntryOut.model_validate(entry) for entry in entries], next_cursor=id_to_cursor(before)
-    )
+    names = await audit_log.names_of(session, entries)
+    items = [AuditListedOut.model_validate(entry) for entry in entries]
+    for item in items:
+        item.name = names.get((item.entity, item.entity_id))
+    return AuditPage(items=items, next_cursor=id_to_cursor(before))
 
 
 @router.get(

@@ -233,10 +233,18 @@ class AuditEntryOut(BaseModel):
     erased_at: datetime | None = Field(description="When before and after were erased with a person's data.")
 
 
+class AuditListedOut(AuditEntryOut):
+    """An entry with what people call the thing it is about."""
+
+    name: str | None = Field(
+        None, description="Its name now, or when it was deleted; an absence is called by its person."
+    )
+
+
 class AuditPage(BaseModel):
     """Audit entries, newest first."""
 
-    items: list[AuditEntryOut]
+    items: list[AuditListedOut]
     next_cursor: str | None
 
 

@@ -33,6 +33,32 @@ FROM audit_log entry WHERE id > $1 ORDER BY id LIMIT 5000
 """
 _FIRST = bytes(32)
 
+# What people call a thing: as it stands now, or as it stood when it was deleted. Of an erased person neither says a name.
+_NAMES = text("""
+WITH wanted AS (
+    SELECT DISTINCT entity, entity_id FROM unnest(CAST(:entities AS text[]), CAST(:ids AS text[])) each (entity, entity_id)
+), known AS (
+    SELECT 'executors' AS entity, id, name FROM executors
+    UNION ALL SELECT 'pools', id, name FROM pools
+    UNION ALL SELECT 'parameters', id, key FROM parameters
+    UNION ALL SELECT 'rule_sets', id, name || ' · ' || version FROM rule_sets
+    UNION ALL SELECT 'users', id, username FROM users
+    UNION ALL SELECT 'api_keys', id, name FROM api_keys
+    UNION ALL SELECT 'webhooks', id, url FROM webhooks
+    UNION ALL SELECT 'executor_absences', absence.id, person.name
+        FROM executor_absences absence JOIN executors person ON person.id = absence.executor_id
+)
+SELECT wanted.entity, wanted.entity_id, coalesce(known.name, gone.name) AS name
+FROM wanted
+LEFT JOIN known ON known.entity = wanted.entity AND CAST(known.id AS text) = wanted.entity_id
+LEFT JOIN LATERAL (
+    SELECT coalesce(before ->> 'name', before ->> 'username', before ->> 'key', before ->> 'url') AS name
+    FROM audit_log WHERE entity = wanted.entity AND entity_id = wanted.entity_id AND action = 'deleted'
+    ORDER BY id DESC LIMIT 1
+) gone ON true
+WHERE coalesce(known.name, gone.name) IS NOT NULL
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class AuditProof:
@@ -104,6 +130,15 @@ async def list_entries(
         query = query.where(AuditEntry.id < before)
     rows = (await session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit + 1))).all()
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def names_of(
+    session: AsyncSession, entries: Sequence[AuditEntry]
+) -> dict[tuple[str, str], str]:
+    """What the things of these entries are called, by entity and id; a change alone keeps only what changed."""
+    wanted = {"entities": [each.entity for each in entries], "ids": [each.entity_id for each in entries]}
+    found = await session.execute(_NAMES, wanted)
+    return {(row.entity, row.entity_id): row.name for row in found}
 
 
 async def verify(pool: HotPool) -> AuditProof:

@@ -18,7 +18,7 @@ from streamlit_app.parts.rule_language import (
     partners,
     templates,
 )
-from streamlit_app.words import t
+from streamlit_app.words import TABLE, t
 
 _DEEPEST = 3
 """Groups within groups that the constructor opens; deeper ones are edited as JSON."""
@@ -75,7 +75,7 @@ class _Form:
         for index, condition in enumerate(conditions):
             with st.container(border=True):
                 self._condition(condition, f"conditions.{index}", lambda i=index: conditions.pop(i), 0)
-        self._adders(conditions, "conditions", suggest=True)
+        self._adders(conditions, "conditions", 0, suggest=True)
 
     def _weights(self, document: Json, name: str) -> None:
         st.subheader(t(f"rules.{name}"))
@@ -94,13 +94,14 @@ class _Form:
             lambda: weights.append({"condition": fresh(self._fields), "weight": 2.0}),
         )  # fmt: skip
 
-    def _adders(self, conditions: list[Json], path: str, *, suggest: bool = False) -> None:
+    def _adders(self, conditions: list[Json], path: str, depth: int, *, suggest: bool = False) -> None:
         with st.container(horizontal=True):
             self._button(t("rules.add"), f"{path}.add", lambda: conditions.append(fresh(self._fields)))
-            self._button(
-                t("rules.add_group"), f"{path}.group",
-                lambda: conditions.append({"operator": "or", "conditions": [fresh(self._fields)]}),
-            )  # fmt: skip
+            if depth < _DEEPEST:
+                self._button(
+                    t("rules.add_group"), f"{path}.group",
+                    lambda: conditions.append({"operator": "or", "conditions": [fresh(self._fields)]}),
+                )  # fmt: skip
             suggestions = templates(self._parameters) if suggest else []
             if suggestions:
                 with st.popover(t("rules.templates"), icon=":material/auto_awesome:"):
@@ -122,19 +123,26 @@ class _Form:
         key = self._editor.key(path, "button")
         st.button(label, key=key, icon=f":material/{icon}:", on_click=act, type=kind)
 
-    def _condition(self, condition: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
-        operator = condition.get("operator")
-        if operator in {"and", "or"} and depth < _DEEPEST:
+    def _condition(self, condition: Any, path: str, remove: Callable[[], Any], depth: int) -> None:
+        operator = condition.get("operator") if isinstance(condition, dict) else None
+        if operator in ("and", "or") and isinstance(condition.get("conditions", []), list) and depth < _DEEPEST:
             self._group(condition, path, remove, depth)
-        elif operator == "not" and depth < _DEEPEST and isinstance(condition.get("condition"), dict):
+        elif operator == "not" and isinstance(condition.get("condition"), dict):
             self._negation(condition, path, remove, depth)
-        elif condition.get("field") in self._fields:
-            self._comparison(condition, path, remove)
+        elif isinstance(condition, dict) and self._is_comparison(condition):
+            self._comparison(condition, path, remove, depth)
         else:
             st.markdown(t("rules.only_json"))
             self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")
 
+    def _is_comparison(self, condition: Json) -> bool:
+        """Whether it is one that the inputs can hold: a field that is known and an operator with a name."""
+        field, operator = condition.get("field"), condition.get("operator")
+        known = isinstance(field, str) and field in self._fields
+        return known and isinstance(operator, str) and f"rules.op.{operator}" in TABLE
+
     def _group(self, group: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
+        self._named(group)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             self._select(
                 group,
@@ -144,24 +152,24 @@ class _Form:
                 ["and", "or"],
                 lambda each: t(f"rules.group.{each}"),
             )
-            self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(group), icon="block")
-            self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")
+            with st.popover("", icon=":material/more_horiz:", help=t("rules.more"), width="content"):
+                self._name(group, path)
+                self._changes(group, path, remove, depth)
         inner = group.setdefault("conditions", [])
         for index, each in enumerate(inner):
             with st.container(border=True):
                 self._condition(each, f"{path}.{index}", lambda i=index: inner.pop(i), depth + 1)
-        self._adders(inner, path)
+        self._adders(inner, path, depth + 1)
 
     def _negation(self, negation: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{t('rules.word.not').upper()}**", width="content")
             self._button(t("rules.affirm"), f"{path}.affirm", lambda: _affirm(negation), icon="undo")
-        self._condition(negation["condition"], f"{path}.not", remove, depth + 1)
+        self._condition(negation["condition"], f"{path}.not", remove, depth)  # it stands no further in
 
-    def _comparison(self, condition: Json, path: str, remove: Callable[[], Any]) -> None:
+    def _comparison(self, condition: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
         one = self._fields[condition["field"]]
-        if condition.get("name"):
-            st.markdown(f"**{plain(condition['name'])}**")
+        self._named(condition)
         # Two rows: names of fields are long, and cut short they say nothing.
         field, operator, more = st.columns([5, 4, 1.6], gap="small")
         with field:
@@ -178,13 +186,24 @@ class _Form:
                 after=self._operator_changed,
             )  # fmt: skip
         with more, st.popover("", icon=":material/more_horiz:", help=t("rules.more"), width="stretch"):
-            self._more(condition, path)
-            self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(condition), icon="block")
-            self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")
+            self._name(condition, path)
+            self._missing(condition, path)
+            self._changes(condition, path, remove, depth)
         with st.container(horizontal=True, vertical_alignment="center"):
             self._value(condition, one, path)
 
-    def _more(self, condition: Json, path: str) -> None:
+    def _named(self, condition: Json) -> None:
+        if condition.get("name"):
+            st.markdown(f"**{plain(str(condition['name']))}**")
+
+    def _changes(self, condition: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
+        """What can be done with a condition or a group as a whole."""
+        self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(condition), icon="block")
+        if depth + _height(condition) < _DEEPEST:
+            self._button(t("rules.wrap"), f"{path}.wrap", lambda: _wrap(condition), icon="select_all")
+        self._button(t("common.delete"), f"{path}.delete", remove, icon="delete")
+
+    def _name(self, condition: Json, path: str) -> None:
         key = self._editor.key(path, "name")
 
         def rename() -> None:
@@ -197,6 +216,8 @@ class _Form:
             t("rules.name_of_rule"), value=condition.get("name", ""), key=key, on_change=rename,
             help=t("rules.name_help"),
         )  # fmt: skip
+
+    def _missing(self, condition: Json, path: str) -> None:
         missing = self._editor.key(path, "missing")
 
         def pass_missing() -> None:
@@ -342,6 +363,22 @@ def _negate(condition: Json) -> None:
     inner = dict(condition)
     condition.clear()
     condition |= {"operator": "not", "condition": inner}
+
+
+def _wrap(condition: Json) -> None:
+    """Put the condition into a group, in its place."""
+    inner = dict(condition)
+    condition.clear()
+    condition |= {"operator": "or", "conditions": [inner]}
+
+
+def _height(condition: Any) -> int:
+    """How many groups stand in one another here; as JSON anything may have been typed."""
+    if not isinstance(condition, dict):
+        return 0
+    inside = condition.get("conditions")
+    deepest = max(map(_height, inside), default=0) if isinstance(inside, list) else 0
+    return max(_height(condition.get("condition")), (condition.get("operator") in {"and", "or"}) + deepest)
 
 
 def _affirm(negation: Json) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import moment, plain
-from streamlit_app.parts import notices
+from streamlit_app.parts import catalogue, notices
 from streamlit_app.words import TABLE, t, word
 from streamlit_app.words.refusal_words import PLACES
 
@@ -47,12 +47,13 @@ def show() -> None:
 
 
 def _entries(entries: list[Json]) -> None:
+    labels = _labels(entries)
     chosen = st.dataframe(
         {
             t("system.when"): [moment(each["at"], with_seconds=True) for each in entries],
             t("system.actor"): [word("system.actors", each["actor"]) for each in entries],
             t("system.action"): [word("system.actions", each["action"]) for each in entries],
-            t("system.entity"): [_thing(each) for each in entries],
+            t("system.entity"): [_thing(each, labels) for each in entries],
             t("system.change"): [_change(each) for each in entries],
         },
         hide_index=True, on_select="rerun", selection_mode="single-row", key="audit_rows",
@@ -81,11 +82,20 @@ def _prove() -> None:
     st.error(t("system.proof_broken", at=proof["broken_at"], reason=reason), icon=":material/error:")
 
 
-def _thing(entry: Json) -> str:
-    """What it was about: its kind, and what people call it."""
-    said: Json = (entry["before"] or {}) | (entry["after"] or {})
-    name = said.get("name") or said.get("username") or said.get("label_ru") or said.get("url") or ""
-    return f"{word('system.entity', entry['entity'])} {name or entry['entity_id']}"
+def _thing(entry: Json, labels: dict[str, str]) -> str:
+    """What it was about: its kind, and what people call it; parameters by their labels."""
+    name = entry["name"] or entry["entity_id"]
+    if entry["entity"] == "parameters":
+        name = labels.get(entry["entity_id"], name)
+    return f"{word('system.entity', entry['entity'])} {name}"
+
+
+def _labels(entries: list[Json]) -> dict[str, str]:
+    """What parameters are called in this language, by id: of each team that the entries name."""
+    teams = {each["pool_id"] for each in entries if each["entity"] == "parameters" and each["pool_id"]}
+    return {
+        str(each["parameter_id"]): catalogue.label(each) for team in teams for each in catalogue.load(team)
+    }
 
 
 def _change(entry: Json) -> str:

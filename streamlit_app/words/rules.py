@@ -44,6 +44,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "group.or": ("хотя бы одно из", "any of"),
     "more": ("Название, пустые значения, отрицание, удаление", "Name, empty values, negation, delete"),
     "negate": ("Добавить НЕ", "Add NOT"),
+    "wrap": ("В группу", "Make a group"),
     "affirm": ("Убрать НЕ", "Remove NOT"),
     "field": ("Поле", "Field"),
     "other_field": ("Другое поле", "Other field"),

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from typing import Any
 
 import asyncpg
 import pytest
@@ -53,6 +54,42 @@ async def test_secrets_are_not_written_down(house: House) -> None:
     assert {"password_hash": "hidden"} in [
         {"password_hash": change.get("password_hash")} for change in changes
     ]
+
+
+async def listed(house: House, headers: dict[str, str], **query: str) -> list[dict[str, Any]]:
+    answer = await house.client.get("/v1/audit", params=query, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+async def test_an_entry_that_keeps_only_what_changed_names_its_thing(house: House) -> None:
+    admin = await house.as_role("admin")
+    ids = house.mine.ids
+    for statement in (
+        "UPDATE executors SET daily_limit = 9 WHERE id = $1",
+        "UPDATE parameters SET position = 7 WHERE id = $1",
+        "UPDATE rule_sets SET state = 'archived' WHERE id = $1",
+        "UPDATE pools SET theta = 0.5 WHERE id = $1",
+    ):
+        table = statement.split()[1]
+        entity_id = ids[f"{table[:-1]}_id"]
+        await house.database.hot.execute(statement, entity_id)
+        name = {"parameters": "k", "rule_sets": "of mine · 1", "executors": "of mine"}.get(table)
+        name = name or await house.database.hot.fetchval("SELECT name FROM pools WHERE id = $1", entity_id)
+        last = (await listed(house, admin, entity=table, entity_id=str(entity_id)))[0]
+        assert (last["action"], last["name"]) == ("changed", name)
+    await house.database.hot.execute("DELETE FROM parameters WHERE id = $1", ids["parameter_id"])
+    named = await listed(house, admin, entity="parameters", entity_id=str(ids["parameter_id"]))
+    assert {each["name"] for each in named} == {"k"}, "what is gone is called as it was"
+
+
+async def test_an_absence_is_called_by_its_person(house: House) -> None:
+    await house.database.hot.execute(
+        "INSERT INTO executor_absences (executor_id, starts_at, ends_at) VALUES ($1, now(), now() + interval '1 day')",
+        house.mine.ids["executor_id"],
+    )
+    [entry] = await listed(house, await house.as_role("admin"), entity="executor_absences")
+    assert entry["name"] == "of mine"
 
 
 async def test_what_was_rolled_back_is_not_noted(house: House) -> None:

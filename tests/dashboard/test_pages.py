@@ -144,7 +144,7 @@ def test_the_audit_log_tells_a_change_in_words(page: Page, api: str) -> None:
         client.patch(path, json={"daily_limit": before}).raise_for_status()
     [log] = [each.value for each in system.dataframe if "Изменение" in each.value]
     told = list(zip(log["С чем"], log["Изменение"], strict=True))
-    assert (f"исполнитель {person['executor_id']}", "дневной предел: 901 → 902") in told
+    assert (f"исполнитель {person['name']}", "дневной предел: 901 → 902") in told
 
 
 def test_the_funnel_of_rules_counts_people(page: Page, api: str) -> None:

@@ -33,10 +33,11 @@ FROM audit_log entry WHERE id > $1 ORDER BY id LIMIT 5000
 """
 _FIRST = bytes(32)
 
-# What people call a thing: as it stands now, or as it stood when it was deleted. Of an erased person neither says a name.
+# What people call a thing, now or when it was deleted. Neither says the name of a person who was erased.
 _NAMES = text("""
 WITH wanted AS (
-    SELECT DISTINCT entity, entity_id FROM unnest(CAST(:entities AS text[]), CAST(:ids AS text[])) each (entity, entity_id)
+    SELECT DISTINCT entity, entity_id
+    FROM unnest(CAST(:entities AS text[]), CAST(:ids AS text[])) each (entity, entity_id)
 ), known AS (
     SELECT 'executors' AS entity, id, name FROM executors
     UNION ALL SELECT 'pools', id, name FROM pools
@@ -132,9 +133,7 @@ async def list_entries(
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
 
-async def names_of(
-    session: AsyncSession, entries: Sequence[AuditEntry]
-) -> dict[tuple[str, str], str]:
+async def names_of(session: AsyncSession, entries: Sequence[AuditEntry]) -> dict[tuple[str, str], str]:
     """What the things of these entries are called, by entity and id; a change alone keeps only what changed."""
     wanted = {"entities": [each.entity for each in entries], "ids": [each.entity_id for each in entries]}
     found = await session.execute(_NAMES, wanted)

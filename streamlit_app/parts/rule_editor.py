@@ -125,7 +125,11 @@ class _Form:
 
     def _condition(self, condition: Any, path: str, remove: Callable[[], Any], depth: int) -> None:
         operator = condition.get("operator") if isinstance(condition, dict) else None
-        if operator in ("and", "or") and isinstance(condition.get("conditions", []), list) and depth < _DEEPEST:
+        if (
+            operator in ("and", "or")
+            and isinstance(condition.get("conditions", []), list)
+            and depth < _DEEPEST
+        ):
             self._group(condition, path, remove, depth)
         elif operator == "not" and isinstance(condition.get("condition"), dict):
             self._negation(condition, path, remove, depth)

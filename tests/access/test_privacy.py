@@ -60,7 +60,9 @@ async def test_a_person_is_handed_out_whole_and_erased_without_a_trace(house: Ho
     log = (await house.client.get("/v1/audit", params={"limit": 1000}, headers=admin)).json()["items"]
     assert NAME not in str(log)
     assert USERNAME not in str(log)
-    of_person = [each for each in log if (each["entity"], each["entity_id"]) == ("executors", str(executor_id))]
+    of_person = [
+        each for each in log if (each["entity"], each["entity_id"]) == ("executors", str(executor_id))
+    ]
     assert {each["name"] for each in of_person} == {f"erased {executor_id}"}
     proof = await verify(house.database.hot)
     assert (proof.holds, proof.erased > 0, proof.entries > before) == (True, True, True)

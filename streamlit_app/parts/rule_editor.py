@@ -1,7 +1,8 @@
 """The constructor of rules without JSON. The document is the one truth: inputs are made from it and write into it."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -73,9 +74,17 @@ class _Form:
         if not conditions:
             st.info(t("rules.conditions_empty"), icon=":material/info:")
         for index, condition in enumerate(conditions):
-            with st.container(border=True):
+            with st.container(border=True), self._as_typed():
                 self._condition(condition, f"conditions.{index}", lambda i=index: conditions.pop(i), 0)
         self._adders(conditions, "conditions", 0, suggest=True)
+
+    @contextmanager
+    def _as_typed(self) -> Iterator[None]:
+        """What was typed as JSON and no input can hold stays as it is; the check says what is wrong."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError):
+            st.markdown(t("rules.only_json"))
 
     def _weights(self, document: Json, name: str) -> None:
         st.subheader(t(f"rules.{name}"))
@@ -85,7 +94,7 @@ class _Form:
             if not isinstance(each, dict) or not isinstance(each.get("condition"), dict):
                 st.warning(t("rules.part_unreadable", part=f"{name}[{index}]"))
                 continue
-            with st.container(border=True):
+            with st.container(border=True), self._as_typed():
                 path = f"{name}.{index}"
                 self._number(each, "weight", path, t("rules.weight"))
                 self._condition(each["condition"], path, lambda i=index: weights.pop(i), 0)

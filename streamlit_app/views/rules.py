@@ -15,7 +15,7 @@ from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, in_words
 from streamlit_app.views import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
-from streamlit_app.words.rule_remarks import finding_in_russian
+from streamlit_app.words.rule_remarks import fault_in_russian, finding_in_russian, json_fault_in_russian
 
 _MOST_FINDINGS = 5
 EMPTY: Json = {"conditions": [], "weights": [], "task_weights": []}
@@ -118,11 +118,17 @@ def _fault(fault: Json) -> str:
     if "code" in fault:
         said = finding_in_russian(fault) if session.language() == "ru" else fault["message"]
     else:
-        said = notices.told_in_language(fault["reason"]) or t("common.error.wrong_value")
-    remedy = notices.told_in_language(fault.get("remedy") or "")
+        said = _checker_said(fault["reason"]) or t("common.error.wrong_value")
+    remedy = _checker_said(fault.get("remedy") or "")
     path = fault.get("path", "")
     place = f"`{path}` " if path != "$.tests" else ""  # that there are none has no place
     return f"{place}{notices.plain(said)}" + (f" — *{notices.plain(remedy)}*" if remedy else "")
+
+
+def _checker_said(sentence: str) -> str:
+    """What the checker of rules says, in its own sentences first: those of the rest of the API are more general."""
+    known = fault_in_russian(sentence) if session.language() == "ru" else None
+    return known or notices.told_in_language(sentence)
 
 
 _ORDER = ("conditions", "weights", "task_weights")
@@ -210,7 +216,8 @@ def _as_json(editor: Editor) -> None:
     st.caption(t("rules.json_text"))
     wrong = st.session_state.get("rules_json_wrong")
     if wrong:
-        st.error(t("rules.json_wrong", why=wrong[1], line=wrong[2]), icon=":material/data_object:")
+        why = json_fault_in_russian(wrong[1]) if session.language() == "ru" else wrong[1]
+        st.error(t("rules.json_wrong", why=why, line=wrong[2]), icon=":material/data_object:")
     st.text_area(
         t("rules.json"), value=wrong[0] if wrong else text, key=key, height=420, on_change=take,
         label_visibility="collapsed",

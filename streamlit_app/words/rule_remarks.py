@@ -118,6 +118,26 @@ _COMPILED = [(re.compile(pattern, re.DOTALL), text) for pattern, text in _FAULTS
 _USES = {"eq or in": "eq или in", "fewer": "меньше условий"}
 
 
+_JSON = {
+    "Expecting value": "ожидается значение",
+    "Expecting property name enclosed in double quotes": "ожидается имя в двойных кавычках",
+    "Expecting ':' delimiter": "после имени нужно двоеточие",
+    "Expecting ',' delimiter": "не хватает запятой или закрывающей скобки",
+    "Illegal trailing comma before end of object": "лишняя запятая перед скобкой",
+    "Illegal trailing comma before end of array": "лишняя запятая перед скобкой",
+    "Extra data": "после документа есть лишнее",
+    "Unterminated string starting at": "кавычка не закрыта",
+    "Invalid control character at": "перенос строки или другой знак, которого в тексте не бывает",
+    "Invalid \\escape": "неверный знак после обратной черты",
+    "Invalid \\uXXXX escape": "неверный знак после обратной черты",
+}
+
+
+def json_fault_in_russian(message: str) -> str:
+    """What Python's reader of JSON says; what it says with the place is told by the line that stands beside."""
+    return _JSON.get(message, message if message.startswith("{") else "запись нарушена")
+
+
 def fault_in_russian(sentence: str) -> str | None:
     """A fault's reason or remedy; None for one that is not known here."""
     for pattern, text in _COMPILED:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -213,6 +214,52 @@ def test_a_fault_is_told_as_it_is_made(page: Page) -> None:
     assert "неизвестное поле" in rules.error[0].value
     rules.text_area[0].set_value("{").run()
     assert any("не JSON" in each.value for each in rules.error)
+
+
+def test_what_no_input_can_hold_is_told_in_russian_and_stays_in_the_json(page: Page) -> None:
+    rules = page("rules")
+    compared = {"operator": "eq", "field": "task.priority", "value": "high"}
+    wrong = {
+        "conditions": [1, compared, {"operator": "or", "conditions": "x"}],
+        "weights": [{"weight": "x", "condition": {"operator": "eq", "field": "task.priority", "value": 1}}],
+    }
+    rules.text_area[0].set_value(json.dumps(wrong)).run()
+    told = rules.error[0].value
+    assert "4 ошибки" in told
+    assert not re.search(r"\b(one|has|this|not|a list)\b", told), told
+    assert json.loads(rules.text_area[0].value) == wrong, "it can be put right where it was typed"
+    rules.text_area[0].set_value('{"conditions": [').run()
+    assert any("Это не JSON: ожидается значение" in each.value for each in rules.error)
+
+
+def test_groups_stand_three_deep_with_names_and_negations(page: Page) -> None:
+    rules = faultless(page("rules"))
+    first = {"operator": "eq", "field": "task.priority", "value": 1}
+    rules.text_area[0].set_value(json.dumps({"conditions": [first]})).run()
+
+    def press(path: str) -> None:
+        [button] = [each for each in rules.button if (each.key or "").endswith(f"_{path}_button")]
+        faultless(button.click().run())
+
+    def document() -> Any:
+        return json.loads(rules.text_area[0].value)["conditions"]
+
+    press("conditions.0.wrap")
+    press("conditions.0.group")
+    press("conditions.0.1.group")
+    press("conditions.0.1.1.negate")
+    assert not [
+        each for each in rules.button if (each.key or "").endswith("_conditions.0.1.1.not.group_button")
+    ]
+    [name] = [each for each in rules.text_input if (each.key or "").endswith("_conditions.0_name")]
+    faultless(name.set_value("срочные").run())
+    [outer] = document()
+    assert (outer["name"], outer["operator"], outer["conditions"][0]) == ("срочные", "or", first)
+    deepest = outer["conditions"][1]["conditions"][1]
+    assert (deepest["operator"], deepest["condition"]["operator"]) == ("not", "or")
+    press("conditions.0.1.1.affirm")
+    press("conditions.0.1.delete")
+    assert [each["conditions"] for each in document()] == [[first]]
 
 
 def test_a_task_that_is_only_described_says_who_would_get_it(page: Page) -> None:

@@ -32,6 +32,8 @@ class ApiError(Exception):
     detail: str
     faults: list[Fault] = field(default_factory=list)
     members: Json = field(default_factory=dict)
+    by_hand: bool = False
+    """Whether something was to be changed: pages that look again by themselves only ask."""
 
     @property
     def unreachable(self) -> bool:
@@ -128,7 +130,9 @@ class Api:
         except httpx.HTTPError as error:
             raise ApiError(0, "unreachable", str(error) or type(error).__name__) from error
         if answer.is_error:
-            raise _error(answer)
+            error = _error(answer)
+            error.by_hand = method != "GET"
+            raise error
         return answer
 
 

@@ -1,6 +1,7 @@
 """What a person's session holds: language, pool, credentials. In the address too, so that a link shows the same."""
 
 import time
+from datetime import date, time as dt_time
 from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ LANGUAGES: tuple[Language, ...] = ("ru", "en")
 
 ROLES = ("viewer", "lead", "admin", "integration", "executor")
 _REFRESH_BEFORE = 60.0  # seconds
+_TYPED = (str, int, float, date, dt_time)
+_SIGN_IN = ("token", "refresh_token", "token_until", "me")
 
 
 def language() -> Language:
@@ -118,12 +121,43 @@ def sign_in(tokens: Json) -> None:
     st.session_state.refresh_token = tokens.get("refresh_token")
     st.session_state.token_until = time.monotonic() + tokens.get("expires_in", 900)
     st.session_state.pop("me", None)
+    if before := st.session_state.pop("ended", None):
+        load_me()
+        if st.session_state.me["name"] != before:
+            signed = {name: st.session_state[name] for name in _SIGN_IN if name in st.session_state}
+            leave()
+            st.session_state.update(signed)
 
 
 def forget_tokens() -> None:
     """Go on as nobody."""
-    for name in ("token", "refresh_token", "token_until", "me"):
+    for name in _SIGN_IN:
         st.session_state.pop(name, None)
+
+
+def end() -> None:
+    """The API knows this sign-in no more: go on as nobody, until the same person signs in and goes on here."""
+    if "token" in st.session_state:
+        st.session_state.ended = (st.session_state.get("me") or {}).get("name")
+    forget_tokens()
+
+
+def keep_inputs() -> None:
+    """Keep what was typed and chosen while its page is not shown; Streamlit forgets inputs that are not.
+
+    Ticks go: a button has the same values, and those nobody may set.
+    """
+    for key, value in list(st.session_state.items()):
+        parts = value if isinstance(value, list | tuple) else [value]
+        if all(isinstance(part, _TYPED) and not isinstance(part, bool) for part in parts):
+            st.session_state[key] = value
+
+
+def leave() -> None:
+    """Nothing of this person stays for whoever signs in next."""
+    for key in list(st.session_state):
+        if key not in {"language", "language_choice"}:
+            del st.session_state[key]
 
 
 def _refresh() -> None:
@@ -134,4 +168,4 @@ def _refresh() -> None:
             sign_in(Api().post("/v1/auth/refresh", {"refresh_token": refresh_token}))
         except ApiError as error:
             if error.status == 401:
-                forget_tokens()
+                end()

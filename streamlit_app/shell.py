@@ -77,7 +77,8 @@ def _ready() -> bool:
         session.load_me()
     except ApiError as error:
         if error.status == 401:
-            session.forget_tokens()
+            session.end()
+            session.keep_inputs()
             _language()
             sign_in.show()
         else:

@@ -87,7 +87,9 @@ def told() -> Iterator[None]:
         yield
     except ApiError as error:
         if error.status == 401:
-            session.forget_tokens()
+            session.end()
+            if error.by_hand:
+                st.rerun()  # to the sign-in, which says so; what was typed is kept
         tell(error)
 
 

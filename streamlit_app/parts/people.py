@@ -6,7 +6,7 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Api, Json
-from streamlit_app.words import t
+from streamlit_app.words import TABLE, t
 
 
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
@@ -22,6 +22,11 @@ def load() -> list[Json]:
 def forget() -> None:
     """Somebody was changed: ask again."""
     _all.clear()
+
+
+def actor(name: str) -> str:
+    """Who did something: a user's name as it is, the rest in words."""
+    return t(f"system.actors.{name}") if f"system.actors.{name}" in TABLE else name or "—"
 
 
 def choose(

@@ -31,11 +31,19 @@ class Editor:
     def __init__(self, document: Json) -> None:
         self.document: Json = copy.deepcopy(document)
         self.revision = 0
+        self._base: Json = copy.deepcopy(document)
 
     def replace(self, document: Json) -> None:
         """Go on with another document."""
         self.document = copy.deepcopy(document)
         self.revision += 1
+
+    def follow(self, document: Json) -> None:
+        """These rules are in force now: whoever changed nothing goes on with them."""
+        if document != self._base:
+            if self.document == self._base:
+                self.replace(document)
+            self._base = copy.deepcopy(document)
 
     def key(self, path: str, what: str) -> str:
         """The key of an input."""
@@ -314,7 +322,8 @@ class _Form:
             label, value=float(holder.get(name) or 1.0), min_value=0.01, max_value=1000.0, step=0.5, format="%g",
             key=self._editor.key(path, name), width=160,
         )  # fmt: skip
-        holder[name] = given
+        if holder.get(name) != given:  # 3 stays 3 where nobody changed it
+            holder[name] = int(given) if given.is_integer() else given
 
     def _select(
         self,

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Api, Json
 from streamlit_app.formatting import moment, number
-from streamlit_app.parts import catalogue, notices, rule_editor
+from streamlit_app.parts import catalogue, notices, people, rule_editor
 from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, in_words
 from streamlit_app.views import rule_preview, rule_replay, rule_templates
@@ -59,8 +59,8 @@ def _active(pool_id: int) -> Json | None:
 def _editor(pool_id: int, active: Json | None) -> Editor:
     """The session's document for a pool; it begins as the rules in force."""
     editors: dict[int, Editor] = st.session_state.setdefault("rule_editors", {})
-    if pool_id not in editors:
-        editors[pool_id] = Editor(active["rules"] if active else EMPTY)
+    in_force = EMPTY | (active["rules"] if active else {})
+    editors.setdefault(pool_id, Editor(in_force)).follow(in_force)
     return editors[pool_id]
 
 
@@ -178,6 +178,7 @@ def _save(editor: Editor, active: Json | None, *, allowed: bool) -> None:
 def _store(name: str, document: Json, *, activate: bool) -> None:
     body = {"pool_id": session.pool_id(), "name": name.strip(), "rules": document}
     made = session.api().post("/v1/rules", body)
+    st.session_state.version_choice = made["rule_set_id"]  # the list of versions opens at it
     if activate:
         _activate(made["rule_set_id"])
     notices.flash(t("rules.saved", version=made["version"]))
@@ -239,7 +240,7 @@ def _versions(editor: Editor, active: Json | None) -> None:
             t("rules.set_name"): [each["name"] for each in versions],
             t("rules.version"): [each["version"] for each in versions],
             t("rules.state"): [t(f"rules.state.{each['state']}") for each in versions],
-            t("rules.author"): [each["author"] or "—" for each in versions],
+            t("rules.author"): [people.actor(each["author"]) for each in versions],
             t("rules.created"): [moment(each["created_at"]) for each in versions],
             t("rules.since"): [moment(each["activated_at"]) for each in versions],
         },
@@ -271,7 +272,11 @@ def _version(chosen: Json, editor: Editor, active: Json | None) -> None:
             with notices.told():
                 _activate(chosen["rule_set_id"])
         if session.may_change() and chosen["state"] == "archived":
-            with st.popover(t("rules.roll_back"), icon=":material/history:"):
+            with st.popover(
+                t("rules.roll_back"),
+                icon=":material/history:",
+                key=f"roll_back_under_{active and active['version']}",
+            ):  # another one once it is done, so that this one closes
                 st.markdown(t("rules.roll_back_text"))
                 if st.button(t("common.confirm"), type="primary", key="roll_back"):
                     with notices.told():

@@ -13,7 +13,10 @@ def show() -> None:
     _, middle, _ = st.columns([1, 2, 1])
     with middle:
         st.title(t("common.sign_in"))
-        st.markdown(t("common.sign_in_text"))
+        if "ended" in st.session_state:
+            st.info(t("common.sign_in_again"), icon=":material/schedule:")
+        else:
+            st.markdown(t("common.sign_in_text"))
         _by_provider()
         with st.form("sign_in"):
             username = st.text_input(t("common.username"), autocomplete="username")
@@ -54,7 +57,8 @@ def sign_out() -> None:
     if refresh_token:
         with notices.told():
             session.api().post("/v1/auth/logout", {"refresh_token": refresh_token})
-    session.forget_tokens()
-    if left := st.session_state.pop("provider_leave", None):
+    left = st.session_state.get("provider_leave")
+    session.leave()
+    if left:
         st.session_state.provider_left = left
     st.rerun()

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import moment, plain
-from streamlit_app.parts import catalogue, notices
+from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.words import TABLE, t, word
 from streamlit_app.words.refusal_words import PLACES
 
@@ -51,7 +51,7 @@ def _entries(entries: list[Json]) -> None:
     chosen = st.dataframe(
         {
             t("system.when"): [moment(each["at"], with_seconds=True) for each in entries],
-            t("system.actor"): [word("system.actors", each["actor"]) for each in entries],
+            t("system.actor"): [people.actor(each["actor"]) for each in entries],
             t("system.action"): [word("system.actions", each["action"]) for each in entries],
             t("system.entity"): [_thing(each, labels) for each in entries],
             t("system.change"): [_change(each) for each in entries],

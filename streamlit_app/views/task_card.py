@@ -119,7 +119,7 @@ def _step(item: Json, names: dict[int, str]) -> str:
         if item["event"] == "assigned"
         else notices.as_told(item["reason"] or "")
     )
-    actor = t("tasks.engine") if item["actor"] == "engine" else item["actor"]
+    actor = t("tasks.engine") if item["actor"] == "engine" else people.actor(item["actor"])
     details = [
         moment(item["at"], with_seconds=True),
         t("tasks.by", actor=actor),

@@ -24,6 +24,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Введите имя и пароль. Первого администратора и его пароль называет `python init_db.py`.",
         "Enter your name and password. `python init_db.py` prints those of the first administrator.",
     ),
+    "sign_in_again": (
+        "Сеанс закончился. Войдите снова: откроется эта же страница, а введённое, но не сохранённое вернётся на свои места (кроме галочек).",
+        "Your session has ended. Sign in again: the same page opens, and what you entered but did not save comes back (ticks aside).",
+    ),
     "username": ("Имя", "Name"),
     "password": ("Пароль", "Password"),
     "sign_in_button": ("Войти", "Sign in"),

@@ -1,6 +1,7 @@
 """What was clicked is what happened: each action on a page, and what the API says of it afterwards."""
 
 import io
+import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -112,7 +113,12 @@ def test_rules_are_rolled_back_to_a_version_of_the_past(page: Page, client: http
     assert client.post(f"/v1/rules/{made['rule_set_id']}/activate").is_success
     rules = faultless(page("rules"))
     faultless(rules.selectbox(key="version_choice").set_value(before["rule_set_id"]).run())
+    assert json.loads(rules.text_area[0].value)["conditions"] == []
     faultless(rules.button(key="roll_back").click().run())
+    shown = json.loads(rules.text_area[0].value)
+    assert (
+        shown["conditions"] == before["rules"]["conditions"]
+    ), "the constructor follows where nothing was changed"
     now = client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
     assert now["version"] > made["version"]
     assert now["rules"] == before["rules"]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
@@ -16,6 +17,7 @@ from tests.api.conftest import serving
 from tests.servers import RunServers, in_own_loop
 
 PASSWORD = "a long enough password of the first admin"
+NEXT = "another long sentence"
 SCRIPT = str(Path(__file__).parents[2] / "streamlit_app" / "dashboard.py")
 
 
@@ -62,3 +64,31 @@ def test_nothing_is_shown_before_signing_in_and_everything_after(guarded_api: st
     [leave] = [button for button in page.sidebar.button if button.label == "Выйти"]
     leave.click().run()
     assert [title.value for title in page.title] == ["Вход"]
+
+
+def end_every_sign_in(api: str) -> None:
+    """As when an administrator sets a new password: no token of before is good any more."""
+    with httpx.Client(base_url=api, timeout=60) as client:
+        known = {"username": "admin", "password": PASSWORD}
+        token = client.post("/v1/auth/token", json=known).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        [admin] = client.get("/v1/users").json()["items"]
+        client.patch(f"/v1/users/{admin['user_id']}", json={"password": NEXT}).raise_for_status()
+
+
+def test_a_sign_in_that_ends_amid_work_is_told_and_the_work_goes_on(guarded_api: str) -> None:
+    page = sign_in(AppTest.from_file(SCRIPT, default_timeout=60).run(), PASSWORD)
+    [period] = [each for each in page.get("button_group") if each.key == "overview_period"]
+    period.set_value(1440).run()
+    end_every_sign_in(guarded_api)
+    page.run()
+    assert [title.value for title in page.title] == ["Вход"]
+    assert any("Сеанс закончился" in each.value for each in page.info)
+    sign_in(page, NEXT)
+    assert not page.exception
+    assert [title.value for title in page.title] == ["Обзор"]
+    assert page.session_state["overview_period"] == 1440
+    [leave] = [button for button in page.sidebar.button if button.label == "Выйти"]
+    leave.click().run()
+    assert "overview_period" not in page.session_state, "nothing stays for whoever comes next"
+    assert not any("Сеанс закончился" in each.value for each in page.info)

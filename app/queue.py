@@ -2,8 +2,8 @@
 
 Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a
 lost ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is
-what nobody has answered yet. A pool that somebody serves just now (`app.serving`) is rung at them alone, by PUBLISH,
-and in the stream where nobody hears that. Traps designed around: the group is created at 0 (a group at `$` skips what
+what nobody has answered yet. A pool is rung at whoever served it last (`app.serving`), by PUBLISH, and in the stream
+where nobody hears that. Traps designed around: the group is created at 0 (a group at `$` skips what
 came before), no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer
 leaves with its process.
 """
@@ -52,6 +52,9 @@ class Doorbell(Protocol):
     async def listen_to_own(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Wait up to `seconds` for rings of pools that this consumer serves. Never raises either."""
 
+    async def hand_over(self, pool_id: PoolId, to: str) -> bool:
+        """Ask another consumer to serve this pool from now on; False where they don't hear it."""
+
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """Take over rings that another consumer took and has not acknowledged for this long."""
 
@@ -86,6 +89,10 @@ class SilentDoorbell:
         """As quiet."""
         await asyncio.sleep(seconds)
         return ()
+
+    async def hand_over(self, pool_id: PoolId, to: str) -> bool:
+        """Nobody hears it."""
+        return False
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """There is nothing to take over."""
@@ -164,19 +171,38 @@ class RedisDoorbell:
     def _channel(self, consumer: str) -> str:
         return f"{self._stream}:{consumer}"
 
+    def _heirs_channel(self, consumer: str) -> str:
+        return f"{self._channel(consumer)}:heir"
+
     async def listen_to_own(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Hear what is published for this consumer."""
         try:
             if self._own is None:
                 self._own = self._redis.pubsub(ignore_subscribe_messages=True)
-                await self._own.subscribe(self._channel(consumer))
+                await self._own.subscribe(self._channel(consumer), self._heirs_channel(consumer))
             said = await self._own.get_message(timeout=seconds)
         except (RedisError, OSError) as error:
             self._unheard(error)
             await self._stop_own()
             await asyncio.sleep(min(seconds, 0.2))
             return ()
-        return [Ring(None, PoolId(_pool_of({_FIELD: said["data"]})))] if said else ()
+        if not said:
+            return ()
+        ring = Ring(None, PoolId(_pool_of({_FIELD: said["data"]})))
+        if said["channel"] == self._heirs_channel(consumer).encode():
+            self.serving.pass_to(ring.pool_id, consumer)
+        return [ring]
+
+    async def hand_over(self, pool_id: PoolId, to: str) -> bool:
+        """Publish it on the channel that says so; one that hangs hears it too, and loses it as it would a ring."""
+        try:
+            heard = await self._redis.publish(self._heirs_channel(to), str(pool_id))
+        except (RedisError, OSError) as error:
+            self._unheard(error)
+            return False
+        if heard:
+            self.serving.pass_to(pool_id, to)
+        return bool(heard)
 
     async def _stop_own(self) -> None:
         own, self._own = self._own, None
@@ -241,7 +267,8 @@ class RedisDoorbell:
             await pipeline.execute()
 
     async def leave(self, consumer: str) -> None:
-        """Ring again what this consumer left, then remove it from the group."""
+        """Hear nothing more, ring again what this consumer left, then remove it from the group."""
+        await self._stop_own()
         with contextlib.suppress(RedisError, OSError):
             left = await self._redis.xreadgroup(GROUP, consumer, {self._stream: "0"}, count=1000)
             rings = _all_rings(left)

@@ -1,17 +1,52 @@
 """Who serves which pool just now: told by the commits themselves, believed for a moment.
 
-A pool's batches are serial, so two workers at one pool only make each other read what the other wrote. Whoever served a
-pool last goes on with it, others leave it alone; whoever serves fewer pools takes one from whoever serves more. This is
-advice and never a lock: a worker that dies or hangs says nothing more, and after a moment anybody may take its pools.
+A pool's batches are serial, so two workers at one pool only make each other read what the other wrote; and a batch
+costs about as much whether it holds ten tasks or a hundred, so workers that share out the work get less of it done than
+one that has time for all. So whoever served a pool last goes on with it, workers that have time to spare put their
+pools together, and one that has too much to do is relieved of a pool by one that has time, where there are processors
+for it. This is advice and never a lock: a worker that dies or hangs says nothing more, and after a moment anybody may
+take its pools.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from app.engine.types import PoolId
 
 HOT_SECONDS = 1.0
 """How long a commit is believed to be followed by another one of the same worker."""
+_STRAINED = 0.7
+_TOGETHER = 0.5
+"""Shares of a core: whoever uses the first has too much to do; workers that use less than the second together become
+one. What lies between keeps a pool from wandering back and forth."""
+LATE_SECONDS = 1.0
+"""A worker whose tasks wait longer has too much to do as well, whatever keeps it."""
+_AGAIN_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker says of itself with each batch: what share of a core it uses, and whether its tasks wait long."""
+
+    worker: str
+    share: float = 0.0
+    is_late: bool = False
+
+
+@dataclass(slots=True)
+class _Worker:
+    told: Told
+    until: float
+    pools: int = 0
+
+    @property
+    def is_strained(self) -> bool:
+        return self.told.is_late or self.told.share > _STRAINED
+
+
+_NOBODY = _Worker(Told(""), 0.0)
 
 
 class Serving:
@@ -19,40 +54,81 @@ class Serving:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last: dict[PoolId, tuple[str, float]] = {}
+        self._last: dict[PoolId, tuple[Told, float]] = {}
 
-    def note(self, pool_id: PoolId, worker: str) -> None:
+    def note(self, pool_id: PoolId, told: Told) -> None:
         """Learn that this worker has just committed a batch of this pool."""
-        self._last[pool_id] = (worker, self._clock() + HOT_SECONDS)
+        self._last[pool_id] = (told, self._clock() + HOT_SECONDS)
+
+    def heard(self, said: Mapping[str, Any]) -> None:
+        """Learn it from what is said on the channel `statements.SERVING_CHANNEL`."""
+        if "by" in said:
+            self.note(PoolId(said["pool"]), Told(said["by"], said["share"], said["late"]))
+
+    def knows(self, pool_id: PoolId, me: str) -> bool:
+        """Whether everybody has just heard that I serve this pool, and needs not be told again."""
+        told, until = self._last.get(pool_id, (None, 0.0))
+        return told is not None and told.worker == me and self._clock() < until - HOT_SECONDS + _AGAIN_SECONDS
+
+    def pass_to(self, pool_id: PoolId, worker: str) -> None:
+        """From now on this worker serves the pool, who says for itself how it fares."""
+        known = self._workers().get(worker)
+        self.note(pool_id, known.told if known else Told(worker))
 
     def forget(self, pool_id: PoolId) -> None:
         """Whoever was believed to serve this pool has gone."""
         self._last.pop(pool_id, None)
 
     def of(self, pool_id: PoolId) -> str | None:
-        """Who serves this pool; None where nobody does."""
-        worker, until = self._last.get(pool_id, ("", 0.0))
-        return worker if worker and self._clock() < until else None
+        """Who served this pool last and so knows it best, however long ago; None where nobody did."""
+        told, _ = self._last.get(pool_id, (None, 0.0))
+        return told.worker if told else None
 
     def leaves(self, pool_id: PoolId, me: str) -> bool:
-        """Whether to leave it to who serves it: they serve fewer others than I, or as few and their name is first."""
-        other = self.of(pool_id)
-        if other is None or other == me:
-            return False
-        return (self._others(other, pool_id), other) < (self._others(me, pool_id), me)
+        """Whether to leave it to somebody else, who serves it just now."""
+        told, until = self._last.get(pool_id, (None, 0.0))
+        return told is not None and told.worker != me and self._clock() < until
+
+    def to_relieve(self, me: str, share: float) -> set[PoolId]:
+        """The pools of workers who have too much to do and serve more pools than I would with one more.
+
+        `share` is what I use of a core.
+        """
+        workers = self._workers()
+        mine = workers.pop(me, _NOBODY).pools
+        them = {name for name, other in workers.items() if other.is_strained and other.pools > mine + 1}
+        if share > _TOGETHER or not them:
+            return set()
+        return {pool_id for pool_id, (told, _) in self._last.items() if told.worker in them}
+
+    def heir(self, me: str, share: float) -> str | None:
+        """Who takes my pools: who serves more (or as many and has the greater name), where one of us is enough.
+
+        Nobody gives to who is late, unless they are late themselves: that is then one and the same machine.
+        """
+        workers = self._workers()
+        mine = workers.pop(me, _NOBODY)
+        able = [
+            (other.pools, name)
+            for name, other in workers.items()
+            if (other.pools, name) > (mine.pools, me)
+            and other.told.share + share <= _TOGETHER
+            and (mine.told.is_late or not other.told.is_late)
+        ]
+        return max(able)[1] if able else None
 
     def busy(self) -> int:
         """How many pools are served just now, by whomever."""
         now = self._clock()
         return sum(now < until for _, until in self._last.values())
 
-    def workers(self) -> int:
-        """How many workers serve these pools."""
+    def _workers(self) -> dict[str, _Worker]:
         now = self._clock()
-        return len({who for who, until in self._last.values() if now < until})
-
-    def _others(self, worker: str, pool_id: PoolId) -> int:
-        now = self._clock()
-        return sum(
-            who == worker and now < until and pool != pool_id for pool, (who, until) in self._last.items()
-        )
+        workers: dict[str, _Worker] = {}
+        for told, until in self._last.values():
+            if now < until:
+                worker = workers.setdefault(told.worker, _Worker(told, until))
+                worker.pools += 1
+                if until >= worker.until:
+                    worker.told, worker.until = told, until
+        return workers

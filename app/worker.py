@@ -14,10 +14,11 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, not the project
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -40,10 +41,11 @@ from app.services.attempts import Attempts
 from app.services.audit_anchors import open_anchors
 from app.services.days import close_days
 from app.services.delivery import Delivery
-from app.services.fairness_watch import FairnessWatch
+from app.services.fairness_watch import RESTS, FairnessWatch
 from app.services.housekeeping import Housekeeper
+from app.services.listening import Listener
 from app.services.picture import PoolPicture
-from app.services.ticks import Ticks
+from app.sharing import Sharing
 from app.tracing import follow, request_ids, start_tracing
 
 log = structlog.get_logger()
@@ -52,10 +54,12 @@ _BUSY_SECONDS = 0.02
 _FIRST_BATCH = 128
 _REST = 2.0
 _MOST_REST_SECONDS = 0.05
-"""While several pools are busy and tasks come faster than they are looked at, each rests twice as long as the last look
-took, times the number of workers: as long as one of them would take for the pools of all. So tasks gather, and more
-workers do not mean smaller batches: without it two had 128 tasks in one where one had 357, at 21 % more processor time
-a task. Where nothing came during a look nobody waits for a rest."""
+_REST_FROM = 0.25
+"""While several pools are busy and this process uses more than that share of a core, a pool in which tasks came during
+a look rests for twice as long as the look took. So tasks gather: with eight pools that get single tasks as fast as they
+can, 12 of them go into a batch instead of 5, at three quarters of the processor time. Below it nobody waits."""
+_WATCH_REST = 0.8
+"""Of `fairness_seconds`: whoever looks next finds pools rested, and others find that somebody has looked."""
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
 _COLLECT_AFTER = (20_000, 20, 50)
@@ -113,8 +117,15 @@ class Worker:
         self._doorbell = doorbell
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._attempts = Attempts(settings.dsn)
-        self._ticks = Ticks(settings.dsn, doorbell.serving)
+        # Half the time after which a hung transaction loses its lock: a hung watch waits for none by then.
+        self._watch = FairnessWatch(
+            database,
+            patience_seconds=settings.worker_transaction_seconds / 2,
+            rest_seconds=_WATCH_REST * settings.fairness_seconds,
+        )
+        self._listener = Listener(settings.dsn, {statements.SERVING_CHANNEL: self._told})
         self._served: dict[PoolId, _Served] = {}
+        self._sharing = Sharing(doorbell.serving, self._consumer)
         self._anchors = open_anchors(settings)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
@@ -136,11 +147,11 @@ class Worker:
                 self._listen_to_own,
                 self._claim,
                 self._sweep,
-                self._watch,
+                self._look_at_fairness,
                 self._close_days,
             )
         ]
-        self._ticks.start()
+        self._listener.start()
         delivery = Delivery(self._settings, self._database)
         delivering = asyncio.create_task(delivery.run())
         await self._stopping.wait()
@@ -148,11 +159,11 @@ class Worker:
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        await self._doorbell.leave(self._consumer)
         await asyncio.gather(*(served.task for served in self._served.values() if served.task))
         await self._attempts.close()
-        await self._ticks.stop()
+        await self._listener.stop()
         await delivering
-        await self._doorbell.leave(self._consumer)
         log.info("worker.stopped", consumer=self._consumer)
 
     async def _listen(self) -> None:
@@ -169,18 +180,21 @@ class Worker:
             await self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
             await asyncio.sleep(self._settings.worker_claim_seconds / 2)
 
-    async def _watch(self) -> None:
+    def _told(self, said: Mapping[str, Any]) -> None:
+        """What other workers, and this one, say of a pool."""
+        self._doorbell.serving.heard(said)
+        if "watched" in said:
+            self._watch.heard(PoolId(said["pool"]), said["watched"])
+
+    async def _look_at_fairness(self) -> None:
         """Measure how fair the pools are, raise alarms, settle what is owed."""
-        # Half the time after which a hung transaction loses its lock: a hung watch waits for none by then.
-        watch = FairnessWatch(self._database, patience_seconds=self._settings.worker_transaction_seconds / 2)
         while self._settings.fairness_seconds and not self._stopping.is_set():
             began = time.monotonic()
             try:
-                await watch.look(await self._now())
+                await self._watch.look(await self._now())
             except TROUBLE as error:
                 log.warning("fairness.failed", error=str(error) or type(error).__name__)
-            # A large team's day takes long to solve: looking takes a twentieth of the time at most.
-            await asyncio.sleep(max(self._settings.fairness_seconds, 20 * (time.monotonic() - began)))
+            await asyncio.sleep(max(self._settings.fairness_seconds, RESTS * (time.monotonic() - began)))
 
     async def _sweep(self) -> None:
         """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
@@ -219,19 +233,17 @@ class Worker:
         await self._housekeeper.look()
         async with self._database.hot.acquire() as connection:
             rows = await connection.fetch(statements.BACKLOG, _LAG_COUNTED)
+        due = self._sharing.look({PoolId(row["pool_id"]) for row in rows if row["lag"]})
         for row in rows:
             pool_id = PoolId(row["pool_id"])
             is_new = pool_id not in self._served and len(self._served) < _WARM_POOLS
-            if is_new or (row["lag"] and not self._leaves(pool_id)):
+            if is_new or pool_id in due:
                 self._serve(pool_id)
-
-    def _leaves(self, pool_id: PoolId) -> bool:
-        return self._doorbell.serving.leaves(pool_id, self._consumer)
 
     async def _hear(self, rings: Sequence[Ring]) -> None:
         if rings:
             failpoint("heard")
-        left = [ring for ring in rings if self._leaves(ring.pool_id)]
+        left = [ring for ring in rings if self._sharing.leaves(ring.pool_id)]
         for ring in rings:
             if ring not in left:
                 self._serve(ring.pool_id, ring)
@@ -251,7 +263,7 @@ class Worker:
         if ring is not None:
             served.rings.append(ring)
         served.rung.set()
-        if served.task is None and not self._stopping.is_set():
+        if (served.task is None or served.task.done()) and not self._stopping.is_set():
             served.task = asyncio.create_task(self._serve_forever(served))
 
     async def _serve_forever(self, served: _Served) -> None:
@@ -264,8 +276,11 @@ class Worker:
         """Place batches until nothing is left to look at, then answer the rings that were heard before that look."""
         while not self._stopping.is_set():
             rings, served.rings = served.rings, []
-            if self._leaves(served.picture.pool_id):
+            if self._sharing.leaves(served.picture.pool_id):
                 await self._pass_on(rings)
+                return
+            if await self._hands_over(served.picture.pool_id, rings):
+                await self._doorbell.acknowledge(rings)
                 return
             looked = time.monotonic()
             batch = await self._try_batch(served.picture, served.pace)
@@ -283,11 +298,14 @@ class Worker:
                 pause = 0.2 if batch is None else _BUSY_SECONDS
                 await self._pause(pause * self._jitter.uniform(0.5, 1.5))
 
+    async def _hands_over(self, pool_id: PoolId, rings: Sequence[Ring]) -> bool:
+        heir = self._sharing.heir(pool_id, rung=bool(rings))
+        return heir is not None and await self._doorbell.hand_over(pool_id, heir)
+
     async def _rest(self, seconds: float) -> None:
-        """Let tasks gather after a look that took so long, while several pools are busy."""
-        serving = self._doorbell.serving
-        if serving.busy() > 1:
-            await asyncio.sleep(min(_MOST_REST_SECONDS, _REST * serving.workers() * seconds))
+        """Let tasks gather after a look that took so long, where that spares much."""
+        if self._sharing.share() > _REST_FROM and self._doorbell.serving.busy() > 1:
+            await asyncio.sleep(min(_MOST_REST_SECONDS, _REST * seconds))
 
     async def _answer(self, rings: Sequence[Ring]) -> None:
         await self._doorbell.acknowledge(rings)
@@ -307,7 +325,7 @@ class Worker:
                     limit=pace.size,
                     deliver=self._settings.ais_url is not None,
                     attempts=self._attempts,
-                    by=self._consumer,
+                    by=self._sharing.news(picture.pool_id),
                 )
         except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             metrics.worker_failures_total.labels(type(error).__name__).inc()

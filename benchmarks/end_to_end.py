@@ -112,6 +112,14 @@ def batches(tasks: list[dict[str, Any]], size: int) -> list[bytes]:
     return [encoded({"tasks": tasks[at : at + size]}) for at in range(0, len(tasks), size)]
 
 
+async def warm_up(system: System, tasks: list[dict[str, Any]]) -> None:
+    """Let the system see these tasks in two goes: what the first taught its workers is in use in the second."""
+    middle = len(tasks) // 2
+    for half in (tasks[:middle], tasks[middle:]):
+        await throughput(system, "/v1/tasks/batch", batches(half, 500), len(half), 2)
+        await system.settle()
+
+
 async def throughput(
     system: System, path: str, bodies: Sequence[bytes], count: int, clients: int
 ) -> tuple[Throughput, list[float]]:
@@ -135,7 +143,7 @@ async def one_batch_run(
     await scene.build(system.dsn, executors=executors, rules=rules)
     await system.start(workers=workers, **options)
     try:
-        await throughput(system, "/v1/tasks/batch", batches(scene.requests(1000, seed=9), 500), 1000, 2)
+        await warm_up(system, scene.requests(1000, seed=9))
         found, _ = await throughput(system, "/v1/tasks/batch", batches(scene.requests(count), 500), count, 4)
         return replace(found, memory_mb=system.memory_mb())
     finally:
@@ -148,25 +156,27 @@ async def single_run(system: System, count: int, *, workers: int) -> tuple[Throu
     await scene.build(system.dsn, executors=1000, rules=13)
     await system.start(workers=workers)
     try:
-        bodies = [encoded(body) for body in scene.requests(count + 200)]
-        await throughput(system, "/v1/tasks", bodies[:200], 200, 8)
-        return await throughput(system, "/v1/tasks", bodies[200:], count, 32)
+        await warm_up(system, scene.requests(1000, seed=9))
+        bodies = [encoded(body) for body in scene.requests(count)]
+        return await throughput(system, "/v1/tasks", bodies, count, 32)
     finally:
         system.stop()
 
 
-async def latency_run(system: System, seconds: float, *, rate: int = 500) -> list[float]:
+async def latency_run(
+    system: System, seconds: float, *, pools: int = 1, workers: int = 1, rate: int = 500
+) -> list[float]:
     """Single POSTs at a steady rate; seconds from commit to commit by PostgreSQL's clock, sorted.
 
     The system has seen some work, as in the other runs: what a worker's first look at a team costs is not in it.
     """
     await system.fresh()
-    await scene.build(system.dsn, executors=1000, rules=13)
-    await system.start(workers=1)
-    await throughput(system, "/v1/tasks/batch", batches(scene.requests(2000, seed=9), 500), 2000, 2)
+    ids = await scene.build(system.dsn, executors=1000, rules=13, pools=pools)
+    await system.start(workers=workers)
+    await warm_up(system, scene.requests(2000 * pools, pool_ids=ids, seed=9))
     progress = await Progress.watch(system.dsn)
     try:
-        bodies = [encoded(body) for body in scene.requests(int(rate * seconds))]
+        bodies = [encoded(body) for body in scene.requests(int(rate * seconds), pool_ids=ids)]
         await _steadily(system, bodies, rate)
         await progress.reach(len(bodies))
         return await _commit_latencies(system.dsn)
@@ -221,17 +231,25 @@ async def _run(sizes: Sizes) -> Result:
     with running_servers() as system:
         best, bare = await _against_the_bare_driver(system, sizes, result)
         single = await _single(system, sizes, result)
-        latencies = await latency_run(system, sizes.latency_seconds)
+        found = {
+            (pools, workers): await latency_run(system, sizes.latency_seconds, pools=pools, workers=workers)
+            for pools in (1, 8)
+            for workers in (1, 3)
+        }
         fall = await _growth(system, sizes, result)
         await _rules(system, sizes, result)
         result.texts += await _profiles(system, sizes)
     result.tables.append(
         Table(
             "Assignment latency at 500 single POSTs a second, commit to commit, ms",
-            ["tasks", "p50", "p90", "p99", "max"],
-            [[len(latencies), *(round(1000 * share(latencies, q), 2) for q in (0.5, 0.9, 0.99, 1.0))]],
+            ["pools", "workers", "tasks", "p50", "p90", "p99", "max"],
+            [
+                [*case, len(times), *(round(1000 * share(times, q), 2) for q in (0.5, 0.9, 0.99, 1.0))]
+                for case, times in found.items()
+            ],
         )
     )
+    latencies = found[1, 1]
     result.targets += [
         Target("end to end over HTTP batches", "tasks/s", round(best), 8000, 12_000),
         Target("end to end over single POSTs, 32 clients", "tasks/s", round(single), 2000, 3000),

@@ -1,5 +1,6 @@
 """A whole system for a benchmark: durable servers, API and workers as their users start them, all on this machine."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -21,6 +22,9 @@ from benchmarks.bare_http import BareClient
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120.0
 """Seconds that anything may take before the benchmark gives up."""
+_SETTLING_SECONDS = 1.0
+_RESTING = 0.15
+"""Share of a core that a system at rest uses at most: workers sweep once a second."""
 
 
 class System:
@@ -68,6 +72,21 @@ class System:
         for number in range(1, workers + 1):
             self._launch(f"worker-{number}", ["app/worker.py"], profile, settings)
         await self._until_ready()
+
+    async def settle(self) -> None:
+        """Wait until all of them rest: what starting up and a first look at a team cost is then behind them."""
+        deadline, before = time.monotonic() + PATIENCE, self._busy_seconds()
+        while True:
+            await asyncio.sleep(_SETTLING_SECONDS)
+            before, used = self._busy_seconds(), self._busy_seconds() - before
+            if used < _RESTING * _SETTLING_SECONDS:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError("the system did not come to rest")
+
+    def _busy_seconds(self) -> float:
+        parts = self.cpu_seconds()
+        return sum(seconds for part, seconds in parts.items() if part != "load generator")
 
     def stop(self) -> None:
         """End the processes in order; the servers stay."""

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from benchmarks import page, scene
 from benchmarks.bare_http import encoded
-from benchmarks.end_to_end import batches, share, throughput
+from benchmarks.end_to_end import batches, share, throughput, warm_up
 from benchmarks.results import DIRECTORY, Cell, Result, Table, read
 from benchmarks.system import System, running_servers
 
@@ -185,9 +185,9 @@ async def _measure(setting: Setting, sizes: Sizes) -> Measured:
         before = await _ask(system, _LOG)
         warm, many, single = (
             scene.requests(count, pool_ids=ids, seed=seed)
-            for seed, count in ((9, 1000 * setting.pools), (2, sizes.batch_tasks), (3, sizes.single_tasks))
+            for seed, count in ((9, 2000 * setting.pools), (2, sizes.batch_tasks), (3, sizes.single_tasks))
         )
-        await throughput(system, "/v1/tasks/batch", batches(warm, 500), len(warm), 2)
+        await warm_up(system, warm)
         by_batch, _ = await throughput(system, "/v1/tasks/batch", batches(many, 500), len(many), 4)
         bodies = [encoded(body) for body in single]
         by_one, answers = await throughput(system, "/v1/tasks", bodies, len(single), 32)

@@ -170,6 +170,8 @@ class OneStatement(_Driver):
                 [sum_.count for sum_ in sums],
                 [],
                 [],
+                statements.SERVING_CHANNEL,
+                None,
             )
             assert row["placed"] == len(batch.tasks)
 

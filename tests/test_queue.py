@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from app.engine.types import PoolId
-from app.queue import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, open_doorbell
+from app.queue import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, SilentDoorbell, open_doorbell
+from app.serving import Told
 
 
 @pytest.fixture
@@ -109,17 +110,44 @@ async def test_closing_ends_soon_whenever_it_comes(redis_url: str) -> None:
 
 async def test_a_pool_that_somebody_serves_is_rung_at_them_alone(bell: RedisDoorbell, redis: Redis) -> None:
     await bell.listen_to_own("a", 0.01)
-    bell.serving.note(PoolId(7), "a")
+    bell.serving.note(PoolId(7), Told("a"))
     bell.ring(PoolId(7))
     assert [ring.pool_id for ring in await _heard_by_own(bell, "a")] == [7]
     assert await redis.xlen(STREAM) == 0
 
 
 async def test_a_worker_that_has_gone_is_not_rung_any_more(bell: RedisDoorbell) -> None:
-    bell.serving.note(PoolId(7), "gone")
+    bell.serving.note(PoolId(7), Told("gone"))
     bell.ring(PoolId(7))
     assert [ring.pool_id for ring in await _heard(bell, "here")] == [7]
     assert bell.serving.of(PoolId(7)) is None
+
+
+async def test_a_pool_is_handed_over_to_who_hears_it_and_keeps_it(
+    bell: RedisDoorbell, redis_url: str
+) -> None:
+    heir = RedisDoorbell(redis_url)
+    assert not await bell.hand_over(PoolId(7), "heir"), "nobody hears it yet"
+    assert bell.serving.of(PoolId(7)) is None
+    await heir.listen_to_own("heir", 0.01)
+    heir.serving.note(PoolId(7), Told("giver"))
+    assert await bell.hand_over(PoolId(7), "heir")
+    assert bell.serving.leaves(PoolId(7), "giver")
+    assert [ring.pool_id for ring in await _heard_by_own(heir, "heir")] == [7]
+    assert not heir.serving.leaves(PoolId(7), "heir"), "it would hand back what it was given"
+    await heir.close()
+
+
+async def test_who_leaves_hears_nothing_more(bell: RedisDoorbell) -> None:
+    await bell.listen_to_own("leaving", 0.01)
+    bell.serving.note(PoolId(7), Told("leaving"))
+    await bell.leave("leaving")
+    bell.ring(PoolId(7))
+    assert [ring.pool_id for ring in await _heard(bell, "staying")] == [7]
+
+
+async def test_where_nobody_hears_anything_nothing_is_handed_over() -> None:
+    assert not await SilentDoorbell().hand_over(PoolId(7), "heir")
 
 
 async def _heard_by_own(bell: Doorbell, consumer: str) -> list[Ring]:

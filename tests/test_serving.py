@@ -1,11 +1,16 @@
-"""Who serves a pool: told by commits, believed for a moment, evened out between workers."""
+"""Who serves a pool: told by commits, kept together while one has time for all, relieved where that is too much."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
 
 from hypothesis import given, strategies as st
 
 from app.engine.types import PoolId
-from app.serving import HOT_SECONDS, Serving
+from app.serving import HOT_SECONDS, Serving, Told
+from app.sharing import Machine, Share, Sharing
 
-P, Q = PoolId(1), PoolId(2)
+P, Q, R = PoolId(1), PoolId(2), PoolId(3)
 
 
 class Clock:
@@ -16,29 +21,29 @@ class Clock:
         return self.now
 
 
-def test_whoever_committed_last_serves_the_pool_for_a_moment() -> None:
+def test_whoever_committed_last_is_left_alone_for_a_moment_and_remembered_for_good() -> None:
     clock = Clock()
     serving = Serving(clock)
     assert serving.of(P) is None
-    serving.note(P, "a")
+    serving.note(P, Told("a"))
     assert serving.of(P) == "a"
-    serving.note(P, "b")
+    serving.note(P, Told("b"))
     assert serving.of(P) == "b"
+    assert serving.leaves(P, "a")
     clock.now += HOT_SECONDS
-    assert serving.of(P) is None, "a worker that died must not keep its pool"
+    assert not serving.leaves(P, "a"), "a worker that died must not keep its pool"
+    assert serving.of(P) == "b", "whoever knows the pool is rung first"
 
 
 def test_pools_count_as_busy_while_somebody_serves_them() -> None:
     clock = Clock()
     serving = Serving(clock)
-    assert (serving.busy(), serving.workers()) == (0, 0)
-    serving.note(P, "a")
-    serving.note(Q, "b")
-    assert (serving.busy(), serving.workers()) == (2, 2)
-    serving.note(Q, "a")
-    assert (serving.busy(), serving.workers()) == (2, 1), "a pool that changed hands is still one"
+    assert serving.busy() == 0
+    serving.note(P, Told("a"))
+    serving.note(Q, Told("b"))
+    assert serving.busy() == 2
     clock.now += HOT_SECONDS / 2
-    serving.note(P, "a")
+    serving.note(P, Told("a"))
     clock.now += HOT_SECONDS / 2
     assert serving.busy() == 1
 
@@ -46,53 +51,156 @@ def test_pools_count_as_busy_while_somebody_serves_them() -> None:
 def test_a_pool_that_nobody_serves_is_left_by_nobody() -> None:
     serving = Serving(Clock())
     assert not serving.leaves(P, "a")
-    serving.note(P, "a")
+    serving.note(P, Told("a"))
     assert not serving.leaves(P, "a")
     serving.forget(P)
     assert not serving.leaves(P, "b")
 
 
-def test_an_idle_worker_takes_a_pool_from_one_that_serves_several() -> None:
+def test_a_worker_repeats_itself_only_after_a_moment() -> None:
+    clock = Clock()
+    serving = Serving(clock)
+    assert not serving.knows(P, "a")
+    serving.heard({"pool": P, "by": "a", "share": 0.1, "late": False})
+    serving.heard({"pool": P, "watched": 0.1})
+    assert serving.knows(P, "a")
+    assert not serving.knows(P, "b")
+    clock.now += HOT_SECONDS / 2
+    assert not serving.knows(P, "a"), "the others would take it for gone before it speaks again"
+    assert serving.leaves(P, "b")
+
+
+def test_two_workers_with_time_to_spare_become_one() -> None:
     serving = Serving(Clock())
-    serving.note(P, "a")
-    assert serving.leaves(P, "z")
-    serving.note(Q, "a")
-    assert not serving.leaves(P, "z")
-    serving.note(P, "z")  # it took it: now each serves one, and none takes more
-    assert serving.leaves(P, "a")
-    assert serving.leaves(Q, "z")
+    for pool_id, worker in ((P, "a"), (Q, "b"), (R, "b")):
+        serving.note(pool_id, Told(worker, share=0.1))
+    assert serving.heir("a", 0.1) == "b"
+    assert serving.heir("b", 0.1) is None
+    assert serving.heir("a", 0.6) is None, "together they would have too much to do"
+    assert serving.heir("new", 0.0) == "b", "who has nothing yet joins who has most"
+
+
+def test_nobody_gives_to_who_is_late_unless_late_too() -> None:
+    serving = Serving(Clock())
+    serving.note(P, Told("a", 0.1))
+    serving.note(Q, Told("b", 0.1, is_late=True))
+    serving.note(R, Told("b", 0.1, is_late=True))
+    assert serving.heir("a", 0.1) is None
+    serving.note(P, Told("a", 0.1, is_late=True))
+    assert serving.heir("a", 0.1) == "b"
+
+
+def test_who_has_too_much_to_do_is_relieved_by_who_has_time() -> None:
+    serving = Serving(Clock())
+    serving.note(P, Told("a", 0.9))
+    assert serving.to_relieve("b", 0.0) == set(), "one pool is as heavy elsewhere"
+    serving.note(Q, Told("a", 0.9))
+    assert serving.to_relieve("b", 0.0) == {P, Q}
+    assert serving.to_relieve("b", 0.6) == set(), "who is busy relieves nobody"
+    assert serving.to_relieve("a", 0.0) == set()
+    serving.note(Q, Told("a", 0.2))
+    assert serving.to_relieve("b", 0.0) == set()
+    serving.note(Q, Told("a", 0.2, is_late=True))
+    assert serving.to_relieve("b", 0.0) == {P, Q}
+
+
+def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
+    serving = Serving(Clock())
+    for pool_id in (P, Q, R):
+        serving.note(pool_id, Told("a", 0.9))
+    mine = _idle(serving, "b")
+    assert mine.look({Q, R}) == {Q}
+    assert not mine.leaves(Q)
+    assert mine.leaves(R)
+    serving.note(Q, Told("b", 0.1))
+    for pool_id in (P, R):
+        serving.note(pool_id, Told("a", 0.1))
+    assert mine.look(set()) == set()
+    assert mine.heir(Q, rung=True) is None, "together they had too much to do a moment ago"
+
+
+def test_work_that_was_not_rung_for_is_looked_at_by_who_knows_the_pool_and_then_by_anybody() -> None:
+    clock = Clock()
+    serving = Serving(clock)
+    serving.note(P, Told("a"))
+    clock.now += HOT_SECONDS
+    assert _idle(serving, "a").look({P}) == {P}
+    assert _idle(serving, "a").look({Q}) == {Q}
+    other = _idle(serving, "b")
+    assert other.look({P}) == set()
+    assert other.look({P}) == {P}, "who knew it did not come"
+
+
+def test_a_pool_that_one_was_not_rung_for_is_not_handed_over() -> None:
+    serving = Serving(Clock())
+    serving.note(P, Told("b", 0.1))
+    new = _idle(serving, "new")
+    new.look(set())
+    assert new.heir(Q, rung=True) == "b"
+    assert new.heir(Q, rung=False) is None, "a first look at a team is this worker's own"
+
+
+def _idle(serving: Serving, me: str) -> Sharing:
+    """A worker that uses nothing, on a machine with processors to spare."""
+    return Sharing(serving, me, share=Share(used=lambda: 0.0), machine=Machine(Path("nowhere")))
 
 
 @given(
-    last=st.lists(st.tuples(st.integers(1, 6), st.sampled_from("abcd")), min_size=1, max_size=20),
-    me=st.sampled_from("abcd"),
+    loads=st.lists(st.floats(0.0, 0.6), min_size=1, max_size=12),
+    names=st.sets(st.sampled_from("abcdef"), min_size=1),
+    order=st.randoms(use_true_random=False),
 )
-def test_two_workers_never_both_leave_a_pool_to_each_other(last: list[tuple[int, str]], me: str) -> None:
-    seen_by_other, seen_by_me = Serving(Clock()), Serving(Clock())
-    for pool, worker in last:
-        seen_by_other.note(PoolId(pool), worker)
-        seen_by_me.note(PoolId(pool), worker)
-    pool_id, other = PoolId(last[-1][0]), last[-1][1]
-    seen_by_other.note(
-        pool_id, me
-    )  # a moment earlier or later: the other heard of my commit last, I of theirs
-    assert me == other or not (seen_by_me.leaves(pool_id, me) and seen_by_other.leaves(pool_id, other))
-
-
-@given(pools=st.integers(1, 12), names=st.sets(st.sampled_from("abcdef"), min_size=1))
-def test_pools_spread_over_the_workers_and_then_stay(pools: int, names: set[str]) -> None:
-    serving = Serving(Clock())
+def test_pools_come_to_rest_wherever_they_began(loads: list[float], names: set[str], order: Random) -> None:
     workers = sorted(names)
-    for pool in range(pools):
-        serving.note(PoolId(pool), workers[-1])
-    moves = 0
-    while True:  # each in turn takes what it may
-        taken = [(PoolId(p), w) for w in workers for p in range(pools) if not serving.leaves(PoolId(p), w)]
-        taken = [(pool_id, w) for pool_id, w in taken if serving.of(pool_id) != w]
-        if not taken:
+    of = {PoolId(number): order.choice(workers) for number in range(len(loads))}
+    relieving: set[str] = set()
+
+    def share(worker: str) -> float:
+        return min(1.0, sum(load for load, pool_id in zip(loads, of, strict=True) if of[pool_id] == worker))
+
+    def told() -> Serving:
+        serving = Serving(Clock())
+        for pool_id, worker in of.items():
+            serving.note(pool_id, Told(worker, share(worker)))
+        return serving
+
+    for _ in range(4 * len(loads) * len(workers) + 1):
+        before = dict(of)
+        for me in order.sample(workers, len(workers)):
+            serving = told()
+            if taken := serving.to_relieve(me, share(me)):
+                of[min(taken)] = me
+                relieving.add(me)
+            elif me not in relieving and (heir := serving.heir(me, share(me))):
+                of.update({pool_id: heir for pool_id, worker in of.items() if worker == me})
+        if of == before:
             break
-        serving.note(*taken[0])
-        moves += 1
-        assert moves <= 4 * pools * len(workers), "pools wander"
-    counts = [sum(serving.of(PoolId(p)) == w for p in range(pools)) for w in workers]
-    assert max(counts) - min(counts) <= 1
+    else:
+        raise AssertionError(f"pools wander: {of}")
+    counts = Counter(of.values())
+    for strained in workers:
+        if share(strained) > 0.7:
+            helpers = [w for w in workers if share(w) <= 0.5 and counts[strained] > counts[w] + 1]
+            assert not helpers, "a worker with time does not help"
+
+
+def test_a_share_is_processor_time_by_time_that_passed() -> None:
+    clock, used = Clock(), Clock()
+    share = Share(clock, used)
+    assert share.now() == 0.0
+    for _ in range(20):
+        clock.now += 1.0
+        used.now += 0.4
+        share.now()
+    assert abs(share.now() - 0.4) < 0.01
+
+
+def test_a_machine_has_time_while_half_a_core_is_idle(tmp_path: Path) -> None:
+    file = tmp_path / "stat"
+    file.write_text("cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 1 2 3\n")
+    machine = Machine(file, cores=2)
+    file.write_text("cpu  200 0 190 1010 0 0 0 0 0 0\n")
+    assert not machine.has_time()
+    file.write_text("cpu  250 0 220 1100 20 0 0 0 0 0\n")
+    assert machine.has_time()
+    assert Machine(tmp_path / "nothing").has_time(), "where nobody can tell"

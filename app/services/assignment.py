@@ -17,7 +17,7 @@ from app.database import HotConnection, HotPool
 from app.engine.allocate import Decision, Outcome, Waiting, place
 from app.engine.state import PoolState
 from app.engine.trail import ROUTED, Frame
-from app.engine.types import AssignmentKind, ExecutorId, Task, TaskId
+from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.ahead import Following
@@ -28,6 +28,7 @@ from app.services.parking import park
 from app.services.picture import PoolPicture
 from app.services.rows import task_of
 from app.services.waking import keep_current
+from app.serving import LATE_SECONDS, Told
 
 
 class Found(StrEnum):
@@ -71,11 +72,11 @@ async def place_batch(
     limit: int,
     deliver: bool,
     attempts: Attempts | None = None,
-    by: str = "",
+    by: Told | None = None,
 ) -> Batch:
     """Look at up to `limit` tasks of a pool and commit what was decided; `attempts` notes what is being decided.
 
-    `by` names the worker to whoever listens.
+    `by` is what the worker says of itself to the others; None where there is nothing new.
 
     Raises EpochMoved, or what the database raises; the picture then forgets everything, and nothing was written.
     """
@@ -103,7 +104,7 @@ class _Look:
     limit: int
     deliver: bool
     attempts: Attempts | None
-    by: str
+    by: Told | None
     following: Following | None
 
 
@@ -157,7 +158,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         frame,
         look.deliver,
         figures,
-        look.by,
+        _told(look.by, rows, taken["now"]),
         {row["id"]: row["seen"] for row in following.rows} if following else {},
     )
     await _commit(connection, picture, state, write)
@@ -175,6 +176,16 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         taken["now"],
         full=full or bool(woken) or len(rows) < len(found),
     )
+
+
+def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:
+    """With whether a task had to wait for the worker; one that was parked waited for somebody else."""
+    if by is None:
+        return None
+    waited = max(
+        (now - row["committed_at"] for row in rows if row["waiting_since"] is None), default=timedelta()
+    )
+    return replace(by, is_late=waited.total_seconds() > LATE_SECONDS)
 
 
 def _holds(following: Following | None, picture: PoolPicture, taken: Any, limit: int) -> bool:
@@ -224,7 +235,7 @@ class _Write:
     frame: Frame
     deliver: bool
     figures: BatchFigures
-    by: str
+    by: Told | None
     seen: Mapping[TaskId, int]
 
 
@@ -265,9 +276,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [waiting.reason.value for waiting in waits],
         picture.valid_until,
         statements.TICK_CHANNEL,
-        jsontext.encode(
-            {"pool": picture.pool_id, "event": "assigned", "count": len(decisions), "by": write.by}
-        ),
+        jsontext.encode({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
         write.frame["start"],
         jsontext.encode(write.frame),
         write.roster_id,
@@ -278,10 +287,20 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [sum_.tasks for _, sum_ in by_id],
         [write.seen[decision.task_id] for decision in decisions] if write.seen else [],
         [write.seen[waiting.task_id] for waiting in waits] if write.seen else [],
+        statements.SERVING_CHANNEL,
+        _words(picture.pool_id, write.by),
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved
     picture.epoch = row["epoch"]
+
+
+def _words(pool_id: PoolId, by: Told | None) -> str | None:
+    if by is None:
+        return None
+    return jsontext.encode(
+        {"pool": pool_id, "by": by.worker, "share": round(by.share, 3), "late": by.is_late}
+    )
 
 
 def _why(waiting: Waiting, class_id: int) -> str:

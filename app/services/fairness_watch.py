@@ -1,9 +1,11 @@
 """The fairness watch: measures each pool that moved, keeps its hour, raises alarms, and settles levels.
 
-Any number of workers run it; for one pool at a time one of them looks (an advisory lock), the others pass on.
+Any number of workers run it; for one pool at a time one of them looks (an advisory lock), the others pass on, and hear
+that it was looked at.
 """
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -28,10 +30,12 @@ from app.services.alerts import keep_alarms
 from app.services.epoch import try_to_raise_epoch
 from app.services.fairness import DayStandings, get_standings
 from app.services.options import BrokenSettings, FairnessOptions, fairness_options
-from app.services.statements import TICK_CHANNEL
+from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
 
 log = structlog.get_logger()
 
+RESTS = 20
+"""A large team's day takes long to solve: looking takes a twentieth of the time at most."""
 _HORIZON_DAYS = {"day": 7, "week": 14, "month": 62}
 """How far back what is owed is remembered, by fairness window."""
 _TAKE_WATCH = text("SELECT pg_try_advisory_xact_lock(731348, :pool_id)")
@@ -58,16 +62,28 @@ class _Known:
 
     epoch: int = 0
     day: date = date.min
+    rests_until: float = 0.0
     past: dict[date, dict[ExecutorId, float]] = field(default_factory=dict)
 
 
 class FairnessWatch:
-    """Looks at all pools when `look` is called; to settle, it waits for a pool for so long, and else tries again."""
+    """Looks at all pools when `look` is called, but those that somebody looked at within `rest_seconds`.
 
-    def __init__(self, database: Database, *, patience_seconds: float = 1.0) -> None:
+    To settle, it waits for a pool for `patience_seconds`, and else tries again.
+    """
+
+    def __init__(
+        self, database: Database, *, patience_seconds: float = 1.0, rest_seconds: float = 0.0
+    ) -> None:
         self._database = database
+        self._rest_seconds = rest_seconds
         self._patience_seconds = patience_seconds
         self._known: dict[PoolId, _Known] = {}
+
+    def heard(self, pool_id: PoolId, seconds: float) -> None:
+        """Somebody has just looked at this pool, which took so long."""
+        rest = max(self._rest_seconds, RESTS * seconds)
+        self._known.setdefault(pool_id, _Known()).rests_until = time.monotonic() + rest
 
     async def look(self, now: datetime) -> None:
         """Look at every pool that moved since the last look, or whose business day turned."""
@@ -78,11 +94,14 @@ class FairnessWatch:
         for pool_id, zone, epoch in rows:
             known = self._known.setdefault(PoolId(pool_id), _Known())
             day = business_day(now, ZoneInfo(zone))
-            if (known.epoch, known.day) == (epoch, day):
+            began = time.monotonic()
+            if began < known.rests_until or (known.epoch, known.day) == (epoch, day):
                 continue
             try:
                 async with self._database.session() as session:
                     looked = await self._look_at(session, PoolId(pool_id), known, now)
+                    if looked:
+                        await _tell(session, PoolId(pool_id), time.monotonic() - began)
             except BrokenSettings as error:
                 log.critical("fairness.broken_settings", pool=pool_id, error=str(error))
                 looked = True
@@ -219,6 +238,12 @@ class FairnessWatch:
                 owed[executor_id] = owed.get(executor_id, 0.0) + remainder
         known.past.pop(today, None)
         return owed, task_weight
+
+
+async def _tell(session: AsyncSession, pool_id: PoolId, seconds: float) -> None:
+    said = json.dumps({"pool": pool_id, "watched": round(seconds, 3)})
+    await session.execute(_NOTIFY, {"channel": SERVING_CHANNEL, "payload": said})
+    await session.commit()
 
 
 async def _outlook(session: AsyncSession, pool_id: PoolId) -> Outlook | None:

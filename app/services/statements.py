@@ -9,8 +9,12 @@ one needs. tests/test_hot_plans.py holds this.
 """
 
 TICK_CHANNEL = "executor_balancer"
-"""NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`.
-Of a worker's batches `by` names the worker."""
+"""NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`."""
+
+SERVING_CHANNEL = "executor_balancer_serving"
+"""What workers tell each other (and whoever rings at them) of a pool: a few words a second, however much is decided.
+`{"pool": 1, "by": "host-42", "share": 0.3, "late": false}` says who serves it (`app.serving.Told`), and
+`{"pool": 1, "watched": 0.04}` that its fairness was measured, in so many seconds."""
 
 # Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where
 # external ids are absent: `ids` are in the order given, the other arrays say which of them were written. Waits only for
@@ -275,7 +279,9 @@ WITH fence AS (
     SET deciding = 0, careful = greatest(0, tried.careful - cardinality($3) - cardinality($20))
     FROM fence WHERE tried.pool_id = $1
 )
-SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24) FROM fence
+SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24),
+       CASE WHEN $40::text IS NOT NULL THEN pg_notify($39, $40) END
+FROM fence
 """
 
 # Notes, in a transaction of its own, that $2 tasks are being decided; $3 more are still to be decided with care. Those

@@ -6,23 +6,16 @@ facts reads them. After a lost connection everybody is told once, because ticks 
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-import structlog
-
 from app.database import TROUBLE, HotPool
 from app.engine.types import PoolId, TaskId
-from app.services.statements import TICK_CHANNEL
+from app.services.listening import Hearer, Listener
+from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
 from app.serving import Serving
 
-log = structlog.get_logger()
-
-_RECONNECT_SECONDS = 1.0
-_PROBE_SECONDS = 5.0
 _KEPT_TICKS = 1000
 
 
@@ -36,24 +29,22 @@ class Tick:
 
 
 class Ticks:
-    """One listening connection for a process, any number of subscribers; `serving` learns who commits."""
+    """One listening connection for a process, any number of subscribers; `serving` learns who serves what."""
 
     def __init__(self, dsn: str, serving: Serving | None = None) -> None:
-        self._dsn = dsn
-        self._serving = serving
         self._subscribers: set[asyncio.Queue[Tick]] = set()
-        self._listener: asyncio.Task[None] | None = None
+        hearers: dict[str, Hearer] = {TICK_CHANNEL: self._heard}
+        if serving is not None:
+            hearers[SERVING_CHANNEL] = serving.heard
+        self._listener = Listener(dsn, hearers, connected=lambda: self._tell(Tick(None)))
 
     def start(self) -> None:
-        """Begin to listen; connects, and connects again, by itself."""
-        self._listener = asyncio.create_task(self._listen_forever())
+        """Begin to listen."""
+        self._listener.start()
 
     async def stop(self) -> None:
         """End listening."""
-        if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+        await self._listener.stop()
 
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[asyncio.Queue[Tick]]:
@@ -65,29 +56,7 @@ class Ticks:
         finally:
             self._subscribers.discard(queue)
 
-    async def _listen_forever(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except TROUBLE as error:
-                log.warning("ticks.down", error=str(error) or type(error).__name__)
-            await asyncio.sleep(_RECONNECT_SECONDS)
-
-    async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=_PROBE_SECONDS)
-        try:
-            await connection.add_listener(TICK_CHANNEL, self._heard)
-            self._tell(Tick(None))
-            while True:
-                await asyncio.sleep(_PROBE_SECONDS)
-                await connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
-        finally:
-            connection.terminate()
-
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
-        said = json.loads(payload)
-        if self._serving is not None and said.get("by"):
-            self._serving.note(PoolId(said["pool"]), said["by"])
+    def _heard(self, said: Mapping[str, Any]) -> None:
         self._tell(Tick(PoolId(said["pool"]), said["event"], said["count"]))
 
     def _tell(self, tick: Tick) -> None:

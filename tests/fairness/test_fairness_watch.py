@@ -20,7 +20,7 @@ from app.services.audit import find_violations
 from app.services.epoch import raise_epoch
 from app.services.fairness_watch import FairnessWatch
 from app.services.picture import PoolPicture
-from app.services.statements import TAKE_POOL, TICK_CHANNEL
+from app.services.statements import SERVING_CHANNEL, TAKE_POOL, TICK_CHANNEL
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 
@@ -315,6 +315,31 @@ async def test_two_watches_do_not_look_at_one_pool_at_once(database: Database, p
     await give_everything_to(database, people[0])
     await asyncio.gather(*(look(database) for _ in range(4)))
     assert len(await run(database, "SELECT FROM fairness_alerts")) == 3
+
+
+async def test_what_one_watch_looked_at_the_others_leave_for_a_while(
+    database: Database, pool_id: PoolId, settings: Settings
+) -> None:
+    await add_executors(database, pool_id, 2)
+    await add_tasks(database, pool_id, 10)
+    await place(database, pool_id)
+    said: list[dict[str, Any]] = []
+    listener = await asyncpg.connect(settings.dsn)
+    await listener.add_listener(SERVING_CHANNEL, lambda *words: said.append(json.loads(str(words[3]))))
+    other = FairnessWatch(database, rest_seconds=3600)
+    await look(database)
+    async with asyncio.timeout(60):
+        while not said:
+            await listener.fetchval("SELECT 1")
+    await listener.close()
+    [word] = said
+    assert word["pool"] == pool_id
+    other.heard(PoolId(word["pool"]), word["watched"])
+    await run(database, "DELETE FROM fairness_hours")
+    await other.look(datetime.now(UTC))
+    assert await run(database, "SELECT FROM fairness_hours") == []
+    await FairnessWatch(database, rest_seconds=3600).look(datetime.now(UTC))
+    assert await run(database, "SELECT FROM fairness_hours") != [], "nobody had told this one"
 
 
 async def test_a_watch_does_not_queue_for_a_pool_in_other_hands(database: Database, pool_id: PoolId) -> None:

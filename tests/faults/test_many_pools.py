@@ -1,14 +1,20 @@
 """Pools apart: one that floods does not starve the others, and each decides its own."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.queue import SilentDoorbell
+from app.queue import Doorbell, SilentDoorbell, open_doorbell
 from app.services.audit import find_violations
+from app.services.listening import Listener
+from app.services.statements import SERVING_CHANNEL
+from app.serving import Serving
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
+from tests.test_worker import worker_process
 
 FLOOD = 12_000
 
@@ -44,3 +50,44 @@ async def test_one_flooding_pool_among_ten_does_not_starve_the_others(
     assert ahead < FLOOD, "the others had to wait for the whole flood"
     async with database.hot.acquire() as connection:
         assert await find_violations(connection) == []
+
+
+async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_dies_is_replaced(
+    settings: Settings, database: Database
+) -> None:
+    pools = [await add_pool(database, code=f"pool-{number}") for number in range(4)]
+    for pool_id in pools:
+        await add_executors(database, pool_id, 3)
+    serving, bell = Serving(), open_doorbell(settings.redis_url)
+    listener = Listener(settings.dsn, {SERVING_CHANNEL: serving.heard})
+    listener.start()
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(worker_process(settings)) for _ in range(3)]
+        async with asyncio.timeout(120):
+            await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
+            [one] = {serving.of(pool_id) for pool_id in pools}
+            [chosen] = [worker for worker in workers if str(one).endswith(f"-{worker.pid}")]
+            chosen.kill()
+            await _work_until(lambda: serving.of(pools[0]) != one, database, bell, pools)
+            await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
+    await listener.stop()
+    await bell.close()
+    async with database.hot.acquire() as connection:
+        assert await find_violations(connection) == []
+
+
+def _of_one(serving: Serving, pools: list[PoolId]) -> bool:
+    return serving.busy() == len(pools) and len({serving.of(pool_id) for pool_id in pools}) == 1
+
+
+async def _work_until(
+    done: Callable[[], bool], database: Database, bell: Doorbell, pools: list[PoolId]
+) -> None:
+    """A few tasks for each pool at a time, each time until all are placed."""
+    while not done():
+        before = await _assigned(database, pools)
+        for pool_id in pools:
+            await add_tasks(database, pool_id, 2)
+            bell.ring(pool_id)
+        while await _assigned(database, pools) < before + 2 * len(pools):  # noqa: ASYNC110 - a state of the database
+            await asyncio.sleep(0.01)

@@ -1,0 +1,109 @@
+"""Which pools a worker serves, beside others: what it knows of them (`app.serving`) and of itself, decided.
+
+One look a second; between two looks a pool stays where it is.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.engine.types import PoolId
+from app.serving import Serving, Told
+
+_APART_SECONDS = 60.0
+"""Whoever relieved another worker keeps its pools for so long: together they had too much to do."""
+_SPARE_CORES = 0.5
+_SAMPLE_SECONDS = 0.5
+
+
+class Share:
+    """What share of a core this process uses: the mean of some seconds, the last ones most."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, used: Callable[[], float] = time.process_time
+    ):
+        self._clock, self._used = clock, used
+        self._at, self._before = clock(), used()
+        self._share = 0.0
+
+    def now(self) -> float:
+        """The share as of now; measured anew twice a second at most."""
+        seconds = self._clock() - self._at
+        if seconds >= _SAMPLE_SECONDS:
+            used = self._used()
+            weight = min(1.0, seconds / (4 * _SAMPLE_SECONDS))
+            self._share += weight * ((used - self._before) / seconds - self._share)
+            self._at, self._before = self._at + seconds, used
+        return self._share
+
+
+class Machine:
+    """Whether this machine has processor time to spare: where all of it is used, one more process only divides it."""
+
+    def __init__(self, file: Path = Path("/proc/stat"), cores: int = os.cpu_count() or 1) -> None:
+        self._file, self._cores = file, cores
+        self._before = self._read()
+
+    def has_time(self) -> bool:
+        """Whether half a core or more was idle since the last look; where nobody can tell, it was."""
+        (idle, whole), self._before = self._before, self._read()
+        idle, whole = self._before[0] - idle, self._before[1] - whole
+        return whole <= 0 or idle / whole * self._cores >= _SPARE_CORES
+
+    def _read(self) -> tuple[float, float]:
+        """Idle and whole time of all processors so far (proc(5): user, nice, system, idle, iowait, ...)."""
+        try:
+            times = [float(each) for each in self._file.read_text().partition("\n")[0].split()[1:9]]
+        except (OSError, ValueError):
+            return 0.0, 0.0
+        return sum(times[3:5]), sum(times)
+
+
+class Sharing:
+    """One worker's part in it."""
+
+    def __init__(
+        self, serving: Serving, me: str, share: Share | None = None, machine: Machine | None = None
+    ) -> None:
+        self._serving, self._me = serving, me
+        self._share, self._machine = share or Share(), machine or Machine()
+        self._heir: str | None = None
+        self._relieved: PoolId | None = None
+        self._relieved_at = -_APART_SECONDS
+        self._waited: set[PoolId] = set()
+
+    def look(self, waiting: set[PoolId]) -> set[PoolId]:
+        """The pools to serve of those where tasks wait that were not rung for, or not yet heard of.
+
+        These are mine and nobody's, those to whom nobody came since the last look, and one of a worker that has too
+        much to do: one at a time, for what that changes shows later.
+        """
+        share, rested = self._share.now(), time.monotonic() - self._relieved_at > _APART_SECONDS
+        self._heir = self._serving.heir(self._me, share) if rested else None
+        strained = waiting & self._serving.to_relieve(self._me, share)
+        self._relieved = min(strained) if self._machine.has_time() and strained else None
+        if self._relieved is not None:
+            self._relieved_at = time.monotonic()
+        found = {pool_id for pool_id in waiting if not self.leaves(pool_id)}
+        due = {pool_id for pool_id in found if self._serving.of(pool_id) in (None, self._me)}
+        due |= found & self._waited
+        self._waited = waiting
+        return due if self._relieved is None else due | {self._relieved}
+
+    def share(self) -> float:
+        """What share of a core this worker uses."""
+        return self._share.now()
+
+    def leaves(self, pool_id: PoolId) -> bool:
+        """Whether somebody else serves this pool just now, and may go on."""
+        return pool_id != self._relieved and self._serving.leaves(pool_id, self._me)
+
+    def heir(self, pool_id: PoolId, *, rung: bool) -> str | None:
+        """Who goes on with this pool, which is mine or for which I was rung, where one of us is enough for all."""
+        is_mine = rung or self._serving.of(pool_id) == self._me
+        return self._heir if is_mine and pool_id != self._relieved else None
+
+    def news(self, pool_id: PoolId) -> Told | None:
+        """What to say of this worker with a batch; nothing where the others have just heard it."""
+        return None if self._serving.knows(pool_id, self._me) else Told(self._me, self._share.now())

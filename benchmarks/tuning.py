@@ -188,9 +188,9 @@ async def _measure(setting: Setting, sizes: Sizes) -> Measured:
             for seed, count in ((9, 2000 * setting.pools), (2, sizes.batch_tasks), (3, sizes.single_tasks))
         )
         await warm_up(system, warm)
-        by_batch, _ = await throughput(system, "/v1/tasks/batch", batches(many, 500), len(many), 4)
+        by_batch = await throughput(system, "/v1/tasks/batch", batches(many, 500), len(many), 4)
         bodies = [encoded(body) for body in single]
-        by_one, answers = await throughput(system, "/v1/tasks", bodies, len(single), 32)
+        by_one = await throughput(system, "/v1/tasks", bodies, len(single), 32)
         log = float((await _ask(system, _LOG))["bytes"] - before["bytes"])
         await asyncio.sleep(1.0)  # until the server's processes have told what they counted
         tables = await _ask(system, _UPDATES)
@@ -198,7 +198,7 @@ async def _measure(setting: Setting, sizes: Sizes) -> Measured:
     return Measured(
         batches=by_batch.per_second,
         singles=by_one.per_second,
-        answer_p99=1000 * share(sorted(answers), 0.99),
+        answer_p99=1000 * share(sorted(by_one.answers), 0.99),
         log_mb=log / 2**20,
         hot_percent=100 * (tables["hot"] or 0.0),
         tables_mb=tables["bytes"] / 2**20,

@@ -55,6 +55,9 @@ class Doorbell(Protocol):
     async def hand_over(self, pool_id: PoolId, to: str) -> bool:
         """Ask another consumer to serve this pool from now on; False where they don't hear it."""
 
+    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+        """Stop believing that these pools are served by workers who are no longer there."""
+
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """Take over rings that another consumer took and has not acknowledged for this long."""
 
@@ -93,6 +96,9 @@ class SilentDoorbell:
     async def hand_over(self, pool_id: PoolId, to: str) -> bool:
         """Nobody hears it."""
         return False
+
+    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+        """Nobody can tell: what is believed is believed for a moment only."""
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """There is nothing to take over."""
@@ -233,6 +239,21 @@ class RedisDoorbell:
             return
         with contextlib.suppress(RedisError, OSError):  # BUSYGROUP: another worker was quicker
             await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+
+    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+        """A worker that is there hears its channel; one that hangs does too, and says nothing more."""
+        served = {pool_id: worker for pool_id in pools if (worker := self.serving.of(pool_id))}
+        if not served:
+            return
+        try:
+            answer = await self._redis.pubsub_numsub(*map(self._channel, served.values()))
+        except (RedisError, OSError) as error:
+            self._unheard(error)
+            return
+        hearers = dict(answer)
+        for pool_id, worker in served.items():
+            if not hearers.get(self._channel(worker).encode()):
+                self.serving.forget(pool_id)
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """Take over at most 1,000 rings by XAUTOCLAIM; also drop consumers that are long gone."""

@@ -233,7 +233,9 @@ class Worker:
         await self._housekeeper.look()
         async with self._database.hot.acquire() as connection:
             rows = await connection.fetch(statements.BACKLOG, _LAG_COUNTED)
-        due = self._sharing.look({PoolId(row["pool_id"]) for row in rows if row["lag"]})
+        waiting = {PoolId(row["pool_id"]) for row in rows if row["lag"]}
+        await self._doorbell.forget_gone(waiting)
+        due = self._sharing.look(waiting)
         for row in rows:
             pool_id = PoolId(row["pool_id"])
             is_new = pool_id not in self._served and len(self._served) < _WARM_POOLS

@@ -41,6 +41,7 @@ async def test_every_doorbell_can_be_used_without_raising(kind: str, redis_url: 
     bell.ring(PoolId(1))
     rings = [*await bell.listen("a", 0.05), *await bell.listen_to_own("a", 0.05)]
     await bell.claim("a", 0.0)
+    await bell.forget_gone([PoolId(1)])
     await bell.acknowledge(rings)
     await bell.leave("a")
     assert await bell.healthy()
@@ -136,6 +137,14 @@ async def test_a_pool_is_handed_over_to_who_hears_it_and_keeps_it(
     assert [ring.pool_id for ring in await _heard_by_own(heir, "heir")] == [7]
     assert not heir.serving.leaves(PoolId(7), "heir"), "it would hand back what it was given"
     await heir.close()
+
+
+async def test_who_is_no_longer_there_is_forgotten(bell: RedisDoorbell) -> None:
+    await bell.listen_to_own("here", 0.01)
+    bell.serving.note(PoolId(7), Told("gone"))
+    bell.serving.note(PoolId(8), Told("here"))
+    await bell.forget_gone([PoolId(7), PoolId(8), PoolId(9)])
+    assert [bell.serving.of(PoolId(number)) for number in (7, 8, 9)] == [None, "here", None]
 
 
 async def test_who_leaves_hears_nothing_more(bell: RedisDoorbell) -> None:

@@ -116,9 +116,7 @@ def test_rules_are_rolled_back_to_a_version_of_the_past(page: Page, client: http
     assert json.loads(rules.text_area[0].value)["conditions"] == []
     faultless(rules.button(key="roll_back").click().run())
     shown = json.loads(rules.text_area[0].value)
-    assert (
-        shown["conditions"] == before["rules"]["conditions"]
-    ), "the constructor follows where nothing was changed"
+    assert shown["conditions"] == before["rules"]["conditions"], "it follows where nothing was changed"
     now = client.get("/v1/rules", params={"state": "active"}).json()["items"][0]
     assert now["version"] > made["version"]
     assert now["rules"] == before["rules"]

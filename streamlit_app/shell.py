@@ -12,6 +12,7 @@ from streamlit_app.views import (
     analytics,
     executors,
     load_test,
+    my_tasks,
     overview,
     parameters,
     rules,
@@ -32,8 +33,9 @@ def run() -> None:
     st.logo(LOGO, size="large")
     styles.apply()
     own_labels.apply()
-    page = st.navigation(pages(), expanded=True)
-    if not _ready():
+    ready = _ready()
+    page = st.navigation(_own_page() if session.role() == "executor" else pages(), expanded=True)
+    if not ready:
         return
     with st.sidebar:
         _sidebar()
@@ -70,11 +72,18 @@ def pages() -> dict[str, list[st.Page]]:
     return {t(f"common.section.{name}"): pages for name, pages in sections.items()}
 
 
+def _own_page() -> list[st.Page]:
+    """All that an executor sees, whichever address they opened."""
+    title = t("tasks.mine")
+    return [st.Page(notices.guarded(my_tasks.show), title=title, icon=":material/assignment:", default=True)]
+
+
 def _ready() -> bool:
     """Whether the API answers this person; tells what is missing, or asks them to sign in."""
     try:
-        session.load_pools()
         session.load_me()
+        if session.role() != "executor":  # who sees their own tasks alone
+            session.load_pools()
     except ApiError as error:
         if error.status == 401:
             session.end()
@@ -100,7 +109,7 @@ def _wait_for_the_api() -> None:
 
 
 def _sidebar() -> None:
-    pools = st.session_state.pools
+    pools = st.session_state.get("pools", [])
     if pools:
         names = {each["code"]: each["name"] for each in pools}
         st.selectbox(

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import moment, number, plain, signed
-from streamlit_app.parts import catalogue, figures, notices
+from streamlit_app.parts import catalogue, figures, notices, seen_rows
 from streamlit_app.parts.figures import Figure
 from streamlit_app.views import executor_form
 from streamlit_app.words import t, word
@@ -79,6 +79,7 @@ def _tasks(person: Json) -> None:
             st.caption(t("executors.no_tasks"))
             return
         parameters = catalogue.load()
+        key = f"person_tasks_{person['executor_id']}"
         chosen = st.dataframe(
             {
                 t("tasks.number"): [task["task_id"] for task in tasks],
@@ -89,10 +90,11 @@ def _tasks(person: Json) -> None:
             },
             hide_index=True, on_select="rerun", selection_mode="single-row", height=min(38 + 33 * len(tasks), 560),
             column_config={t("tasks.number"): st.column_config.NumberColumn(format="%d")},
-            key=f"person_tasks_{person['executor_id']}",
+            key=key,
         )  # fmt: skip
-        if chosen.selection.rows:
-            session.go("tasks", task=str(tasks[chosen.selection.rows[0]]["task_id"]))
+        clicked = seen_rows.clicked(key, [task["task_id"] for task in tasks], chosen.selection.rows)
+        if clicked is not None:
+            session.go("tasks", task=str(clicked))
 
 
 def _facts(person: Json) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import number, plain, signed
-from streamlit_app.parts import catalogue, charts, figures, live, notices, people
+from streamlit_app.parts import catalogue, charts, figures, live, notices, people, seen_rows
 from streamlit_app.parts.figures import Figure
 from streamlit_app.views import executor_form, executor_import, executor_page
 from streamlit_app.words import t, word
@@ -122,14 +122,16 @@ def _table(rows: list[tuple[Json, str]], fair: dict[int, Json]) -> None:
             for each in people_
         ]
     columns[t("executors.parameters")] = [summary for _, summary in rows]
+    key = f"executor_rows_{session.pool_id()}_{st.session_state.get('executor_rows_seen', 0)}"
     chosen = st.dataframe(
         _written(columns), hide_index=True, on_select="rerun", selection_mode="single-row",
         height=min(38 + 33 * len(rows), 640), column_config=_column_config(), alt=t("executors.title"),
-        key=f"executor_rows_{session.pool_id()}_{st.session_state.get('executor_rows_seen', 0)}",
+        key=key,
     )  # fmt: skip
-    if chosen.selection.rows:
+    clicked = seen_rows.clicked(key, [each["executor_id"] for each in people_], chosen.selection.rows)
+    if clicked is not None:
         st.session_state.executor_rows_seen = st.session_state.get("executor_rows_seen", 0) + 1
-        st.query_params["executor"] = str(people_[chosen.selection.rows[0]]["executor_id"])
+        st.query_params["executor"] = str(clicked)
         st.rerun(scope="app")
     st.caption(t("executors.hint"))
     charts.download(columns, key="executors")

@@ -85,6 +85,8 @@ def _deliveries() -> None:
     if not items:
         st.info(t("system.no_deliveries"), icon=":material/check:")
         return
+    # Another list is another table: what was ticked in the one before is not ticked here.
+    listed = "_".join(str(each["delivery_id"]) for each in items)
     chosen = st.dataframe(
         {
             t("system.task"): [each["task_id"] for each in items],
@@ -94,7 +96,7 @@ def _deliveries() -> None:
             t("system.when"): [moment(each["created_at"], with_seconds=True) for each in items],
             t("system.error"): [delivery_errors.why(each["last_error"]) for each in items],
         },
-        hide_index=True, on_select="rerun", selection_mode="multi-row", key=f"deliveries_{state}",
+        hide_index=True, on_select="rerun", selection_mode="multi-row", key=f"deliveries_{state}_{listed}",
         column_config={
             t("system.task"): st.column_config.NumberColumn(format="%d"),
             t("system.error"): st.column_config.TextColumn(width="large"),

@@ -56,7 +56,7 @@ def _entries(entries: list[Json]) -> None:
             t("system.entity"): [_thing(each, labels) for each in entries],
             t("system.change"): [_change(each) for each in entries],
         },
-        hide_index=True, on_select="rerun", selection_mode="single-row", key="audit_rows",
+        hide_index=True, on_select="rerun", selection_mode="single-row", key=f"audit_rows_{entries[0]['id']}",
         height=min(38 + 33 * len(entries), 480),
         column_config={t("system.change"): st.column_config.TextColumn(width="large")},
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The card of a task: its way in time, what it says, why it went where it went, and what can be done with it."""
 
 from html import escape
+from typing import Literal
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from streamlit_app.words import TABLE, t, word
 _EXPLAINED = ("score", "level", "held")
 _WITH_REASON = {"reject", "return", "reassign"}
 _DROPS = {"reject", "cancel", "reassign", "return"}
+_OF_LEADS = {"cancel", "reassign"}
 _ICONS = {
     "start": "play_arrow", "complete": "done_all", "reject": "block", "return": "reply", "resume": "redo",
     "cancel": "close", "reassign": "swap_horiz",
@@ -26,8 +28,8 @@ def show(task_id: str) -> None:
         st.rerun()
     task = session.api().get(f"/v1/tasks/{task_id}")
     _head(task)
-    if session.may_change() or session.role() == "executor":
-        _actions(task)
+    if session.may_change():
+        actions(task)
     left, right = st.columns([2, 3])
     with left:
         _way(task)
@@ -64,16 +66,21 @@ def _elsewhere(task: Json) -> str:
     return t("tasks.moved_from" if came else "tasks.moved_to", team=teams.get(other, f"№ {other}"))
 
 
-def _actions(task: Json) -> None:
-    moves = [move for move in task.get("allowed_moves", ()) if move in _ICONS]
+def actions(task: Json) -> None:
+    """What this person may do with it."""
+    allowed = _ICONS if session.may("tasks.manage") else _ICONS.keys() - _OF_LEADS
+    moves = [move for move in task.get("allowed_moves", ()) if move in allowed]
     with st.container(horizontal=True):
         for move in moves:
             name, icon = t(f"tasks.move.{move}"), f":material/{_ICONS[move]}:"
             if move not in _DROPS:
-                if st.button(name, icon=icon, type="primary" if move in {"start", "resume"} else "secondary"):
+                kind: Literal["primary", "secondary"] = (
+                    "primary" if move in {"start", "resume"} else "secondary"
+                )
+                if st.button(name, icon=icon, type=kind, key=f"{move}_{task['task_id']}"):
                     _move(task, move, {"reason": ""})
                 continue
-            with st.popover(name, icon=icon):
+            with st.popover(name, icon=icon, key=f"ask_{move}_{task['task_id']}"):
                 _ask_move(task, move)
 
 
@@ -86,8 +93,8 @@ def _ask_move(task: Json, move: str) -> None:
             placeholder=t("tasks.move_to_engine"),
             without=task["executor_id"],
         )
-    reason = st.text_input(t("tasks.move_reason"), key=f"reason_{move}")
-    if st.button(t(f"tasks.move.{move}"), key=f"do_{move}", type="primary"):
+    reason = st.text_input(t("tasks.move_reason"), key=f"reason_{move}_{task['task_id']}")
+    if st.button(t(f"tasks.move.{move}"), key=f"do_{move}_{task['task_id']}", type="primary"):
         if move in _WITH_REASON and not reason.strip():
             st.warning(t("tasks.move_reason_missing"))
             return

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_app import session
 from streamlit_app.client import ApiError, Json
 from streamlit_app.formatting import ago, moment, plain
-from streamlit_app.parts import catalogue, charts, notices, people
+from streamlit_app.parts import catalogue, charts, notices, people, seen_rows
 from streamlit_app.views import task_card
 from streamlit_app.words import t, word
 
@@ -148,14 +148,15 @@ def _list(only: Json) -> None:
         return
     parameters = catalogue.load()
     columns = _columns(tasks, parameters)
+    key = f"task_rows_{len(cursors)}_{st.session_state.get('task_rows_seen', 0)}"
     chosen = st.dataframe(
         columns, hide_index=True, on_select="rerun", selection_mode="single-row", height=min(38 + 33 * len(tasks), 640),
-        key=f"task_rows_{len(cursors)}_{st.session_state.get('task_rows_seen', 0)}",
-        column_config=_column_config(), alt=t("tasks.title"),
+        key=key, column_config=_column_config(), alt=t("tasks.title"),
     )  # fmt: skip
-    if chosen.selection.rows:
+    clicked = seen_rows.clicked(key, [task["task_id"] for task in tasks], chosen.selection.rows)
+    if clicked is not None:
         st.session_state.task_rows_seen = st.session_state.get("task_rows_seen", 0) + 1
-        st.query_params["task"] = str(tasks[chosen.selection.rows[0]]["task_id"])
+        st.query_params["task"] = str(clicked)
         st.rerun()
     st.caption(t("tasks.hint"))
     _pager(cursors, page["next_cursor"], columns)

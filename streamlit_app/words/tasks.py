@@ -95,6 +95,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "by": ("кто: {actor}", "by {actor}"),
     "engine": ("движок", "the engine"),
     "actions": ("Действия", "Actions"),
+    "mine": ("Мои заявки", "My tasks"),
+    "mine_empty": ("Открытых заявок нет", "No open tasks"),
+    "mine_empty_text": (
+        "Когда вам назначат заявку, она появится здесь сама.",
+        "A task that is assigned to you appears here by itself.",
+    ),
+    "mine_since": ("поступила {time} назад", "received {time} ago"),
     "move.start": ("Начать", "Start"),
     "move.complete": ("Выполнить", "Complete"),
     "move.reject": ("Отклонить", "Reject"),

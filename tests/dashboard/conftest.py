@@ -50,7 +50,7 @@ def api(database_url: str) -> Iterator[str]:
     """The address of an API with the sample data, all of it assigned, and a worker for what comes."""
     settings = Settings(database_url=database_url, redis_url=None, worker_sweep_seconds_no_redis=0.05)
     in_own_loop(_fill(settings))
-    with _working(settings), serving(settings) as address:
+    with working(settings), serving(settings) as address:
         _wait_until_decided(address)
         yield address
 
@@ -64,7 +64,7 @@ async def _fill(settings: Settings) -> None:
 
 
 @contextmanager
-def _working(settings: Settings) -> Iterator[None]:
+def working(settings: Settings) -> Iterator[None]:
     """A worker in a thread of its own."""
     started: list[tuple[asyncio.AbstractEventLoop, Worker]] = []
     ready = threading.Event()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from app.database import Database
 from app.services.first_start import prepare
 from streamlit_app.parts import live
 from tests.api.conftest import serving
+from tests.dashboard.conftest import working
 from tests.servers import RunServers, in_own_loop
 
 PASSWORD = "a long enough password of the first admin"
@@ -27,12 +29,13 @@ def guarded_api(servers: RunServers, monkeypatch: pytest.MonkeyPatch) -> Iterato
         settings = Settings(
             database_url=url,
             redis_url=None,
+            worker_sweep_seconds_no_redis=0.05,
             auth_required=True,
             secret_key=SecretStr("k" * 64),
             admin_password=SecretStr(PASSWORD),
         )
         in_own_loop(_fill(settings))
-        with serving(settings) as address:
+        with working(settings), serving(settings) as address:
             monkeypatch.setitem(os.environ, "API_URL", address)
             monkeypatch.setattr(live, "revision", lambda _pool_id: (0, 0, True))
             yield address
@@ -45,8 +48,8 @@ async def _fill(settings: Settings) -> None:
     await database.close()
 
 
-def sign_in(page: AppTest, password: str) -> AppTest:
-    page.text_input[0].input("admin")
+def sign_in(page: AppTest, password: str, name: str = "admin") -> AppTest:
+    page.text_input[0].input(name)
     page.text_input[1].input(password)
     return page.button[0].click().run()
 
@@ -66,12 +69,18 @@ def test_nothing_is_shown_before_signing_in_and_everything_after(guarded_api: st
     assert [title.value for title in page.title] == ["Вход"]
 
 
-def end_every_sign_in(api: str) -> None:
-    """As when an administrator sets a new password: no token of before is good any more."""
+@contextmanager
+def as_admin(api: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=api, timeout=60) as client:
         known = {"username": "admin", "password": PASSWORD}
         token = client.post("/v1/auth/token", json=known).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def end_every_sign_in(api: str) -> None:
+    """As when an administrator sets a new password: no token of before is good any more."""
+    with as_admin(api) as client:
         [admin] = client.get("/v1/users").json()["items"]
         client.patch(f"/v1/users/{admin['user_id']}", json={"password": NEXT}).raise_for_status()
 
@@ -92,3 +101,34 @@ def test_a_sign_in_that_ends_amid_work_is_told_and_the_work_goes_on(guarded_api:
     leave.click().run()
     assert "overview_period" not in page.session_state, "nothing stays for whoever comes next"
     assert not any("Сеанс закончился" in each.value for each in page.info)
+
+
+def test_an_executor_sees_their_own_tasks_and_a_way_out(guarded_api: str) -> None:
+    with as_admin(guarded_api) as client:
+        pool_id = client.get("/v1/pools").json()["items"][0]["pool_id"]
+        person = client.post("/v1/executors", json={"pool_id": pool_id, "name": "Anna"}).json()["executor_id"]
+        user = {
+            "username": "anna",
+            "password": NEXT,
+            "role": "executor",
+            "executor_id": person,
+            "pool_ids": [pool_id],
+        }
+        assert client.post("/v1/users", json=user).status_code == 201
+        page = sign_in(AppTest.from_file(SCRIPT, default_timeout=60).run(), NEXT, "anna")
+        assert [title.value for title in page.title] == ["Мои заявки"]
+        assert not page.error
+        assert any("Открытых заявок нет" in each.value for each in page.markdown)
+        sent = client.post("/v1/tasks", params={"wait": 30}, json={"pool_id": pool_id, "external_id": "hers"})
+        assert sent.status_code == 201, sent.text
+        task = sent.json()["task_id"]
+        page.run()
+        assert any("hers" in each.value for each in page.markdown)
+        labels = [button.label for button in page.main.button]
+        assert ("Начать" in labels, "Отменить" in labels, "Переназначить" in labels) == (True, False, False)
+        page.button(key=f"complete_{task}").click().run()
+        assert not page.error
+        assert client.get(f"/v1/tasks/{task}").json()["status"] == "completed"
+    [leave] = [button for button in page.sidebar.button if button.label == "Выйти"]
+    leave.click().run()
+    assert [title.value for title in page.title] == ["Вход"]

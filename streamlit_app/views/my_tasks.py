@@ -1,0 +1,47 @@
+"""An executor's own tasks: all that this role sees, and what it may do with them."""
+
+import streamlit as st
+
+from streamlit_app import session
+from streamlit_app.client import Json
+from streamlit_app.formatting import ago, plain
+from streamlit_app.parts import catalogue, notices
+from streamlit_app.views import task_card
+from streamlit_app.words import t, word
+
+_OPEN = ("in_progress", "assigned", "returned")
+_MOST = 50
+
+
+def show() -> None:
+    """The page; it looks again by itself."""
+    st.title(t("tasks.mine"))
+    _list()
+
+
+@st.fragment(run_every=5.0)
+@notices.guarded
+def _list() -> None:
+    """What is open: what was begun first, then the oldest."""
+    tasks: list[Json] = []
+    for status in _OPEN:
+        found = session.api().get("/v1/tasks", status=status, limit=_MOST)["items"]
+        tasks += sorted(found, key=lambda each: each["created_at"])
+    if not tasks:
+        notices.empty(t("tasks.mine_empty"), t("tasks.mine_empty_text"), "task_alt")
+        return
+    st.caption(t("common.tasks_n", n=len(tasks)))
+    for task in tasks[:_MOST]:
+        with st.container(border=True):
+            _task(task)
+
+
+def _task(task: Json) -> None:
+    name = f" · {task['external_id']}" if task["external_id"] else ""
+    waited = t("tasks.mine_since", time=ago(task["created_at"]))
+    st.markdown(
+        f"**№ {task['task_id']}{notices.plain(name)}** · {word('common.status', task['status'])} · {waited}"
+    )
+    values = [catalogue.shown(value) for value in task["parameters"].values() if value not in (None, "", [])]
+    st.caption(notices.plain(" · ".join([*values, f"{t('tasks.weight')} {plain(task['weight'])}"])))
+    task_card.actions(task)

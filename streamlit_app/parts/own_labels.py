@@ -1,8 +1,8 @@
 """Streamlit's own labels in Russian: it writes them in English only, whatever the page speaks.
 
 A script in the page changes exactly these texts where they appear, and back when somebody chooses English. Texts of
-pages and people's values are not looked at. The calendar's months and days follow the browser's
-language by themselves.
+pages and people's values are not looked at. Calendars have no language of their own to choose (streamlit/streamlit
+#12699): they follow the browser's, so the page says to them that it speaks the session's.
 """
 
 import json
@@ -84,6 +84,8 @@ PATTERNS = {
     r"^Remove (.+)$": "Убрать $1",
     r"^(.*) files are not allowed\.$": "файлы такого вида не принимаются.",
     r"^Use arrow keys to navigate\..*$": "Стрелки — выбор дня, Enter — принять, Tab — к другим полям.",
+    r"^Choose date and time, (.+)$": "Выберите дату и время, $1",
+    r"^Help for (.+)$": "Подсказка: $1",
     r"^year, (.+)$": "год, $1",
     r"^month, (.+)$": "месяц, $1",
     r"^day, (.+)$": "день, $1",
@@ -128,6 +130,12 @@ _SCRIPT = """
       each.nodeType === 1 && each.matches(SKIP) ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
     while (walker.nextNode()) one(walker.currentNode);
   };
+  // Calendars and numbers of tables go by what the browser says of itself; calendars hear when it changes.
+  const tongue = %s, say_own = (name, value) =>
+    Object.defineProperty(navigator, name, {configurable: true, get: () => value});
+  say_own("language", tongue);
+  say_own("languages", Object.freeze([tongue]));
+  window.dispatchEvent(new Event("languagechange"));
   window.ownLabels?.disconnect();
   all(document.body);
   if (!%s) return;
@@ -145,6 +153,7 @@ def apply() -> None:
     words = RUSSIAN if russian else {told: english for english, told in reversed(RUSSIAN.items())}
     patterns = list(PATTERNS.items()) if russian else []
     listed = [pair for each in ("Select all", "No results") for pair in (each, RUSSIAN[each])]
-    script = _SCRIPT % tuple(json.dumps(each) for each in (words, patterns, listed, russian))
+    tongue = "ru-RU" if russian else "en-GB"
+    script = _SCRIPT % tuple(json.dumps(each) for each in (words, patterns, listed, tongue, russian))
     with st.container(key="own_labels"):
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)

@@ -42,6 +42,11 @@ def _task(task: Json) -> None:
     st.markdown(
         f"**№ {task['task_id']}{notices.plain(name)}** · {word('common.status', task['status'])} · {waited}"
     )
-    values = [catalogue.shown(value) for value in task["parameters"].values() if value not in (None, "", [])]
-    st.caption(notices.plain(" · ".join([*values, f"{t('tasks.weight')} {plain(task['weight'])}"])))
+    told = [f"{t('tasks.weight')} {plain(task['weight'])}"]
+    told += [  # by their keys: the catalogue with the labels is not for this role
+        f"{key.replace('_', ' ')}: {catalogue.shown(value)}"
+        for key, value in task["parameters"].items()
+        if value not in (None, "", [], False)
+    ]
+    st.caption(notices.plain(" · ".join(told)))
     task_card.actions(task)

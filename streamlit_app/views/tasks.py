@@ -14,7 +14,7 @@ from streamlit_app.views import task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50
-_PARAMETERS_WIDTH = 230
+_PARAMETERS_WIDTH = 165
 """Pixels: weight, priority and time beside it stay in sight on a laptop."""
 FILTERS = (
     "all",
@@ -186,10 +186,13 @@ def _status(task: Json) -> str:
 
 def _column_config() -> dict[str, Any]:
     return {
-        t("tasks.number"): st.column_config.NumberColumn(format="%d", width="small"),
+        t("tasks.number"): st.column_config.NumberColumn(format="%d", width=70),
+        t("tasks.external"): st.column_config.TextColumn(width=110),
+        t("tasks.executor"): st.column_config.TextColumn(width=135),
         t("tasks.parameters"): st.column_config.TextColumn(width=_PARAMETERS_WIDTH),
-        t("tasks.weight"): st.column_config.TextColumn(width="small", alignment="right"),
-        t("tasks.priority"): st.column_config.NumberColumn(width="small"),
+        t("tasks.weight"): st.column_config.TextColumn(width=50, alignment="right"),
+        t("tasks.priority"): st.column_config.NumberColumn(width=85),
+        t("tasks.created"): st.column_config.TextColumn(width=90),
     }
 
 

@@ -291,6 +291,33 @@ def test_what_streamlit_itself_says_follows_the_language(tab: Page, dashboard: s
     expect(tab.locator("[data-testid=stSidebar]")).to_have_attribute("aria-label", "Sidebar")
 
 
+@pytest.mark.parametrize(
+    ("language", "browsers", "plan", "months"),
+    [
+        ("ru", "en-US", "Запланировать отсутствие", ["январь", "декабрь"]),
+        ("en", "ru-RU", "Plan an absence", ["January", "December"]),
+    ],
+)
+def test_a_calendar_speaks_the_chosen_language_whatever_the_browser(
+    browser: Browser,
+    dashboard: str,
+    client: httpx.Client,
+    language: str,
+    browsers: str,
+    plan: str,
+    months: list[str],
+) -> None:
+    person = client.get("/v1/executors").json()["items"][1]["executor_id"]
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale=browsers)
+    context.set_default_timeout(PATIENCE * 1000)
+    tab = open_page(context.new_page(), address_of(dashboard, "executors", language, executor=str(person)))
+    tab.get_by_role("button", name=plan).click()
+    tab.locator("[data-testid=stDateTimeInput] button").first.click()
+    month = tab.locator("select", has=tab.locator("option", has_text=months[0])).first
+    expect(month.locator("option", has_text=months[1])).to_have_count(1)
+    context.close()
+
+
 @pytest.mark.parametrize("name", ["overview", "tasks", "rules"])
 def test_a_page_fits_a_phone(browser: Browser, dashboard: str, name: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})

@@ -89,5 +89,6 @@ async def _work_until(
         for pool_id in pools:
             await add_tasks(database, pool_id, 2)
             bell.ring(pool_id)
-        while await _assigned(database, pools) < before + 2 * len(pools):  # noqa: ASYNC110 - a state of the database
+        wanted = before + 2 * len(pools)
+        while await _assigned(database, pools) < wanted:  # noqa: ASYNC110 - a state of the database
             await asyncio.sleep(0.01)

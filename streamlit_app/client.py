@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import httpx
@@ -46,7 +46,7 @@ def api_url() -> str:
     return os.environ.get("API_URL", "http://127.0.0.1:8000").rstrip("/")
 
 
-@lru_cache(maxsize=4)
+@cache  # one address, or in tests a few; what is pushed out of a smaller one would not be closed
 def _connections(base_url: str) -> httpx.Client:
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
     return httpx.Client(base_url=base_url, timeout=_TIMEOUT, limits=limits)

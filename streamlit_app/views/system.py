@@ -86,7 +86,7 @@ def _deliveries() -> None:
         st.info(t("system.no_deliveries"), icon=":material/check:")
         return
     # Another list is another table: what was ticked in the one before is not ticked here.
-    listed = "_".join(str(each["delivery_id"]) for each in items)
+    listed = hash(tuple(each["delivery_id"] for each in items))
     chosen = st.dataframe(
         {
             t("system.task"): [each["task_id"] for each in items],

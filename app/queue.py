@@ -26,16 +26,24 @@ GROUP = "workers"
 _FIELD = b"p"
 _ABANDONED_MS = 3_600_000
 _CLOSE_SECONDS = 2.0
+_ASK_SECONDS = 0.2
+"""The sweep must not wait for a Redis that hangs: it is what finds work then."""
+_HEALTH_SECONDS = 10
+"""How often a connection that says nothing is asked whether it is still one."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """One ring: the stream entry, to be acknowledged when the pool's work is committed; none of one's own rings."""
+    """One ring: the stream entry, to be acknowledged when the pool's work is committed; none of one's own rings.
+
+    `is_given`: somebody handed the pool over.
+    """
 
     entry: bytes | None
     pool_id: PoolId
+    is_given: bool = False
 
 
 class Doorbell(Protocol):
@@ -55,7 +63,7 @@ class Doorbell(Protocol):
     async def hand_over(self, pool_id: PoolId, to: str) -> bool:
         """Ask another consumer to serve this pool from now on; False where they don't hear it."""
 
-    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+    async def forget_gone(self, pools: Iterable[PoolId], me: str) -> None:
         """Stop believing that these pools are served by workers who are no longer there."""
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
@@ -97,7 +105,7 @@ class SilentDoorbell:
         """Nobody hears it."""
         return False
 
-    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+    async def forget_gone(self, pools: Iterable[PoolId], me: str) -> None:
         """Nobody can tell: what is believed is believed for a moment only."""
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
@@ -122,7 +130,14 @@ class RedisDoorbell:
     """Rings go out from a background task, one pipeline for all that came meanwhile: no request waits for Redis."""
 
     def __init__(self, url: str, *, stream: str = STREAM) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=1.0, protocol=2)
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=5.0,
+            socket_connect_timeout=1.0,
+            socket_keepalive=True,
+            health_check_interval=_HEALTH_SECONDS,
+            protocol=2,
+        )
         self._stream = stream
         self.serving = Serving()
         self._own: Any = None  # redis-py types half of its PubSub
@@ -194,15 +209,19 @@ class RedisDoorbell:
             return ()
         if not said:
             return ()
-        ring = Ring(None, PoolId(_pool_of({_FIELD: said["data"]})))
-        if said["channel"] == self._heirs_channel(consumer).encode():
-            self.serving.pass_to(ring.pool_id, consumer)
+        is_given = said["channel"] == self._heirs_channel(consumer).encode()
+        ring = Ring(None, PoolId(_pool_of({_FIELD: said["data"]})), is_given)
+        if is_given:
+            self.serving.receive(ring.pool_id, consumer)
         return [ring]
 
     async def hand_over(self, pool_id: PoolId, to: str) -> bool:
         """Publish it on the channel that says so; one that hangs hears it too, and loses it as it would a ring."""
+        if self._down:
+            return False
         try:
-            heard = await self._redis.publish(self._heirs_channel(to), str(pool_id))
+            async with asyncio.timeout(_ASK_SECONDS):
+                heard = await self._redis.publish(self._heirs_channel(to), str(pool_id))
         except (RedisError, OSError) as error:
             self._unheard(error)
             return False
@@ -240,19 +259,23 @@ class RedisDoorbell:
         with contextlib.suppress(RedisError, OSError):  # BUSYGROUP: another worker was quicker
             await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
 
-    async def forget_gone(self, pools: Iterable[PoolId]) -> None:
+    async def forget_gone(self, pools: Iterable[PoolId], me: str) -> None:
         """A worker that is there hears its channel; one that hangs does too, and says nothing more."""
-        served = {pool_id: worker for pool_id in pools if (worker := self.serving.of(pool_id))}
-        if not served:
+        served = {
+            pool_id: worker for pool_id in pools if (worker := self.serving.of(pool_id)) not in (None, me)
+        }
+        if not served or self._down:
             return
+        channels = {self._channel(str(worker)) for worker in served.values()}
         try:
-            answer = await self._redis.pubsub_numsub(*map(self._channel, served.values()))
+            async with asyncio.timeout(_ASK_SECONDS):
+                answer = await self._redis.pubsub_numsub(*channels)
         except (RedisError, OSError) as error:
             self._unheard(error)
             return
         hearers = dict(answer)
         for pool_id, worker in served.items():
-            if not hearers.get(self._channel(worker).encode()):
+            if not hearers.get(self._channel(str(worker)).encode()):
                 self.serving.forget(pool_id)
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:

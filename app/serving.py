@@ -63,7 +63,7 @@ class Serving:
     def heard(self, said: Mapping[str, Any]) -> None:
         """Learn it from what is said on the channel `statements.SERVING_CHANNEL`."""
         if "by" in said:
-            self.note(PoolId(said["pool"]), Told(said["by"], said["share"], said["late"]))
+            self.note(PoolId(said["pool"]), Told(said["by"], said.get("share", 0.0), said.get("late", False)))
 
     def knows(self, pool_id: PoolId, me: str) -> bool:
         """Whether everybody has just heard that I serve this pool, and needs not be told again."""
@@ -71,9 +71,13 @@ class Serving:
         return told is not None and told.worker == me and self._clock() < until - HOT_SECONDS + _AGAIN_SECONDS
 
     def pass_to(self, pool_id: PoolId, worker: str) -> None:
-        """From now on this worker serves the pool, who says for itself how it fares."""
+        """From now on this worker serves the pool: believed for as long as it has said something itself, no longer."""
         known = self._workers().get(worker)
-        self.note(pool_id, known.told if known else Told(worker))
+        self._last[pool_id] = (known.told, known.until) if known else (Told(worker), 0.0)
+
+    def receive(self, pool_id: PoolId, me: str) -> None:
+        """From now on I serve the pool; nobody else knows before I say so."""
+        self._last[pool_id] = (Told(me), 0.0)
 
     def forget(self, pool_id: PoolId) -> None:
         """Whoever was believed to serve this pool has gone."""
@@ -116,11 +120,6 @@ class Serving:
             and (mine.told.is_late or not other.told.is_late)
         ]
         return max(able)[1] if able else None
-
-    def busy(self) -> int:
-        """How many pools are served just now, by whomever."""
-        now = self._clock()
-        return sum(now < until for _, until in self._last.values())
 
     def _workers(self) -> dict[str, _Worker]:
         now = self._clock()

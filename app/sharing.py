@@ -1,9 +1,10 @@
 """Which pools a worker serves, beside others: what it knows of them (`app.serving`) and of itself, decided.
 
-One look a second; between two looks a pool stays where it is.
+Once a second at most; in between a pool stays where it is.
 """
 
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.serving import Serving, Told
 
 _APART_SECONDS = 60.0
 """Whoever relieved another worker keeps its pools for so long: together they had too much to do."""
+_DECIDE_SECONDS = 0.9
 _SPARE_CORES = 0.5
 _SAMPLE_SECONDS = 0.5
 
@@ -64,13 +66,19 @@ class Sharing:
     """One worker's part in it."""
 
     def __init__(
-        self, serving: Serving, me: str, share: Share | None = None, machine: Machine | None = None
+        self,
+        serving: Serving,
+        me: str,
+        share: Share | None = None,
+        machine: Machine | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._serving, self._me = serving, me
+        self._serving, self._me, self._clock = serving, me, clock
         self._share, self._machine = share or Share(), machine or Machine()
+        self._random = random.Random()  # noqa: S311 - spreads those who relieve, decides no task
         self._heir: str | None = None
         self._relieved: PoolId | None = None
-        self._relieved_at = -_APART_SECONDS
+        self._relieved_at = self._decided_at = -_APART_SECONDS
         self._waited: set[PoolId] = set()
 
     def look(self, waiting: set[PoolId]) -> set[PoolId]:
@@ -79,21 +87,22 @@ class Sharing:
         These are mine and nobody's, those to whom nobody came since the last look, and one of a worker that has too
         much to do: one at a time, for what that changes shows later.
         """
-        share, rested = self._share.now(), time.monotonic() - self._relieved_at > _APART_SECONDS
-        self._heir = self._serving.heir(self._me, share) if rested else None
-        strained = waiting & self._serving.to_relieve(self._me, share)
-        self._relieved = min(strained) if self._machine.has_time() and strained else None
-        if self._relieved is not None:
-            self._relieved_at = time.monotonic()
+        if self._clock() - self._decided_at >= _DECIDE_SECONDS:
+            self._decided_at = self._clock()
+            self._decide(waiting)
         found = {pool_id for pool_id in waiting if not self.leaves(pool_id)}
         due = {pool_id for pool_id in found if self._serving.of(pool_id) in (None, self._me)}
         due |= found & self._waited
         self._waited = waiting
         return due if self._relieved is None else due | {self._relieved}
 
-    def share(self) -> float:
-        """What share of a core this worker uses."""
-        return self._share.now()
+    def _decide(self, waiting: set[PoolId]) -> None:
+        share, rested = self._share.now(), self._clock() - self._relieved_at > _APART_SECONDS
+        self._heir = self._serving.heir(self._me, share) if rested else None
+        strained = sorted(waiting & self._serving.to_relieve(self._me, share))
+        self._relieved = self._random.choice(strained) if self._machine.has_time() and strained else None
+        if self._relieved is not None:
+            self._relieved_at = self._clock()
 
     def leaves(self, pool_id: PoolId) -> bool:
         """Whether somebody else serves this pool just now, and may go on."""

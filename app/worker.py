@@ -52,12 +52,6 @@ log = structlog.get_logger()
 
 _BUSY_SECONDS = 0.02
 _FIRST_BATCH = 128
-_REST = 2.0
-_MOST_REST_SECONDS = 0.05
-_REST_FROM = 0.25
-"""While several pools are busy and this process uses more than that share of a core, a pool in which tasks came during
-a look rests for twice as long as the look took. So tasks gather: with eight pools that get single tasks as fast as they
-can, 12 of them go into a batch instead of 5, at three quarters of the processor time. Below it nobody waits."""
 _WATCH_REST = 0.8
 """Of `fairness_seconds`: whoever looks next finds pools rested, and others find that somebody has looked."""
 _LAG_COUNTED = 100_000
@@ -234,7 +228,7 @@ class Worker:
         async with self._database.hot.acquire() as connection:
             rows = await connection.fetch(statements.BACKLOG, _LAG_COUNTED)
         waiting = {PoolId(row["pool_id"]) for row in rows if row["lag"]}
-        await self._doorbell.forget_gone(waiting)
+        await self._doorbell.forget_gone(waiting, self._consumer)
         due = self._sharing.look(waiting)
         for row in rows:
             pool_id = PoolId(row["pool_id"])
@@ -284,7 +278,6 @@ class Worker:
             if await self._hands_over(served.picture.pool_id, rings):
                 await self._doorbell.acknowledge(rings)
                 return
-            looked = time.monotonic()
             batch = await self._try_batch(served.picture, served.pace)
             if batch is not None and batch.found is Found.NOTHING:
                 await self._answer(rings)
@@ -293,7 +286,6 @@ class Worker:
                 await self._answer(rings)
                 if not served.rung.is_set():
                     return
-                await self._rest(time.monotonic() - looked)
                 continue
             served.rings += rings
             if batch is None or batch.found is Found.BUSY:
@@ -301,13 +293,10 @@ class Worker:
                 await self._pause(pause * self._jitter.uniform(0.5, 1.5))
 
     async def _hands_over(self, pool_id: PoolId, rings: Sequence[Ring]) -> bool:
+        if any(ring.is_given for ring in rings):
+            return False  # not before a batch: two who are each other's heirs would hand it to and fro
         heir = self._sharing.heir(pool_id, rung=bool(rings))
         return heir is not None and await self._doorbell.hand_over(pool_id, heir)
-
-    async def _rest(self, seconds: float) -> None:
-        """Let tasks gather after a look that took so long, where that spares much."""
-        if self._sharing.share() > _REST_FROM and self._doorbell.serving.busy() > 1:
-            await asyncio.sleep(min(_MOST_REST_SECONDS, _REST * seconds))
 
     async def _answer(self, rings: Sequence[Ring]) -> None:
         await self._doorbell.acknowledge(rings)

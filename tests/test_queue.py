@@ -41,7 +41,7 @@ async def test_every_doorbell_can_be_used_without_raising(kind: str, redis_url: 
     bell.ring(PoolId(1))
     rings = [*await bell.listen("a", 0.05), *await bell.listen_to_own("a", 0.05)]
     await bell.claim("a", 0.0)
-    await bell.forget_gone([PoolId(1)])
+    await bell.forget_gone([PoolId(1)], "a")
     await bell.acknowledge(rings)
     await bell.leave("a")
     assert await bell.healthy()
@@ -133,17 +133,38 @@ async def test_a_pool_is_handed_over_to_who_hears_it_and_keeps_it(
     await heir.listen_to_own("heir", 0.01)
     heir.serving.note(PoolId(7), Told("giver"))
     assert await bell.hand_over(PoolId(7), "heir")
-    assert bell.serving.leaves(PoolId(7), "giver")
-    assert [ring.pool_id for ring in await _heard_by_own(heir, "heir")] == [7]
+    assert bell.serving.of(PoolId(7)) == "heir"
+    assert await _heard_by_own(heir, "heir") == [Ring(None, PoolId(7), is_given=True)]
     assert not heir.serving.leaves(PoolId(7), "heir"), "it would hand back what it was given"
+    assert not heir.serving.knows(PoolId(7), "heir"), "its first batch must tell the others"
     await heir.close()
+
+
+async def test_a_redis_that_hangs_keeps_nobody_from_sweeping() -> None:
+    over = asyncio.Event()
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    bell = RedisDoorbell(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    bell.serving.note(PoolId(7), Told("a"))
+    async with asyncio.timeout(4):  # the doorbell's own patience with Redis is 5 s
+        assert not await bell.hand_over(PoolId(7), "b")
+        await bell.forget_gone([PoolId(7)], "me")
+    assert bell.serving.of(PoolId(7)) == "a", "nobody said that it has gone"
+    await bell.close()
+    over.set()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_who_is_no_longer_there_is_forgotten(bell: RedisDoorbell) -> None:
     await bell.listen_to_own("here", 0.01)
     bell.serving.note(PoolId(7), Told("gone"))
     bell.serving.note(PoolId(8), Told("here"))
-    await bell.forget_gone([PoolId(7), PoolId(8), PoolId(9)])
+    await bell.forget_gone([PoolId(7), PoolId(8), PoolId(9)], "me")
     assert [bell.serving.of(PoolId(number)) for number in (7, 8, 9)] == [None, "here", None]
 
 

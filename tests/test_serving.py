@@ -35,19 +35,6 @@ def test_whoever_committed_last_is_left_alone_for_a_moment_and_remembered_for_go
     assert serving.of(P) == "b", "whoever knows the pool is rung first"
 
 
-def test_pools_count_as_busy_while_somebody_serves_them() -> None:
-    clock = Clock()
-    serving = Serving(clock)
-    assert serving.busy() == 0
-    serving.note(P, Told("a"))
-    serving.note(Q, Told("b"))
-    assert serving.busy() == 2
-    clock.now += HOT_SECONDS / 2
-    serving.note(P, Told("a"))
-    clock.now += HOT_SECONDS / 2
-    assert serving.busy() == 1
-
-
 def test_a_pool_that_nobody_serves_is_left_by_nobody() -> None:
     serving = Serving(Clock())
     assert not serving.leaves(P, "a")
@@ -68,6 +55,28 @@ def test_a_worker_repeats_itself_only_after_a_moment() -> None:
     clock.now += HOT_SECONDS / 2
     assert not serving.knows(P, "a"), "the others would take it for gone before it speaks again"
     assert serving.leaves(P, "b")
+
+
+def test_a_worker_that_hangs_is_not_kept_alive_by_those_who_give_to_it() -> None:
+    clock = Clock()
+    serving = Serving(clock)
+    serving.note(P, Told("hung", 0.1))
+    clock.now += HOT_SECONDS / 2
+    serving.pass_to(Q, "hung")
+    assert serving.leaves(Q, "me")
+    clock.now += HOT_SECONDS / 2
+    assert not serving.leaves(Q, "me")
+    assert serving.heir("me", 0.0) is None
+    serving.pass_to(R, "unknown")
+    assert not serving.leaves(R, "me")
+
+
+def test_who_receives_a_pool_says_so_with_its_first_batch() -> None:
+    serving = Serving(Clock())
+    serving.note(P, Told("a", 0.1))
+    serving.receive(Q, "a")
+    assert serving.of(Q) == "a"
+    assert not serving.knows(Q, "a")
 
 
 def test_two_workers_with_time_to_spare_become_one() -> None:
@@ -105,18 +114,26 @@ def test_who_has_too_much_to_do_is_relieved_by_who_has_time() -> None:
 
 
 def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
-    serving = Serving(Clock())
+    clock = Clock()
+    serving = Serving(clock)
     for pool_id in (P, Q, R):
         serving.note(pool_id, Told("a", 0.9))
-    mine = _idle(serving, "b")
-    assert mine.look({Q, R}) == {Q}
-    assert not mine.leaves(Q)
-    assert mine.leaves(R)
-    serving.note(Q, Told("b", 0.1))
-    for pool_id in (P, R):
-        serving.note(pool_id, Told("a", 0.1))
-    assert mine.look(set()) == set()
-    assert mine.heir(Q, rung=True) is None, "together they had too much to do a moment ago"
+    mine = _idle(serving, "b", clock)
+    [taken] = mine.look({Q, R})
+    [other] = {Q, R} - {taken}
+    assert not mine.leaves(taken)
+    assert mine.leaves(other)
+    for _ in range(60):
+        clock.now += 1.0
+        serving.note(taken, Told("b", 0.1))
+        for pool_id in (P, other):
+            serving.note(pool_id, Told("a", 0.1))
+        assert mine.look(set()) == set()
+        assert mine.heir(taken, rung=True) is None, "together they had too much to do a moment ago"
+    clock.now += 1.0
+    serving.note(P, Told("a", 0.1))
+    mine.look(set())
+    assert mine.heir(taken, rung=True) == "a", "a minute later they try again"
 
 
 def test_work_that_was_not_rung_for_is_looked_at_by_who_knows_the_pool_and_then_by_anybody() -> None:
@@ -140,9 +157,10 @@ def test_a_pool_that_one_was_not_rung_for_is_not_handed_over() -> None:
     assert new.heir(Q, rung=False) is None, "a first look at a team is this worker's own"
 
 
-def _idle(serving: Serving, me: str) -> Sharing:
+def _idle(serving: Serving, me: str, clock: Clock | None = None) -> Sharing:
     """A worker that uses nothing, on a machine with processors to spare."""
-    return Sharing(serving, me, share=Share(used=lambda: 0.0), machine=Machine(Path("nowhere")))
+    share, machine = Share(used=lambda: 0.0), Machine(Path("nowhere"))
+    return Sharing(serving, me, share=share, machine=machine, clock=clock or Clock())
 
 
 @given(

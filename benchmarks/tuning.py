@@ -161,12 +161,12 @@ def run(*, short: bool) -> Result:
     return result
 
 
-async def _group(name: str, sizes: Sizes) -> Table:
+async def _group(name: str, sizes: Sizes, most_seconds: float = MOST_SECONDS) -> Table:
     title, settings = GROUPS[name]
     found: dict[str, list[Measured]] = {setting.name: [] for setting in settings}
     started, rounds = time.monotonic(), 0
     while rounds < sizes.rounds:
-        if rounds and (time.monotonic() - started) * (rounds + 1) > MOST_SECONDS * rounds:
+        if rounds and (time.monotonic() - started) * (rounds + 1) > most_seconds * rounds:
             break
         for setting in settings:
             found[setting.name].append(await _measure(setting, sizes))
@@ -250,14 +250,14 @@ def difference(now: Sequence[float], first: Sequence[float]) -> str:
     return f"{100 * (median(now) / median(first) - 1):+.0f} %"
 
 
-def _measure_anew(names: Sequence[str]) -> Result:
+def _measure_anew(names: Sequence[str], most_seconds: float) -> Result:
     """These groups measured, the others as the file has them."""
     path, started = DIRECTORY / "tuning.json", time.monotonic()
     result = Result("tuning", "Settings of production, before and after", ABOUT)
     known = read(path) if path.exists() else result
     tables = {table.title.partition(" (")[0]: table for table in known.tables}
     for name in names:
-        tables[GROUPS[name][0]] = asyncio.run(_group(name, FULL))
+        tables[GROUPS[name][0]] = asyncio.run(_group(name, FULL, most_seconds))
     result.tables = [tables[title] for title, _ in GROUPS.values() if title in tables]
     result.stamp(short=False, seconds=known.seconds + time.monotonic() - started)
     return result
@@ -267,7 +267,9 @@ def main() -> None:
     """Measure the groups that are named, and make the page anew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="+", choices=GROUPS)
-    print(_measure_anew(parser.parse_args().groups).write())
+    parser.add_argument("--seconds", type=float, default=MOST_SECONDS, help="no further round beyond that")
+    args = parser.parse_args()
+    print(_measure_anew(args.groups, args.seconds).write())
     print(page.write())
 
 

@@ -23,7 +23,7 @@ _TOGETHER = 0.5
 one. What lies between keeps a pool from wandering back and forth."""
 LATE_SECONDS = 1.0
 """A worker whose tasks wait longer has too much to do as well, whatever keeps it."""
-_AGAIN_SECONDS = 0.2
+_AGAIN_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)

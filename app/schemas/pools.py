@@ -35,13 +35,7 @@ class PoolIn(BaseModel):
     timezone: Zone = Field("Europe/Moscow", description="Daily limits turn over at its midnight.")
     policy: Policy = Policy.FAIR
     fairness_window: Literal["day", "week", "month"] = "day"
-    theta: float = Field(
-        0.05,
-        ge=0,
-        le=100,
-        allow_inf_nan=False,
-        description="Day loads that one point of preference is worth.",
-    )
+    theta: Number = Field(0.05, ge=0, le=100, description="Day loads that one point of preference is worth.")
 
 
 class PoolChange(BaseModel):

@@ -38,5 +38,10 @@ async def test_wrong_zone_policy_and_unknown_pool_are_refused(
         answer = await client.patch(f"/v1/pools/{pool_id}", json=wrong)
         assert answer.status_code == 422
         assert problem_in(answer)["errors"][0]["field"] == next(iter(wrong))
+    for answer in (
+        await client.patch(f"/v1/pools/{pool_id}", json={"theta": True}),
+        await client.post("/v1/pools", json={"code": "it", "name": "IT", "theta": True}),
+    ):
+        assert problem_in(answer)["errors"][0]["field"] == "theta", "true is no number"
     assert (await client.patch("/v1/pools/999999", json={"name": "x"})).status_code == 404
     assert (await client.post("/v1/tasks", json={"pool_id": 999_999})).status_code == 404

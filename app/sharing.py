@@ -80,6 +80,7 @@ class Sharing:
         self._relieved: PoolId | None = None
         self._relieved_at = self._decided_at = -_APART_SECONDS
         self._waited: set[PoolId] = set()
+        self._strained: set[PoolId] = set()
 
     def look(self, waiting: set[PoolId]) -> set[PoolId]:
         """The pools to serve of those where tasks wait that were not rung for, or not yet heard of.
@@ -99,7 +100,9 @@ class Sharing:
     def _decide(self, waiting: set[PoolId]) -> None:
         share, rested = self._share.now(), self._clock() - self._relieved_at > _APART_SECONDS
         self._heir = self._serving.heir(self._me, share) if rested else None
-        strained = sorted(waiting & self._serving.to_relieve(self._me, share))
+        before, self._strained = self._strained, waiting & self._serving.to_relieve(self._me, share)
+        # A worker that has just begun, or has just been thawed, is late once; who has too much to do stays so.
+        strained = sorted(before & self._strained)
         self._relieved = self._random.choice(strained) if self._machine.has_time() and strained else None
         if self._relieved is not None:
             self._relieved_at = self._clock()

@@ -119,6 +119,8 @@ def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
     for pool_id in (P, Q, R):
         serving.note(pool_id, Told("a", 0.9))
     mine = _idle(serving, "b", clock)
+    assert mine.look({Q, R}) == set(), "once is no trouble yet"
+    clock.now += 0.95
     [taken] = mine.look({Q, R})
     [other] = {Q, R} - {taken}
     assert not mine.leaves(taken)
@@ -130,7 +132,7 @@ def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
             serving.note(pool_id, Told("a", 0.1))
         assert mine.look(set()) == set()
         assert mine.heir(taken, rung=True) is None, "together they had too much to do a moment ago"
-    clock.now += 1.0
+    clock.now += 1.5
     serving.note(P, Told("a", 0.1))
     mine.look(set())
     assert mine.heir(taken, rung=True) == "a", "a minute later they try again"

@@ -67,13 +67,12 @@ async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_
     listener.start()
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(worker_process(settings)) for _ in range(3)]
-        async with asyncio.timeout(120):
-            await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
-            [one] = {serving.of(pool_id) for pool_id in pools}
-            [chosen] = [worker for worker in workers if str(one).endswith(f"-{worker.pid}")]
-            chosen.send_signal(blow)
-            await _work_until(lambda: serving.of(pools[0]) != one, database, bell, pools)
-            await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
+        await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
+        [one] = {serving.of(pool_id) for pool_id in pools}
+        [chosen] = [worker for worker in workers if str(one).endswith(f"-{worker.pid}")]
+        chosen.send_signal(blow)
+        await _work_until(lambda: serving.of(pools[0]) != one, database, bell, pools)
+        await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
     await listener.stop()
     await bell.close()
     async with database.hot.acquire() as connection:
@@ -88,12 +87,13 @@ def _of_one(serving: Serving, pools: list[PoolId]) -> bool:
 async def _work_until(
     done: Callable[[], bool], database: Database, bell: Doorbell, pools: list[PoolId]
 ) -> None:
-    """A few tasks for each pool at a time, each time until all are placed."""
-    while not done():
-        before = await _assigned(database, pools)
-        for pool_id in pools:
-            await add_tasks(database, pool_id, 2)
-            bell.ring(pool_id)
-        wanted = before + 2 * len(pools)
-        while await _assigned(database, pools) < wanted:  # noqa: ASYNC110 - a state of the database
-            await asyncio.sleep(0.01)
+    """A few tasks for each pool at a time, each time until all are placed; those who were late stay apart a minute."""
+    async with asyncio.timeout(120):
+        while not done():
+            before = await _assigned(database, pools)
+            for pool_id in pools:
+                await add_tasks(database, pool_id, 2)
+                bell.ring(pool_id)
+            wanted = before + 2 * len(pools)
+            while await _assigned(database, pools) < wanted:  # noqa: ASYNC110 - a state of the database
+                await asyncio.sleep(0.01)

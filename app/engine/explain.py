@@ -164,7 +164,7 @@ def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Exp
         record=record,
         policy=Policy(picture.policy),
         ranking=ranking,
-        eligible=len(content["eligible"]),
+        eligible=len(unfold(content["eligible"])),
         absent=kinds[Because.ABSENT],
         at_limit=kinds[Because.LIMIT],
         busy=kinds[Because.BUSY],
@@ -203,7 +203,7 @@ def _likings(content: Mapping[str, Any]) -> dict[ExecutorId, tuple[float, Terms]
     return {
         ExecutorId(i): (preference, tuple((label, weight) for label, weight in terms))
         for preference, terms, ids in content["preferences"]
-        for i in ids
+        for i in unfold(ids)
     }
 
 

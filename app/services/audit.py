@@ -105,7 +105,7 @@ CHECKS = (
               WHERE decided_at > now() - interval '1 day' AND class_id IS NOT NULL
                 AND kind IN ('primary', 'reassign')) routed
         JOIN class_snapshots class ON class.id = routed.class_id
-        WHERE NOT class.content -> 'eligible' @> to_jsonb(routed.executor_id)
+        WHERE NOT ids_have(class.content -> 'eligible', routed.executor_id)
         """,
     ),
     Check(
@@ -208,8 +208,8 @@ CHECKS = (
         JOIN pools pool ON pool.id = waiting.pool_id
         JOIN class_snapshots looked ON looked.id = waiting.class_id
         JOIN class_snapshots class ON class.id = coalesce(looked.current_id, looked.id)
-        JOIN executors person ON person.pool_id = waiting.pool_id
-                             AND class.content -> 'eligible' @> to_jsonb(person.id)
+        CROSS JOIN LATERAL ids_of(class.content -> 'eligible') able(id)
+        JOIN executors person ON person.id = able.id AND person.pool_id = waiting.pool_id
         JOIN executor_loads load ON load.executor_id = person.id
         WHERE {_WITH_ROOM}
         """,

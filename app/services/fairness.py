@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.alarm import Standing
 from app.engine.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
 from app.engine.outlook import Outlook
+from app.engine.snapshot import unfold
 from app.engine.types import ExecutorId, IntArray, PoolId
 from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
 
@@ -147,7 +148,7 @@ async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int,
         rows: Any = await session.execute(
             select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(ClassSnapshot.id.in_(some))
         )
-        known |= {class_id: np.sort(np.array(eligible, dtype=np.int64)) for class_id, eligible in rows}
+        known |= {class_id: np.sort(np.array(unfold(eligible), dtype=np.int64)) for class_id, eligible in rows}
     _remember({digests[class_id]: known[class_id] for class_id in missing})
     return known
 

@@ -40,13 +40,13 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
 ), able AS (
     SELECT free.*, current.class_id
     FROM current JOIN class_snapshots seen ON seen.id = current.now_id
-    JOIN free ON seen.content -> 'eligible' @> to_jsonb(free.id)
+    JOIN free ON ids_have(seen.content -> 'eligible', free.id)
     WHERE cardinality($2) <= 4
     UNION ALL
     SELECT free.*, current.class_id
     FROM current JOIN class_snapshots seen ON seen.id = current.now_id
-    CROSS JOIN LATERAL jsonb_array_elements_text(seen.content -> 'eligible') person(id)
-    JOIN free ON free.id = person.id::bigint
+    CROSS JOIN LATERAL ids_of(seen.content -> 'eligible') person(id)
+    JOIN free ON free.id = person.id
     WHERE (cardinality($2) <= 4) IS NOT TRUE
 ), candidate AS (
     SELECT able.id AS executor_id, able.slots, first.*

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Waiting, in_order, place
 from app.engine.explain import Because, Explanation, Record, explain, explain_preview
-from app.engine.snapshot import fold, pack, unfold
+from app.engine.snapshot import fold, list_or_pack, pack, unfold
 from app.engine.state import PoolState
 from app.engine.trail import ROUTED, picture_at
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task
@@ -92,6 +92,14 @@ def test_many_ids_are_packed_and_unfold_to_themselves(first: int, steps: list[in
     packed = pack(ids)
     assert isinstance(packed, str) == (ids[-1] - ids[0] < 16 * len(ids))
     assert unfold(json.loads(json.dumps(packed))) == ids.tolist()
+
+
+@pytest.mark.parametrize(("count", "kind"), [(0, list), (499, list), (500, str)])
+def test_ids_that_sql_reads_are_a_plain_list_or_packed(count: int, kind: type) -> None:
+    ids = np.arange(7, 7 + 2 * count, 2)
+    kept = list_or_pack(ids)
+    assert isinstance(kept, kind)
+    assert unfold(kept) == ids.tolist()
 
 
 def test_a_frame_carries_only_what_changed() -> None:

@@ -99,7 +99,10 @@ class ExecutorDay(Base):
     """
 
     __tablename__ = "executor_days"
-    __table_args__ = (Index("ix_executor_days_pool_id_business_day", "pool_id", "business_day"),)
+    __table_args__ = (
+        Index("ix_executor_days_pool_id_business_day", "pool_id", "business_day"),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
 
     executor_id: Mapped[int] = mapped_column(ForeignKey("executors.id", ondelete="CASCADE"), primary_key=True)
     business_day: Mapped[date] = mapped_column(primary_key=True)

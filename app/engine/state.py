@@ -23,7 +23,7 @@ import numpy as np
 
 from app.engine.eligibility import Classes, EligibilityClass
 from app.engine.outlook import Outlook, Present
-from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot
+from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot, people_digest
 from app.engine.trail import Trail
 from app.engine.types import (
     BoolArray,
@@ -107,6 +107,7 @@ class PoolState:
         self.trail = Trail()
         self.board: Board | None = None
         self.outlook: Outlook | None = None
+        self._people: bytes = b""
         self._digests: dict[ClassKey, str] = {}
         self._by_digest: dict[str, EligibilityClass] = {}
         self.ids = np.empty(0, dtype=np.int64)
@@ -224,7 +225,8 @@ class PoolState:
         """The name of the class's snapshot under the present rules and people."""
         digest = self._digests.get(found.key)
         if digest is None:
-            digest = class_digest(self.rules, found, self.ids, self.active, self.rules_version)
+            self._people = self._people or people_digest(self.ids, self.active)
+            digest = class_digest(self.rules, found, self._people, self.rules_version)
             self._digests[found.key] = digest
             self._by_digest[digest] = found
         return digest
@@ -250,6 +252,7 @@ class PoolState:
 
     def _new_roster(self) -> None:
         self.roster_version += 1
+        self._people = b""
         self._digests.clear()
         self._by_digest.clear()
 

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from app.engine.allocate import Decision, Waiting, place
 from app.engine.scores import GRID
-from app.engine.snapshot import unfold
+from app.engine.snapshot import unfold, unpack
 from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED, Picture, Standing, everybody, outlook_row, picture_at, settings_row
 from app.engine.types import AssignmentKind, ExecutorId, Policy, Task, TaskId, WaitReason
@@ -164,7 +164,7 @@ def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Exp
         record=record,
         policy=Policy(picture.policy),
         ranking=ranking,
-        eligible=len(unfold(content["eligible"])),
+        eligible=len(unpack(content["eligible"])),
         absent=kinds[Because.ABSENT],
         at_limit=kinds[Because.LIMIT],
         busy=kinds[Because.BUSY],
@@ -203,7 +203,7 @@ def _likings(content: Mapping[str, Any]) -> dict[ExecutorId, tuple[float, Terms]
     return {
         ExecutorId(i): (preference, tuple((label, weight) for label, weight in terms))
         for preference, terms, ids in content["preferences"]
-        for i in unfold(ids)
+        for i in unpack(ids).tolist()
     }
 
 

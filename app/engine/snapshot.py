@@ -129,12 +129,19 @@ def fold(ids: IntArray | Collection[int]) -> list[int | list[int]]:
 def unfold(folded: Iterable[int | Sequence[int]] | str) -> list[int]:
     """The ids that were folded or packed, ascending."""
     if isinstance(folded, str):
-        first, _, bits = folded.partition(":")
-        members = np.unpackbits(np.frombuffer(b64decode(bits), dtype=np.uint8))
-        positions: list[int] = (np.flatnonzero(members) + int(first)).tolist()
-        return positions
+        ids: list[int] = unpack(folded).tolist()
+        return ids
     runs = ((part, part) if isinstance(part, int) else part for part in folded)
     return [member for first, last in runs for member in range(first, last + 1)]
+
+
+def unpack(kept: Sequence[int] | str) -> IntArray:
+    """The ids of `list_or_pack` as an array."""
+    if not isinstance(kept, str):
+        return np.array(kept, dtype=np.int64)
+    first, _, bits = kept.partition(":")
+    members = np.unpackbits(np.frombuffer(b64decode(bits), dtype=np.uint8))
+    return np.flatnonzero(members) + int(first)
 
 
 def _preferences(rules: Rules, found: EligibilityClass, ids: IntArray) -> list[list[Any]]:

@@ -5,6 +5,7 @@ that it was looked at.
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import Float, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,14 +29,14 @@ from app.engine.types import ExecutorId, Policy, PoolId
 from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
 from app.services.alerts import keep_alarms
 from app.services.epoch import try_to_raise_epoch
-from app.services.fairness import DayStandings, get_standings
+from app.services.fairness import DayStandings, columns_of, get_standings
 from app.services.options import BrokenSettings, FairnessOptions, fairness_options
 from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
 
 log = structlog.get_logger()
 
-RESTS = 20
-"""A large team's day takes long to solve: looking takes a twentieth of the time at most."""
+RESTS = 40
+"""A large team's day takes long to solve: looking takes a fortieth of the time at most."""
 _HORIZON_DAYS = {"day": 7, "week": 14, "month": 62}
 """How far back what is owed is remembered, by fairness window."""
 _TAKE_WATCH = text("SELECT pg_try_advisory_xact_lock(731348, :pool_id)")
@@ -134,19 +135,13 @@ class FairnessWatch:
         self, session: AsyncSession, pool_id: PoolId, day: DayStandings, now: datetime
     ) -> None:
         """The day as it stands, under the present hour of the pool's clock (`now` is in its zone)."""
-        people = {
-            row.id: row
-            for row in await session.execute(
-                select(Executor.id, Executor.qualification, Executor.daily_limit).where(
-                    Executor.pool_id == pool_id, Executor.active
-                )
-            )
-        }
-        ids = sorted(people)
-        q = np.array([float(people[i].qualification) for i in ids])
-        limits = np.array(
-            [np.inf if people[i].daily_limit is None else float(people[i].daily_limit) for i in ids]
+        own = (
+            Executor.id,
+            cast(Executor.qualification, Float),
+            func.coalesce(cast(Executor.daily_limit, Float), math.inf),
         )
+        ids, *each_ones = await columns_of(session, own, Executor.pool_id == pool_id, Executor.active)
+        q, limits = (np.array(column) for column in each_ones)
         one = [day.standings.get(ExecutorId(i)) for i in ids]
         received = np.array([each.received if each else 0.0 for each in one])
         fair = np.array([each.fair if each else 0.0 for each in one])

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
 from app.engine.outlook import WEEKS, Forecast, Outlook, outlook_of
-from app.engine.snapshot import key_text, unfold
+from app.engine.snapshot import key_text, unpack
 from app.engine.state import PoolState, present_in
 from app.engine.types import PoolId, RuleSetId
 
@@ -75,7 +75,7 @@ class Foresight:
                 key = _text(row["key"])
                 newest[key] = max(newest.get(key, 0), row["current_id"])
         found = await connection.fetch(_ELIGIBLE, list(newest.values()))
-        eligible = {row["id"]: frozenset(unfold(row["eligible"])) for row in found}
+        eligible = {row["id"]: frozenset(unpack(row["eligible"]).tolist()) for row in found}
         self._eligible = {key: eligible[class_id] for key, class_id in newest.items()}
 
     async def _read(

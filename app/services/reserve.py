@@ -17,7 +17,7 @@ from app.database import HotConnection
 from app.engine.allocate import Decision
 from app.engine.outlook import Outlook
 from app.engine.reserve import MOST_PEOPLE, Mix, Reserve, lasts
-from app.engine.snapshot import unfold
+from app.engine.snapshot import unpack
 from app.engine.state import PoolState
 from app.engine.types import Policy, PoolId, RuleSetId
 
@@ -82,7 +82,7 @@ class PoolReserve:
     async def _read(self, connection: HotConnection, state: PoolState) -> list[Mix]:
         midnight = datetime.combine(self.day, time.min, self.zone)
         rows = await connection.fetch(_TODAY, self.pool_id, midnight, self.rule_set_id, _MOST_SETS)
-        return [Mix(np.isin(state.ids, unfold(row["eligible"])), row["count"], row["weight"]) for row in rows]
+        return [Mix(np.isin(state.ids, unpack(row["eligible"])), row["count"], row["weight"]) for row in rows]
 
 
 async def last_outlook(connection: HotConnection, pool_id: PoolId, state: PoolState) -> Outlook | None:

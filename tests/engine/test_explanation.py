@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Waiting, in_order, place
 from app.engine.explain import Because, Explanation, Record, explain, explain_preview
-from app.engine.snapshot import fold, list_or_pack, pack, unfold
+from app.engine.snapshot import fold, list_or_pack, pack, unfold, unpack
 from app.engine.state import PoolState
 from app.engine.trail import ROUTED, picture_at
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task
@@ -99,7 +99,7 @@ def test_ids_that_sql_reads_are_a_plain_list_or_packed(count: int, kind: type) -
     ids = np.arange(7, 7 + 2 * count, 2)
     kept = list_or_pack(ids)
     assert isinstance(kept, kind)
-    assert unfold(kept) == ids.tolist()
+    assert unpack(kept).tolist() == ids.tolist()
 
 
 def test_a_frame_carries_only_what_changed() -> None:

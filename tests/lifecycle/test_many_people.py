@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.database import Database
-from app.engine.snapshot import list_or_pack, unfold
+from app.engine.snapshot import list_or_pack, unpack
 from app.services.audit import find_violations
 from app.services.lifecycle import MoveName
 from app.services.waking import wake_for
@@ -29,7 +29,7 @@ async def test_ids_packed_or_listed_are_the_same_to_sql_and_to_python(database: 
         ids = np.arange(first, first + step * count, step)
         kept = list_or_pack(ids)
         told = await database.hot.fetchval("SELECT array_agg(id) FROM ids_of($1) id", json.dumps(kept)) or []
-        assert told == unfold(kept) == ids.tolist()
+        assert told == unpack(kept).tolist() == ids.tolist()
         asked = [first - 1, first, first + 1, *ids[-3:].tolist(), *(ids[-3:] + 1).tolist(), 10**18]
         have = [
             await database.hot.fetchval("SELECT ids_have($1, $2)", json.dumps(kept), each) for each in asked

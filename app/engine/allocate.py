@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.engine.eligibility import EligibilityClass
-from app.engine.scores import BLOCKED, OUT, Board, View
+from app.engine.scores import BLOCKED, FAR, OUT, Board, View
 from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
@@ -211,6 +211,8 @@ class _Placer:
         add, argmin, base, total = np.add, board.sum.argmin, board.base, board.sum
         total_at, base_at, level = board.sum_at, board.base_at, board.level
         room, slots, scale, floor = board.room, board.slots, board.scale, board.floor
+        near_base, near_argmin, near_total = board.near_base, board.near_sum.argmin, board.near_sum
+        near_total_at, near_at, origin = board.near_sum_at, board.near_base_at, board.origin
         keys, weights = self.keys, self.weights
         names = keys if board.uniform else list(zip(keys, weights, strict=True))
         find = board.views.get
@@ -223,9 +225,17 @@ class _Placer:
             view = find(names[number])
             if view is None or not view.plain or task.forced_executor is not None or task.excluded_executors:
                 break
-            add(base, view.layers[0], total)
-            rank = int(argmin())
-            score = total_at[rank]
+            rank, score = -1, OUT
+            if view.near is not None:
+                add(near_base, view.near, near_total)
+                rank = int(near_argmin())
+                near = near_total_at[rank]
+                if near < FAR:
+                    score = near + origin + view.least
+            if score >= OUT:
+                add(base, view.layers[0], total)
+                rank = int(argmin())
+                score = total_at[rank]
             weight = weights[number]
             left = room[rank] - weight
             if left < 0 or score >= OUT:
@@ -234,7 +244,8 @@ class _Placer:
             after = level[rank] = before + weight
             room[rank] = left
             free = slots[rank] = slots[rank] - 1
-            base_at[rank] = BLOCKED if left < floor or free <= 0 else round(after * scale[rank])
+            moved = base_at[rank] = BLOCKED if left < floor or free <= 0 else round(after * scale[rank])
+            near_at[rank] = min(moved - origin, FAR)
             ranks.append(rank)
             scores.append(score)
             befores.append(before)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from app.engine.allocate import Decision, Outcome, in_order, place, preview
@@ -13,6 +14,8 @@ from app.engine.trail import ROUTED
 from app.engine.types import ExecutorId, Policy, Task
 from tests.engine.reference import Reference
 from tests.engine.worlds import World, worlds
+
+pytestmark = pytest.mark.usefixtures("team_size")
 
 
 def told(outcome: Outcome) -> dict[int, tuple[object, object]]:

@@ -8,8 +8,17 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from app.engine.allocate import Decision, place, preview
 from app.engine.explain import Record, explain
@@ -191,5 +200,8 @@ class PoolLife(RuleBasedStateMachine):
             assert (load.open, load.last_assigned) == (person.open, person.last)
 
 
-PoolLife.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestPoolLife = PoolLife.TestCase
+@pytest.mark.usefixtures("team_size")
+def test_a_pool_lives_as_the_reference_does() -> None:
+    run_state_machine_as_test(
+        PoolLife, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+    )

@@ -28,11 +28,15 @@ _AGAIN_SECONDS = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a worker says of itself with each batch: what share of a core it uses, and whether its tasks wait long."""
+    """What a worker says of itself with each batch: what share of a core it uses, and whether its tasks wait long.
+
+    Whoever `is_new` to a pool is not late there: what waited until now waited for somebody else.
+    """
 
     worker: str
     share: float = 0.0
     is_late: bool = False
+    is_new: bool = False
 
 
 @dataclass(slots=True)

@@ -118,4 +118,6 @@ class Sharing:
 
     def news(self, pool_id: PoolId) -> Told | None:
         """What to say of this worker with a batch; nothing where the others have just heard it."""
-        return None if self._serving.knows(pool_id, self._me) else Told(self._me, self._share.now())
+        if self._serving.knows(pool_id, self._me):
+            return None
+        return Told(self._me, self._share.now(), is_new=self._serving.of(pool_id) != self._me)

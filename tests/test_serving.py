@@ -79,6 +79,17 @@ def test_who_receives_a_pool_says_so_with_its_first_batch() -> None:
     assert not serving.knows(Q, "a")
 
 
+def test_who_has_just_come_to_a_pool_is_new_there_until_it_has_served_it() -> None:
+    clock = Clock()
+    serving = Serving(clock)
+    serving.note(P, Told("gone"))
+    mine = _idle(serving, "me")
+    assert mine.news(P) == Told("me", is_new=True)
+    serving.heard({"pool": P, "by": "me", "share": 0.0, "late": False})
+    clock.now += HOT_SECONDS
+    assert mine.news(P) == Told("me")
+
+
 def test_two_workers_with_time_to_spare_become_one() -> None:
     serving = Serving(Clock())
     for pool_id, worker in ((P, "a"), (Q, "b"), (R, "b")):

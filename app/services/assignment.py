@@ -180,8 +180,8 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
 
 def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:
     """With whether a new task had to wait for the worker; one that was parked or comes back waited for others."""
-    if by is None:
-        return None
+    if by is None or by.is_new:
+        return by
     new = [row for row in rows if row["waiting_since"] is None and row["previous_executor"] is None]
     waited = max((now - row["committed_at"] for row in new), default=timedelta())
     return replace(by, is_late=waited.total_seconds() > LATE_SECONDS)

@@ -19,9 +19,10 @@ class(id) AS (
 )"""
 
 # Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
-# that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
-# has no limit); and what is bound to one of them, which needs no room. Few people are looked for in each class, of many
-# the classes are unfolded.
+# that fit into what is left of their day, the first ones in order, as many as they have free slots together (100 each
+# where open work has no limit, 1,000 of a class at once); and what is bound to one of them, which needs no room. In a
+# class each of them is meant in turn, and of all that one is meant for they take the first: so many of each class wake.
+# Few people are looked for in each class, of many the classes are unfolded.
 WAKE_FOR = f"""
 WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     SELECT person.id,
@@ -48,23 +49,37 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     CROSS JOIN LATERAL ids_of(seen.content -> 'eligible') person(id)
     JOIN free ON free.id = person.id
     WHERE (cardinality($2) <= 4) IS NOT TRUE
+), total AS (
+    SELECT class_id, least(sum(slots), 1000) AS slots, CASE WHEN count(room) = count(*) THEN max(room) END AS room,
+           CASE WHEN count(*) = 1 THEN min(id) END AS nobody_else
+    FROM able GROUP BY class_id
 ), candidate AS (
-    SELECT able.id AS executor_id, able.slots, first.*
-    FROM able CROSS JOIN LATERAL (
-        SELECT task.id AS task_id, task.priority, task.deadline
+    SELECT total.class_id, first.*, row_number() OVER (
+               PARTITION BY total.class_id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
+           ) AS number
+    FROM total CROSS JOIN LATERAL (
+        SELECT task.id AS task_id, task.priority, task.deadline,
+               coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) AS weight
         FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-          AND task.wait_class_id = able.class_id
-          AND (able.room IS NULL OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
-          AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
+          AND task.wait_class_id = total.class_id
+          AND (total.room IS NULL
+               OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= total.room)
+          AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id = total.nobody_else) IS TRUE
         ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
-        LIMIT able.slots
+        LIMIT total.slots
     ) first
+), turn AS (
+    SELECT able.*, sum(slots) OVER (PARTITION BY class_id ORDER BY id) AS until FROM able
 ), ranked AS (
-    SELECT task_id, slots,
-           row_number() OVER (PARTITION BY executor_id
-                              ORDER BY priority DESC, deadline ASC NULLS LAST, task_id) AS place
-    FROM candidate
+    SELECT candidate.class_id, turn.slots, row_number() OVER (
+               PARTITION BY turn.id ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
+           ) AS place
+    FROM turn JOIN candidate ON candidate.class_id = turn.class_id
+        AND candidate.number > turn.until - turn.slots AND candidate.number <= turn.until
+    WHERE turn.room IS NULL OR candidate.weight <= turn.room
+), taken AS (
+    SELECT class_id, count(*) AS count FROM ranked WHERE place <= slots GROUP BY class_id
 ), bound AS (
     SELECT task.id
     FROM tasks task LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
@@ -75,7 +90,8 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
       AND (task.parent_id IS NOT NULL OR task.route IN ('rework', 'manual')) AND $2 IS NOT NULL
 )
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
-WHERE id IN (SELECT task_id FROM ranked WHERE place <= slots UNION SELECT id FROM bound) AND status = 'pending'
+WHERE id IN (SELECT task_id FROM candidate JOIN taken USING (class_id) WHERE number <= count UNION SELECT id FROM bound)
+  AND status = 'pending'
 RETURNING id
 """  # noqa: S608 - both parts are ours
 

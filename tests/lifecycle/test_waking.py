@@ -16,7 +16,7 @@ from app.services.lifecycle import MoveName
 from app.services.picture import PoolPicture
 from app.services.pools import change_pool
 from app.services.tasks import change_task
-from app.services.waking import Overlooked, wake_by_clock
+from app.services.waking import Overlooked, wake_by_clock, wake_for
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.lifecycle.team import Team
 
@@ -136,6 +136,38 @@ async def test_a_shift_that_begins_wakes_what_whoever_comes_can_take(team: Team)
     team.picture.forget()
     assert await team.touched(lambda: wake_by_clock(hot)) == (2, 2)
     assert len(await team.of(anna)) == 2
+
+
+@pytest.mark.parametrize("people", [3, 9], ids=["few", "many"])
+async def test_a_shift_that_begins_for_several_wakes_a_task_for_each_of_them(team: Team, people: int) -> None:
+    here = [await team.person(["a", "b"], 10, max_open=0) for _ in range(people)]
+    first = [task for _ in range(people) for task in await team.tasks(1, "a")]
+    await team.tasks(20, "b")
+    await team.work()
+    hot = team.database.hot
+    await hot.execute("UPDATE executors SET max_open = 1")
+    team.picture.forget()
+
+    async def all_of_them_are_free() -> None:
+        async with hot.acquire() as connection, connection.transaction():
+            await wake_for(connection, pool_id=team.pool_id, executor_ids=here)
+
+    assert await team.touched(all_of_them_are_free) == (people, people)
+    assert {task for who in here for task in await team.of(who)} == set(first), "in order"
+    assert await team.in_vain() == []
+
+
+async def test_who_can_do_little_is_woken_for_beside_who_can_do_much(team: Team) -> None:
+    both, only_b = await team.person(["a", "b"], 10, max_open=0), await team.person(["b"], 10, max_open=0)
+    [a] = await team.tasks(1, "a")
+    [b, _] = await team.tasks(2, "b")
+    await team.work()
+    await team.database.hot.execute("UPDATE executors SET max_open = 1")
+    team.picture.forget()
+    async with team.database.hot.acquire() as connection, connection.transaction():
+        assert await wake_for(connection, pool_id=team.pool_id, executor_ids=[both, only_b]) == 2
+    await team.work()
+    assert (await team.of(both), await team.of(only_b)) == ({a}, {b})
 
 
 async def test_what_is_bound_to_somebody_wakes_with_them_whatever_their_limit(team: Team) -> None:

@@ -20,6 +20,7 @@ from app.services.waking import Overlooked, wake_by_clock
 log = structlog.get_logger()
 
 _OVERLOOKED_SECONDS = 2.0
+_HUNG_SECONDS = 5.0
 
 
 class Housekeeper:
@@ -33,12 +34,21 @@ class Housekeeper:
 
     async def look(self) -> None:
         """One look."""
+        await end_hung(self._pool)  # first: the others may need what such a one holds
         await hand_over_due(self._pool, deliver=self._deliver)
         await keep_flowing(self._pool, deliver=self._deliver)
         await wake_by_clock(self._pool)
         if time.monotonic() - self._looked_at >= _OVERLOOKED_SECONDS:
             await self._overlooked.wake(self._pool)
             self._looked_at = time.monotonic()
+
+
+async def end_hung(pool: HotPool) -> None:
+    """End sessions of ours whose process hangs between two messages of one statement, and so whatever they hold."""
+    async with pool.acquire() as connection:
+        ended = await connection.fetchval(statements.END_HUNG, _HUNG_SECONDS)
+    if ended:
+        log.warning("hung.ended", sessions=ended)
 
 
 async def keep_flowing(pool: HotPool, *, deliver: bool) -> None:

@@ -212,7 +212,7 @@ class _Placer:
         total_at, base_at, level = board.sum_at, board.base_at, board.level
         room, slots, scale, floor = board.room, board.slots, board.scale, board.floor
         near_base, near_argmin, near_total = board.near_base, board.near_sum.argmin, board.near_sum
-        near_total_at, near_at, origin = board.near_sum_at, board.near_base_at, board.origin
+        near_total_at, near_at, origin, many = board.near_sum_at, board.near_base_at, board.origin, board.many
         keys, weights = self.keys, self.weights
         names = keys if board.uniform else list(zip(keys, weights, strict=True))
         find = board.views.get
@@ -220,19 +220,20 @@ class _Placer:
         scores: list[int] = []
         befores: list[int] = []
         views: list[View] = []
+        rank = score = 0
         for number in range(first, len(keys)):
             task = self.tasks[number]
             view = find(names[number])
             if view is None or not view.plain or task.forced_executor is not None or task.excluded_executors:
                 break
-            rank, score = -1, OUT
-            if view.near is not None:
-                add(near_base, view.near, near_total)
+            near = view.near
+            if near is not None:
+                add(near_base, near, near_total)
                 rank = int(near_argmin())
-                near = near_total_at[rank]
-                if near < FAR:
-                    score = near + origin + view.least
-            if score >= OUT:
+                score = near_total_at[rank] + origin + view.least
+                if near_total_at[rank] >= FAR:
+                    near = None
+            if near is None:
                 add(base, view.layers[0], total)
                 rank = int(argmin())
                 score = total_at[rank]
@@ -245,7 +246,8 @@ class _Placer:
             room[rank] = left
             free = slots[rank] = slots[rank] - 1
             moved = base_at[rank] = BLOCKED if left < floor or free <= 0 else round(after * scale[rank])
-            near_at[rank] = min(moved - origin, FAR)
+            if many:
+                near_at[rank] = min(moved - origin, FAR)
             ranks.append(rank)
             scores.append(score)
             befores.append(before)

@@ -70,6 +70,7 @@ class Board:
         self._held = state.held()
         self.uniform = len(set(self.scale)) <= 1
         self._layers: dict[tuple[bytes, int], tuple[tuple[IntArray, ...], NDArray[np.int32] | None, int]] = {}
+        self.many = self.levelled and len(self.scale) >= _MANY
         self.near_sum = np.empty(len(state), dtype=np.int32)
         self.near_sum_at = self.near_sum.data
         self._ranks: list[int] | None = None
@@ -186,9 +187,9 @@ class Board:
         known = self._layers.get(kind)
         if known is None:
             layers = self._build(found, kind[1])
-            plain = self.levelled and len(layers) == 1 and len(self.scale) >= _MANY
-            least = int(layers[0].min()) if plain else 0
-            known = self._layers[kind] = (layers, _near(layers[0], least) if plain else None, least)
+            shortened = self.many and len(layers) == 1
+            least = int(layers[0].min()) if shortened else 0
+            known = self._layers[kind] = (layers, _near(layers[0], least) if shortened else None, least)
         layers, near, least = known
         view = View(
             found,

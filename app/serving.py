@@ -81,7 +81,12 @@ class Serving:
 
     def receive(self, pool_id: PoolId, me: str) -> None:
         """From now on I serve the pool; nobody else knows before I say so."""
-        self._last[pool_id] = (Told(me), 0.0)
+        self._last[pool_id] = (Told(me, is_new=True), 0.0)
+
+    def is_new(self, pool_id: PoolId, me: str) -> bool:
+        """Whether I have not served this pool yet, or since it was another's."""
+        told, _ = self._last.get(pool_id, (None, 0.0))
+        return told is None or told.worker != me or told.is_new
 
     def forget(self, pool_id: PoolId) -> None:
         """Whoever was believed to serve this pool has gone."""

@@ -100,9 +100,9 @@ class Sharing:
     def _decide(self, waiting: set[PoolId]) -> None:
         share, rested = self._share.now(), self._clock() - self._relieved_at > _APART_SECONDS
         self._heir = self._serving.heir(self._me, share) if rested else None
-        before, self._strained = self._strained, waiting & self._serving.to_relieve(self._me, share)
         # A worker that has just begun, or has just been thawed, is late once; who has too much to do stays so.
-        strained = sorted(before & self._strained)
+        before, self._strained = self._strained, self._serving.to_relieve(self._me, share)
+        strained = sorted(waiting & before & self._strained)
         self._relieved = self._random.choice(strained) if self._machine.has_time() and strained else None
         if self._relieved is not None:
             self._relieved_at = self._clock()
@@ -120,4 +120,4 @@ class Sharing:
         """What to say of this worker with a batch; nothing where the others have just heard it."""
         if self._serving.knows(pool_id, self._me):
             return None
-        return Told(self._me, self._share.now(), is_new=self._serving.of(pool_id) != self._me)
+        return Told(self._me, self._share.now(), is_new=self._serving.is_new(pool_id, self._me))

@@ -42,7 +42,7 @@ from app.services.audit_anchors import open_anchors
 from app.services.days import close_days
 from app.services.delivery import Delivery
 from app.services.fairness_watch import RESTS, FairnessWatch
-from app.services.housekeeping import Housekeeper
+from app.services.housekeeping import Housekeeper, end_hung
 from app.services.listening import Listener
 from app.services.picture import PoolPicture
 from app.sharing import Sharing
@@ -56,6 +56,7 @@ _WATCH_REST = 0.8
 """Of `fairness_seconds`: whoever looks next finds pools rested, and others find that somebody has looked."""
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
+_HUNG_LOOK_SECONDS = 1.0
 _COLLECT_AFTER = (20_000, 20, 50)
 """A batch of 1,000 makes tens of thousands of objects, few of them in circles."""
 _FIRST = frozenset({AssignmentKind.PRIMARY, AssignmentKind.PARENT})
@@ -141,6 +142,7 @@ class Worker:
                 self._listen_to_own,
                 self._claim,
                 self._sweep,
+                self._end_hung,
                 self._look_at_fairness,
                 self._close_days,
             )
@@ -198,6 +200,15 @@ class Worker:
             except TROUBLE as error:
                 log.warning("sweep.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(self._sweep_seconds)
+
+    async def _end_hung(self) -> None:
+        """Beside the sweep, which may itself wait for what a hung process holds."""
+        while not self._stopping.is_set():
+            try:
+                await end_hung(self._database.hot)
+            except TROUBLE as error:
+                log.warning("hung.not_ended", error=str(error) or type(error).__name__)
+            await self._pause(_HUNG_LOOK_SECONDS)
 
     async def _close_days(self) -> None:
         """Keep the figures of days that are over, and the audit log's head: whichever worker comes first does."""

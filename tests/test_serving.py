@@ -88,6 +88,8 @@ def test_who_has_just_come_to_a_pool_is_new_there_until_it_has_served_it() -> No
     serving.heard({"pool": P, "by": "me", "share": 0.0, "late": False})
     clock.now += HOT_SECONDS
     assert mine.news(P) == Told("me")
+    serving.receive(Q, "me")
+    assert mine.news(Q) == Told("me", is_new=True), "what waited there waited for who gave it"
 
 
 def test_two_workers_with_time_to_spare_become_one() -> None:

@@ -2,7 +2,7 @@
 
 With 10,000 people a list of ids was most of what a class took to store and to read: 67 KB of JSON, compressed by
 PostgreSQL in 3 ms; packed it is a bit for each id (`app.engine.snapshot.pack`). Code before this lists only, and reads
-lists only: with teams of more than 500 no process of it may go on beside this one's.
+lists only: with teams of 500 or more no process of it may go on beside this one's.
 
 Revision ID: 0009
 Revises: 0008
@@ -50,8 +50,14 @@ BEGIN
 END $$
 """
 _LISTED = """
-UPDATE class_snapshots SET content = jsonb_set(
-    content, '{eligible}', (SELECT coalesce(jsonb_agg(id ORDER BY id), '[]') FROM ids_of(content -> 'eligible') id))
+UPDATE class_snapshots SET content = content || jsonb_build_object(
+    'eligible', (SELECT coalesce(jsonb_agg(id ORDER BY id), '[]') FROM ids_of(content -> 'eligible') id),
+    'preferences', (
+        SELECT coalesce(jsonb_agg(jsonb_set(
+                   one, '{2}', (SELECT coalesce(jsonb_agg(id ORDER BY id), '[]') FROM ids_of(one -> 2) id)
+               ) ORDER BY number), '[]')
+        FROM jsonb_array_elements(content -> 'preferences') WITH ORDINALITY AS each(one, number)
+    ))
 WHERE jsonb_typeof(content -> 'eligible') = 'string'
 """
 

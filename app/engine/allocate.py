@@ -38,6 +38,8 @@ from app.engine.state import MILLI, PoolState
 from app.engine.trail import ROUTED
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
+_MISSES = 10
+"""So often scores in 32 bits may tell nothing before a run does without them: somebody stands far below all others."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -220,19 +222,19 @@ class _Placer:
         scores: list[int] = []
         befores: list[int] = []
         views: list[View] = []
-        rank = score = 0
+        rank = score = missed = 0
         for number in range(first, len(keys)):
             task = self.tasks[number]
             view = find(names[number])
             if view is None or not view.plain or task.forced_executor is not None or task.excluded_executors:
                 break
-            near = view.near
+            near = view.near if missed < _MISSES else None
             if near is not None:
                 add(near_base, near, near_total)
                 rank = int(near_argmin())
                 score = near_total_at[rank] + origin + view.least
                 if near_total_at[rank] >= FAR:
-                    near = None
+                    near, missed = None, missed + 1
             if near is None:
                 add(base, view.layers[0], total)
                 rank = int(argmin())

@@ -92,8 +92,8 @@ class Board:
         here = (state.here & state.active)[order] & (slots > 0) & (room >= floor)
         self.base = np.where(here, self._base_of(level, last, state.open[order]), BLOCKED)
         self._columns = (level, last, room, slots)
-        self.origin = int(self.base.min(initial=BLOCKED))
-        self.near_base = _near(self.base, self.origin)
+        self.origin = int(self.base.min(initial=BLOCKED)) if self.many else 0
+        self.near_base = _near(self.base, self.origin) if self.many else self.near_sum
         self.near_base_at = self.near_base.data
         self.base_at, self.level = self.base.data, level.data
         self.room, self.slots = room.data, slots.data
@@ -148,7 +148,8 @@ class Board:
         self.note_order([rank])
         if self.base_at[rank] < BLOCKED:
             base = self.base_at[rank] = self.new_base(rank)
-            self.near_base_at[rank] = min(base - self.origin, FAR)
+            if self.many:
+                self.near_base_at[rank] = min(base - self.origin, FAR)
         return before
 
     def note_order(self, ranks: Sequence[int]) -> None:

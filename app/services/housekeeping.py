@@ -34,7 +34,6 @@ class Housekeeper:
 
     async def look(self) -> None:
         """One look."""
-        await end_hung(self._pool)  # first: the others may need what such a one holds
         await hand_over_due(self._pool, deliver=self._deliver)
         await keep_flowing(self._pool, deliver=self._deliver)
         await wake_by_clock(self._pool)

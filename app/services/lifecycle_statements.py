@@ -243,7 +243,7 @@ SELECT id, $1, 'escalate', 'pending', 'pending', 'clock', reason, $5 FROM stayed
 # preparing the statement and executing it. To the server they are active, so no timeout of PostgreSQL 15 and 16 ends
 # them (idle ones it ends itself, and a statement's timeout is not looked at while its next message is waited for).
 END_HUNG = """
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE state = 'active' AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => $1)
   AND datname = current_database() AND usename = current_user AND application_name LIKE 'executor-balancer%'
 """

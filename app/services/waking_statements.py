@@ -19,10 +19,12 @@ class(id) AS (
 )"""
 
 # Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
-# that fit into what is left of their day, the first ones in order, as many as they have free slots together (100 each
-# where open work has no limit, 1,000 of a class at once); and what is bound to one of them, which needs no room. In a
-# class each of them is meant in turn, and of all that one is meant for they take the first: so many of each class wake.
-# Few people are looked for in each class, of many the classes are unfolded.
+# that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
+# has no limit); and what is bound to one of them, which needs no room. Each is looked at alone, for what only they can
+# take; but who comes together would all mean the same first task, so they are counted together as well: in a class
+# each of them is meant in turn (1,000 tasks at most), and of all that one is meant for they take the first. What that
+# misses (a turn that does not fit) the next look finds. Few people are looked for in each class, of many the classes
+# are unfolded.
 WAKE_FOR = f"""
 WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     SELECT person.id,
@@ -49,25 +51,42 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     CROSS JOIN LATERAL ids_of(seen.content -> 'eligible') person(id)
     JOIN free ON free.id = person.id
     WHERE (cardinality($2) <= 4) IS NOT TRUE
-), total AS (
-    SELECT class_id, least(sum(slots), 1000) AS slots, CASE WHEN count(room) = count(*) THEN max(room) END AS room,
-           CASE WHEN count(*) = 1 THEN min(id) END AS nobody_else
-    FROM able GROUP BY class_id
+), alone AS (
+    SELECT task_id
+    FROM (
+        SELECT able.slots, first.task_id, row_number() OVER (
+                   PARTITION BY able.id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
+               ) AS place
+        FROM able CROSS JOIN LATERAL (
+            SELECT task.id AS task_id, task.priority, task.deadline
+            FROM tasks task
+            WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
+              AND task.wait_class_id = able.class_id
+              AND (able.room IS NULL
+                   OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
+              AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
+            ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+            LIMIT able.slots
+        ) first
+    ) one
+    WHERE place <= slots
+), together AS (
+    SELECT class_id, least(sum(slots), 1000) AS slots, CASE WHEN count(room) = count(*) THEN max(room) END AS room
+    FROM able GROUP BY class_id HAVING count(*) > 1
 ), candidate AS (
-    SELECT total.class_id, first.*, row_number() OVER (
-               PARTITION BY total.class_id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
+    SELECT together.class_id, first.*, row_number() OVER (
+               PARTITION BY class_id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
            ) AS number
-    FROM total CROSS JOIN LATERAL (
+    FROM together CROSS JOIN LATERAL (
         SELECT task.id AS task_id, task.priority, task.deadline,
                coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) AS weight
         FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-          AND task.wait_class_id = total.class_id
-          AND (total.room IS NULL
-               OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= total.room)
-          AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id = total.nobody_else) IS TRUE
+          AND task.wait_class_id = together.class_id AND task.route IS DISTINCT FROM 'reassign'
+          AND (together.room IS NULL
+               OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= together.room)
         ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
-        LIMIT total.slots
+        LIMIT together.slots
     ) first
 ), turn AS (
     SELECT able.*, sum(slots) OVER (PARTITION BY class_id ORDER BY id) AS until FROM able
@@ -77,7 +96,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
            ) AS place
     FROM turn JOIN candidate ON candidate.class_id = turn.class_id
         AND candidate.number > turn.until - turn.slots AND candidate.number <= turn.until
-    WHERE turn.room IS NULL OR candidate.weight <= turn.room
+    WHERE turn.until - turn.slots < 1000 AND (turn.room IS NULL OR candidate.weight <= turn.room)
 ), taken AS (
     SELECT class_id, count(*) AS count FROM ranked WHERE place <= slots GROUP BY class_id
 ), bound AS (
@@ -90,7 +109,9 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
       AND (task.parent_id IS NOT NULL OR task.route IN ('rework', 'manual')) AND $2 IS NOT NULL
 )
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
-WHERE id IN (SELECT task_id FROM candidate JOIN taken USING (class_id) WHERE number <= count UNION SELECT id FROM bound)
+WHERE id IN (SELECT task_id FROM alone
+             UNION SELECT task_id FROM candidate JOIN taken USING (class_id) WHERE number <= count
+             UNION SELECT id FROM bound)
   AND status = 'pending'
 RETURNING id
 """  # noqa: S608 - both parts are ours

@@ -12,6 +12,7 @@ from app.services.lifecycle import MoveName
 from app.services.waking import wake_for
 from tests.builders import add_executors
 from tests.lifecycle.team import Team
+from tests.test_migration_rules import ROOT, module
 
 MANY = 700
 
@@ -64,3 +65,20 @@ async def test_who_may_not_take_a_task_is_found_among_many(team: Team) -> None:
     async with team.database.hot.acquire() as connection:
         await connection.execute("UPDATE assignments SET executor_id = $1", outside)
         assert "eligible" in {each.check.name for each in await find_violations(connection)}
+
+
+async def test_a_downgrade_lists_again_what_was_packed(team: Team) -> None:
+    hot = team.database.hot
+    await hot.execute("UPDATE executors SET qualification = 2")
+    await team.rules(2)
+    await team.tasks(1)
+    await team.work()
+    packed = await hot.fetchval("SELECT content FROM class_snapshots")
+    assert isinstance(packed["eligible"], str)
+    assert isinstance(packed["preferences"][0][2], str)
+    [file] = (ROOT / "alembic" / "versions").glob("0009_*.py")
+    await hot.execute(module(file)._LISTED)
+    listed = await hot.fetchval("SELECT content FROM class_snapshots")
+    assert listed["eligible"] == listed["preferences"][0][2] == unpack(packed["eligible"]).tolist()
+    assert listed["preferences"][0][:2] == packed["preferences"][0][:2] == [2.0, [["weights[0]", 2.0]]]
+    assert {**listed, "eligible": 0, "preferences": 0} == {**packed, "eligible": 0, "preferences": 0}

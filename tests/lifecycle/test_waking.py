@@ -160,7 +160,7 @@ async def test_a_shift_that_begins_for_several_wakes_a_task_for_each_of_them(tea
 async def test_who_can_do_little_is_woken_for_beside_who_can_do_much(team: Team) -> None:
     both, only_b = await team.person(["a", "b"], 10, max_open=0), await team.person(["b"], 10, max_open=0)
     [a] = await team.tasks(1, "a")
-    [b, _] = await team.tasks(2, "b")
+    [b] = await team.tasks(1, "b")
     await team.work()
     await team.database.hot.execute("UPDATE executors SET max_open = 1")
     team.picture.forget()
@@ -168,6 +168,33 @@ async def test_who_can_do_little_is_woken_for_beside_who_can_do_much(team: Team)
         assert await wake_for(connection, pool_id=team.pool_id, executor_ids=[both, only_b]) == 2
     await team.work()
     assert (await team.of(both), await team.of(only_b)) == ({a}, {b})
+
+
+@pytest.mark.parametrize("everybody", [False, True], ids=["who came", "everybody"])
+async def test_somebody_with_a_little_room_stands_in_nobodys_way(team: Team, everybody: bool) -> None:
+    little = await team.person(["a"], 10, daily_limit=1)
+    much = await team.person(["a"], 10, max_open=0)
+    heavy = await team.tasks(3, weight=5.0)
+    await team.work()
+    await team.database.hot.execute("UPDATE executors SET max_open = 2 WHERE id = $1", much)
+    team.picture.forget()
+    async with team.database.hot.acquire() as connection, connection.transaction():
+        await wake_for(connection, pool_id=team.pool_id, executor_ids=None if everybody else [little, much])
+    await team.work()
+    assert await team.of(much) == set(heavy[:2])
+
+
+async def test_a_light_task_behind_a_heavy_one_wakes_for_who_has_little_room(team: Team) -> None:
+    little = await team.person(["a"], 10, daily_limit=1, max_open=0)
+    much = await team.person(["a"], 10, max_open=0)
+    [heavy], [light] = await team.tasks(1, weight=5.0), await team.tasks(1, weight=1.0)
+    await team.work()
+    await team.database.hot.execute("UPDATE executors SET max_open = 1")
+    team.picture.forget()
+    async with team.database.hot.acquire() as connection, connection.transaction():
+        assert await wake_for(connection, pool_id=team.pool_id, executor_ids=[little, much]) == 2
+    await team.work()
+    assert (await team.of(little), await team.of(much)) == ({light}, {heavy})
 
 
 async def test_what_is_bound_to_somebody_wakes_with_them_whatever_their_limit(team: Team) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -55,10 +57,39 @@ async def test_one_flooding_pool_among_ten_does_not_starve_the_others(
         assert await find_violations(connection) == []
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_dies_or_hangs_is_replaced(
-    settings: Settings, database: Database, blow: signal.Signals
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Three worker processes and four pools, of which one of them has all; what they say is heard."""
+
+    database: Database
+    pools: list[PoolId]
+    serving: Serving
+    bell: Doorbell
+    chosen: subprocess.Popen[bytes]
+
+    @property
+    def servers(self) -> list[str | None]:
+        return [self.serving.of(pool_id) for pool_id in self.pools]
+
+    @property
+    def is_of_one(self) -> bool:
+        return len(set(self.servers)) == 1 and None not in self.servers
+
+    async def work_until(self, done: Callable[[], bool]) -> None:
+        """A few tasks for each pool at a time, each time until all are placed; who was late stays apart a minute."""
+        async with asyncio.timeout(120):
+            while not done():
+                before = await _assigned(self.database, self.pools)
+                for pool_id in self.pools:
+                    await add_tasks(self.database, pool_id, 2)
+                    self.bell.ring(pool_id)
+                wanted = before + 2 * len(self.pools)
+                while await _assigned(self.database, self.pools) < wanted:  # noqa: ASYNC110 - a state
+                    await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def team(settings: Settings, database: Database) -> AsyncIterator[Team]:
     pools = [await add_pool(database, code=f"pool-{number}") for number in range(4)]
     for pool_id in pools:
         await add_executors(database, pool_id, 3)
@@ -67,33 +98,40 @@ async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_
     listener.start()
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(worker_process(settings)) for _ in range(3)]
-        await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
-        [one] = {serving.of(pool_id) for pool_id in pools}
-        [chosen] = [worker for worker in workers if str(one).endswith(f"-{worker.pid}")]
-        chosen.send_signal(blow)
-        await _work_until(lambda: serving.of(pools[0]) != one, database, bell, pools)
-        await _work_until(lambda: _of_one(serving, pools), database, bell, pools)
+        team = Team(database, pools, serving, bell, workers[0])
+        await team.work_until(lambda: team.is_of_one)
+        [chosen] = [worker for worker in workers if str(team.servers[0]).endswith(f"-{worker.pid}")]
+        yield replace(team, chosen=chosen)
     await listener.stop()
     await bell.close()
     async with database.hot.acquire() as connection:
         assert await find_violations(connection) == []
 
 
-def _of_one(serving: Serving, pools: list[PoolId]) -> bool:
-    servers = {serving.of(pool_id) for pool_id in pools}
-    return len(servers) == 1 and None not in servers
-
-
-async def _work_until(
-    done: Callable[[], bool], database: Database, bell: Doorbell, pools: list[PoolId]
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_dies_or_hangs_is_replaced(
+    team: Team, blow: signal.Signals
 ) -> None:
-    """A few tasks for each pool at a time, each time until all are placed; those who were late stay apart a minute."""
-    async with asyncio.timeout(120):
-        while not done():
-            before = await _assigned(database, pools)
-            for pool_id in pools:
-                await add_tasks(database, pool_id, 2)
-                bell.ring(pool_id)
-            wanted = before + 2 * len(pools)
-            while await _assigned(database, pools) < wanted:  # noqa: ASYNC110 - a state of the database
-                await asyncio.sleep(0.01)
+    [one] = set(team.servers)
+    team.chosen.send_signal(blow)
+    await team.work_until(lambda: one not in team.servers)
+    await team.work_until(lambda: team.is_of_one)
+
+
+async def test_a_worker_that_is_too_slow_for_its_pools_is_relieved(team: Team) -> None:
+    [one] = set(team.servers)
+
+    async def slow_down() -> None:
+        while True:
+            team.chosen.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(0.9)
+            team.chosen.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.1)
+
+    slowing = asyncio.create_task(slow_down())
+    try:
+        await team.work_until(lambda: len({*team.servers} - {one}) > 0)
+    finally:
+        slowing.cancel()
+        team.chosen.send_signal(signal.SIGCONT)
+    assert team.chosen.poll() is None

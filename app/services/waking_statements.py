@@ -18,12 +18,14 @@ class(id) AS (
     FROM class WHERE class.id IS NOT NULL
 )"""
 
+_FEW = 64
+_AT_ONCE = 1000
 # Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
 # that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
-# has no limit); and what is bound to one of them, which needs no room. Each is looked at alone, for what only they can
-# take; but who comes together would all mean the same first task, so they are counted together as well: in a class
-# each of them is meant in turn (1,000 tasks at most), and of all that one is meant for they take the first. What that
-# misses (a turn that does not fit) the next look finds. Few people are looked for in each class, of many the classes
+# has no limit); and what is bound to one of them, which needs no room. Few people are looked at each alone. But who
+# comes together would all mean the same first task, so they are counted together as well: of each class no more than
+# those eligible have slots for, of all of them no more than all have slots; of a crowd only so. What that leaves out
+# because people do several classes, the next look finds. Few people are looked for in each class, of many the classes
 # are unfolded.
 WAKE_FOR = f"""
 WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
@@ -68,37 +70,37 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
             ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
             LIMIT able.slots
         ) first
+        WHERE (SELECT count(*) FROM free) <= {_FEW}
     ) one
     WHERE place <= slots
-), together AS (
-    SELECT class_id, least(sum(slots), 1000) AS slots, CASE WHEN count(room) = count(*) THEN max(room) END AS room
-    FROM able GROUP BY class_id HAVING count(*) > 1
-), candidate AS (
-    SELECT together.class_id, first.*, row_number() OVER (
-               PARTITION BY class_id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
-           ) AS number
-    FROM together CROSS JOIN LATERAL (
+), several AS (
+    SELECT class_id, least(sum(slots), {_AT_ONCE}) AS slots FROM able GROUP BY class_id HAVING count(*) > 1
+), waiting AS MATERIALIZED (
+    SELECT several.class_id, first.* FROM several CROSS JOIN LATERAL (
         SELECT task.id AS task_id, task.priority, task.deadline,
                coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) AS weight
         FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-          AND task.wait_class_id = together.class_id AND task.route IS DISTINCT FROM 'reassign'
-          AND (together.room IS NULL
-               OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= together.room)
+          AND task.wait_class_id = several.class_id AND task.route IS DISTINCT FROM 'reassign'
         ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
-        LIMIT together.slots
+        LIMIT several.slots
     ) first
-), turn AS (
-    SELECT able.*, sum(slots) OVER (PARTITION BY class_id ORDER BY id) AS until FROM able
-), ranked AS (
-    SELECT candidate.class_id, turn.slots, row_number() OVER (
-               PARTITION BY turn.id ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
-           ) AS place
-    FROM turn JOIN candidate ON candidate.class_id = turn.class_id
-        AND candidate.number > turn.until - turn.slots AND candidate.number <= turn.until
-    WHERE turn.until - turn.slots < 1000 AND (turn.room IS NULL OR candidate.weight <= turn.room)
-), taken AS (
-    SELECT class_id, count(*) AS count FROM ranked WHERE place <= slots GROUP BY class_id
+), lightest AS (
+    SELECT class_id, greatest(min(weight), 0.001) AS weight FROM waiting GROUP BY class_id
+), together AS (
+    SELECT class_id, sum(least(slots, floor(coalesce(room / lightest.weight, slots)))) AS slots,
+           CASE WHEN count(room) = count(*) THEN max(room) END AS room
+    FROM able JOIN lightest USING (class_id) GROUP BY class_id
+), candidate AS (
+    SELECT waiting.*, together.slots, row_number() OVER (
+               PARTITION BY class_id ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
+           ) AS number
+    FROM waiting JOIN together USING (class_id)
+    WHERE together.room IS NULL OR waiting.weight <= together.room
+), shared AS (
+    SELECT task_id FROM candidate WHERE number <= slots
+    ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
+    LIMIT (SELECT least(sum(slots), {_AT_ONCE}) FROM free)
 ), bound AS (
     SELECT task.id
     FROM tasks task LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
@@ -110,7 +112,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
 )
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
 WHERE id IN (SELECT task_id FROM alone
-             UNION SELECT task_id FROM candidate JOIN taken USING (class_id) WHERE number <= count
+             UNION SELECT task_id FROM shared
              UNION SELECT id FROM bound)
   AND status = 'pending'
 RETURNING id

@@ -138,7 +138,7 @@ async def test_a_shift_that_begins_wakes_what_whoever_comes_can_take(team: Team)
     assert len(await team.of(anna)) == 2
 
 
-@pytest.mark.parametrize("people", [3, 9], ids=["few", "many"])
+@pytest.mark.parametrize("people", [3, 9, 70], ids=["few", "many", "a crowd"])
 async def test_a_shift_that_begins_for_several_wakes_a_task_for_each_of_them(team: Team, people: int) -> None:
     here = [await team.person(["a", "b"], 10, max_open=0) for _ in range(people)]
     first = [task for _ in range(people) for task in await team.tasks(1, "a")]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from app.database import Database
 from app.engine.types import PoolId
 from app.services import statements
+from app.services.waking_statements import WAKE_FOR
 from tests.builders import add_executors, add_pool, add_tasks
 
 HISTORY = """
@@ -22,6 +24,8 @@ SELECT id, current_date - number, $1 FROM executors, generate_series(0, 9) numbe
 PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
     "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place"}),
     "next tasks, read ahead": (statements.READ_AHEAD, [1000, [1, 2]], {"ix_tasks_to_place"}),
+    "waking for several": (WAKE_FOR, [[1, 2, 3], date(2026, 1, 1)], {"ix_tasks_parked_of_class", "pk_tasks"}),
+    "waking for all": (WAKE_FOR, [None, date(2026, 1, 1)], {"ix_tasks_parked_of_class", "pk_tasks"}),
     "executors since an epoch": (statements.EXECUTORS, [10**9, None], {"ix_executors_pool_id_epoch"}),
 }
 

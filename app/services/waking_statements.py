@@ -26,7 +26,7 @@ _AT_ONCE = 1000
 # comes together would all mean the same first task, so they are counted together as well: of each class no more than
 # those eligible have slots for, of all of them no more than all have slots; of a crowd only so. What that leaves out
 # because people do several classes, the next look finds. Few people are looked for in each class, of many the classes
-# are unfolded.
+# are unfolded. An array of ids, since of a set the planner may expect so many that it reads all tasks.
 WAKE_FOR = f"""
 WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     SELECT person.id,
@@ -111,9 +111,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
       AND (task.parent_id IS NOT NULL OR task.route IN ('rework', 'manual')) AND $2 IS NOT NULL
 )
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
-WHERE id IN (SELECT task_id FROM alone
-             UNION SELECT task_id FROM shared
-             UNION SELECT id FROM bound)
+WHERE id = ANY(ARRAY(SELECT task_id FROM alone UNION SELECT task_id FROM shared UNION SELECT id FROM bound))
   AND status = 'pending'
 RETURNING id
 """  # noqa: S608 - both parts are ours

@@ -20,6 +20,7 @@ class(id) AS (
 
 _FEW = 64
 _AT_ONCE = 1000
+
 # Wakes what these people may now have room for, and not more: of the parked tasks of classes in which they are eligible
 # that fit into what is left of their day, the first ones in order, as many as they have free slots (100 where open work
 # has no limit); and what is bound to one of them, which needs no room. Few people are looked at each alone. But who
@@ -74,29 +75,33 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     ) one
     WHERE place <= slots
 ), several AS (
-    SELECT class_id, least(sum(slots), {_AT_ONCE}) AS slots FROM able GROUP BY class_id HAVING count(*) > 1
+    SELECT class_id, least(sum(slots), {_AT_ONCE}) AS slots,
+           CASE WHEN count(room) = count(*) THEN max(room) END AS room,
+           CASE WHEN count(*) = 1 THEN min(id) END AS nobody_else
+    FROM able GROUP BY class_id HAVING count(*) > 1 OR (SELECT count(*) FROM free) > {_FEW}
 ), waiting AS MATERIALIZED (
     SELECT several.class_id, first.* FROM several CROSS JOIN LATERAL (
         SELECT task.id AS task_id, task.priority, task.deadline,
                coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) AS weight
         FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-          AND task.wait_class_id = several.class_id AND task.route IS DISTINCT FROM 'reassign'
+          AND task.wait_class_id = several.class_id
+          AND (several.room IS NULL
+               OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= several.room)
+          AND (task.route IS DISTINCT FROM 'reassign' OR task.executor_id IS DISTINCT FROM several.nobody_else)
         ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
         LIMIT several.slots
     ) first
 ), lightest AS (
     SELECT class_id, greatest(min(weight), 0.001) AS weight FROM waiting GROUP BY class_id
 ), together AS (
-    SELECT class_id, sum(least(slots, floor(coalesce(room / lightest.weight, slots)))) AS slots,
-           CASE WHEN count(room) = count(*) THEN max(room) END AS room
+    SELECT class_id, sum(least(slots, floor(coalesce(room / lightest.weight, slots)))) AS slots
     FROM able JOIN lightest USING (class_id) GROUP BY class_id
 ), candidate AS (
     SELECT waiting.*, together.slots, row_number() OVER (
                PARTITION BY class_id ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
            ) AS number
     FROM waiting JOIN together USING (class_id)
-    WHERE together.room IS NULL OR waiting.weight <= together.room
 ), shared AS (
     SELECT task_id FROM candidate WHERE number <= slots
     ORDER BY priority DESC, deadline ASC NULLS LAST, task_id

@@ -170,6 +170,31 @@ async def test_who_can_do_little_is_woken_for_beside_who_can_do_much(team: Team)
     assert (await team.of(both), await team.of(only_b)) == ({a}, {b})
 
 
+async def test_in_a_crowd_nobody_is_overlooked_who_is_alone_in_what_they_can_do(team: Team) -> None:
+    limits = {"max_open": 0, "daily_limit": 1}
+    crowd = [await team.person(["a"], 10, **limits) for _ in range(69)]
+    alone = await team.person(["b"], 10, max_open=0)
+    before = await team.person(["c"], 10, max_open=1)
+    other = await team.person(["c"], 10, max_open=0)
+    [special], [returned] = await team.tasks(1, "b"), await team.tasks(1, "c")
+    await team.tasks(80, "a", weight=5.0)
+    [light] = await team.tasks(1, "a")
+    await team.work()
+    assert await team.of(before) == {returned}
+    await team.move(returned, MoveName.REASSIGN)
+    await team.work()
+    await team.database.hot.execute("UPDATE executors SET max_open = 1")
+    team.picture.forget()
+    async with team.database.hot.acquire() as connection, connection.transaction():
+        assert await wake_for(connection, pool_id=team.pool_id, executor_ids=None) == 3
+    await team.work()
+    assert await team.of(alone) == {special}
+    assert (await team.of(other), await team.of(before)) == ({returned}, set())
+    given = [task for who in crowd for task in await team.of(who)]
+    assert given == [light], "behind what nobody has room for"
+    assert await team.in_vain() == []
+
+
 @pytest.mark.parametrize("everybody", [False, True], ids=["who came", "everybody"])
 async def test_somebody_with_a_little_room_stands_in_nobodys_way(team: Team, everybody: bool) -> None:
     little = await team.person(["a"], 10, daily_limit=1)

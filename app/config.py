@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         gt=0,
         description="A transaction idle this long loses its lock, so that a hung worker blocks nobody.",
     )
+    worker_spare_cores: float = Field(
+        0.5,
+        ge=0,
+        description="Idle cores of a worker's machine at which it relieves one that is late; 0: whatever is idle.",
+    )
     metrics_host: str = Field("127.0.0.1", description="Address on which a worker gives its metrics.")
     metrics_port: int = Field(
         9101, ge=0, le=65535, description="First port tried for a worker's metrics; 0: none."

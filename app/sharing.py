@@ -15,7 +15,6 @@ from app.serving import Serving, Told
 _APART_SECONDS = 60.0
 """Whoever relieved another worker keeps its pools for so long: together they had too much to do."""
 _DECIDE_SECONDS = 0.9
-_SPARE_CORES = 0.5
 _SAMPLE_SECONDS = 0.5
 
 
@@ -41,17 +40,22 @@ class Share:
 
 
 class Machine:
-    """Whether this machine has processor time to spare: where all of it is used, one more process only divides it."""
+    """Whether this machine has processor time to spare: where all of it is used, one more process only divides it.
 
-    def __init__(self, file: Path = Path("/proc/stat"), cores: int = os.cpu_count() or 1) -> None:
-        self._file, self._cores = file, cores
+    `spare` is how many cores must be idle; 0 where its figures say nothing of this process, which has a quota.
+    """
+
+    def __init__(
+        self, spare: float = 0.5, file: Path = Path("/proc/stat"), cores: int = os.cpu_count() or 1
+    ) -> None:
+        self._spare, self._file, self._cores = spare, file, cores
         self._before = self._read()
 
     def has_time(self) -> bool:
-        """Whether half a core or more was idle since the last look; where nobody can tell, it was."""
+        """Whether as much or more was idle since the last look; where nobody can tell, it was."""
         (idle, whole), self._before = self._before, self._read()
         idle, whole = self._before[0] - idle, self._before[1] - whole
-        return whole <= 0 or idle / whole * self._cores >= _SPARE_CORES
+        return whole <= 0 or idle / whole * self._cores >= self._spare
 
     def _read(self) -> tuple[float, float]:
         """Idle and whole time of all processors so far (proc(5): user, nice, system, idle, iowait, ...)."""

@@ -45,7 +45,7 @@ from app.services.fairness_watch import RESTS, FairnessWatch
 from app.services.housekeeping import Housekeeper, end_hung
 from app.services.listening import Listener
 from app.services.picture import PoolPicture
-from app.sharing import Sharing
+from app.sharing import Machine, Sharing
 from app.tracing import follow, request_ids, start_tracing
 
 log = structlog.get_logger()
@@ -120,7 +120,8 @@ class Worker:
         )
         self._listener = Listener(settings.dsn, {statements.SERVING_CHANNEL: self._told})
         self._served: dict[PoolId, _Served] = {}
-        self._sharing = Sharing(doorbell.serving, self._consumer)
+        machine = Machine(settings.worker_spare_cores)
+        self._sharing = Sharing(doorbell.serving, self._consumer, machine=machine)
         self._anchors = open_anchors(settings)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()

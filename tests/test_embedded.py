@@ -98,7 +98,7 @@ def start_holder(place: Path, **options: object) -> tuple[subprocess.Popen[str],
     return holder, database_url, redis_url, pids
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -35,7 +35,7 @@ async def pool_id(database: Database) -> PoolId:
     pool_id = await add_pool(database)
     await add_executors(database, pool_id, 300)
     async with database.hot.acquire() as connection:
-        await connection.execute(HISTORY, pool_id)
+        await connection.execute(HISTORY, pool_id, timeout=120)
         await connection.execute(DAYS, pool_id)
     await add_tasks(database, pool_id, 50)
     async with database.hot.acquire() as connection:

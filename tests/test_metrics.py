@@ -137,10 +137,12 @@ async def test_ten_thousand_executors_make_few_series(
         await connection.execute(
             "INSERT INTO executors (pool_id, name) SELECT $1, 'E' || n FROM generate_series(1, 10000) n",
             pool_id,
+            timeout=120,
         )
         await connection.execute(
             "INSERT INTO executor_loads (executor_id, pool_id, window_start, business_day, day_weight) "
-            "SELECT id, pool_id, now()::date, now()::date, id % 100 FROM executors"
+            "SELECT id, pool_id, now()::date, now()::date, id % 100 FROM executors",
+            timeout=120,
         )
     async with client_of(settings) as client:
         told = await scrape(client)

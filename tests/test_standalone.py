@@ -64,7 +64,7 @@ class System:
         return next(found, None)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 180.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -87,7 +87,7 @@ def running(place: Path) -> Iterator[System]:
     assert eventually(system.is_ready)
     yield system
     system.process.terminate()
-    system.process.wait(60)
+    system.process.wait(120)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def start(place: Path) -> Iterator[Callable[..., System]]:
     yield start_system
     for system in systems:
         system.process.terminate()
-        system.process.wait(60)
+        system.process.wait(120)
 
 
 def test_one_command_starts_everything(running):
@@ -123,7 +123,7 @@ def test_a_killed_worker_is_replaced(running):
 def test_a_second_run_on_the_same_data_is_told_in_one_line(running):
     second = System(running.data)
 
-    assert second.process.wait(60) == 1
+    assert second.process.wait(120) == 1
     said = second.output.read_text()
     assert f"is used by process {running.process.pid}: stop it or choose another directory" in said
 
@@ -133,7 +133,7 @@ def test_nothing_is_left_when_the_command_itself_is_killed(start):
     assert eventually(system.is_ready)
 
     system.process.kill()
-    system.process.wait(60)
+    system.process.wait(120)
 
     assert eventually(lambda: not system.processes())
 
@@ -146,7 +146,7 @@ def test_named_servers_are_used_and_ctrl_c_ends_the_rest(start, database_url, re
     assert not (system.data / "postgres").exists()
 
     system.process.send_signal(signal.SIGINT)
-    assert system.process.wait(60) == 0
+    assert system.process.wait(120) == 0
     assert eventually(lambda: not system.processes())
 
 
@@ -155,7 +155,7 @@ def test_a_port_in_use_is_told_in_one_line(start):
         port = taken.getsockname()[1]
         system = start("--port", str(port))
 
-        assert system.process.wait(60) == 1
+        assert system.process.wait(120) == 1
 
     said = system.output.read_text().strip()
     assert (

@@ -147,7 +147,11 @@ class _Phase:
         return found
 
     def _answers(self) -> list:  # type: ignore[type-arg]
-        return [one for one in self.load.answers if self.began <= one.ended <= self.ended]
+        return [
+            one
+            for one in self.load.answers
+            if self.began <= one.ended - one.seconds and one.ended <= self.ended
+        ]
 
     def _falsely_ready(self) -> float:
         """The longest span in which it was called ready and no request succeeded, in seconds."""

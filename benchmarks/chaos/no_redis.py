@@ -28,7 +28,7 @@ async def run(stage: Stage, *, seed: int, rounds: int) -> Report:
                 started = time.monotonic()
                 await play.send(pool_id, 30, ring=False)
                 await blow(play)
-                if not await play.drained(min(15.0, stage.patience)):
+                if not await play.drained(min(60.0, stage.patience)):
                     report.violations.append(f"after {blow.__name__} nobody finds the work")
                     return await play.reckon(report)
                 delays.setdefault(blow.__name__, []).append(time.monotonic() - started)

@@ -89,7 +89,7 @@ async def _die(play: Play, external: External, point: str, passing: int) -> bool
 
 async def _inherited(play: Play, external: External) -> bool:
     heir = _worker(play, external)
-    found = await play.until(lambda: _nothing_left(play), min(30.0, play.stage.patience))
+    found = await play.until(lambda: _nothing_left(play), min(60.0, play.stage.patience))
     await heir.kill()
     return found
 

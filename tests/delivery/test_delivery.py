@@ -135,7 +135,11 @@ async def test_an_outage_kills_no_message_and_opens_the_breaker_for_all_to_see(
             return any(line.breaker.is_open for line in sender._lines.values())
 
         await until(open_)
-        assert await told() == ("down", 1.0)
+
+        async def known() -> bool:
+            return await told() == ("down", 1.0)
+
+        await until(known)
         health = (await client.get("/v1/health")).json()
         assert health["status"] == "degraded"
         assert "does not answer since" in health["parts"]["external_system"]["detail"]

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     worker_spare_cores: float = Field(
         0.5,
         ge=0,
-        description="Idle cores of a worker's machine at which it relieves one that is late; 0: whatever is idle.",
+        description="Idle cores of a worker's machine at which it relieves one that is late; 0: even where none is.",
     )
     metrics_host: str = Field("127.0.0.1", description="Address on which a worker gives its metrics.")
     metrics_port: int = Field(

@@ -9,8 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from app.engine.types import PoolId
 from app.serving import Serving, Told
+
+log = structlog.get_logger(__name__)
 
 _APART_SECONDS = 60.0
 """Whoever relieved another worker keeps its pools for so long: together they had too much to do."""
@@ -52,7 +56,7 @@ class Machine:
         self._before = self._read()
 
     def has_time(self) -> bool:
-        """Whether as much or more was idle since the last look; where nobody can tell, it was."""
+        """Whether `spare` cores or more were idle since the last look; where nobody can tell, they were."""
         (idle, whole), self._before = self._before, self._read()
         idle, whole = self._before[0] - idle, self._before[1] - whole
         return whole <= 0 or idle / whole * self._cores >= self._spare
@@ -110,6 +114,7 @@ class Sharing:
         self._relieved = self._random.choice(strained) if self._machine.has_time() and strained else None
         if self._relieved is not None:
             self._relieved_at = self._clock()
+            log.info("pool.relieved", pool=self._relieved, of=self._serving.of(self._relieved), by=self._me)
 
     def leaves(self, pool_id: PoolId) -> bool:
         """Whether somebody else serves this pool just now, and may go on."""

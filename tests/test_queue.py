@@ -29,7 +29,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a Redis that is there but slow to connect to."""
+    """With a Redis that is there and takes its time."""
     monkeypatch.setattr(queue, "_ASK_SECONDS", 30.0)
 
 

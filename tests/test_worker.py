@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -241,8 +242,10 @@ async def _all_assigned(database: Database, count: int) -> bool:
 
 
 @contextlib.contextmanager
-def worker_process(settings: Settings, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python app/worker.py`, as a user starts it."""
+def worker_process(
+    settings: Settings, log: IO[bytes] | None = None, /, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python app/worker.py`, as a user starts it; what it logs goes to `log`."""
     process = subprocess.Popen(
         [sys.executable, "app/worker.py"],
         cwd=ROOT,
@@ -254,6 +257,7 @@ def worker_process(settings: Settings, **environment: str) -> Iterator[subproces
             "LOG_LEVEL": "warning",
             **environment,
         },
+        stderr=log,
     )
     try:
         yield process

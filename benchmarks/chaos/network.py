@@ -75,14 +75,17 @@ async def run(
         load = Load(port, f"R8-{seed}", pause=0.01)
         load.start(clients)
         await asyncio.sleep(1.0)
+        phases: list[tuple[str, str, _Phase]] = []
         for part, proxy in zip(PARTS, proxies, strict=True):
             for toxic in toxics:
                 lasting = seconds if part == "PostgreSQL" else beside
                 phase = await _poison(play, load, proxy, TOXICS[toxic], lasting, asks_ais=part == "АИС")
-                table.rows.append([part, toxic, *phase.row()])
-                report.violations += [f"{part}, {toxic}: {said}" for said in phase.wrong(part)]
-                report.n += 1
+                phases.append((part, toxic, phase))
         await load.stop()
+        for part, toxic, phase in phases:  # only now has each request its answer
+            table.rows.append([part, toxic, *phase.row()])
+            report.violations += [f"{part}, {toxic}: {said}" for said in phase.wrong(part)]
+            report.n += 1
         for proxy in proxies:
             proxy.toxic = Toxic()
         await load.lost(play, report)
@@ -147,15 +150,11 @@ class _Phase:
         return found
 
     def _answers(self) -> list:  # type: ignore[type-arg]
-        return [
-            one
-            for one in self.load.answers
-            if self.began <= one.ended - one.seconds and one.ended <= self.ended
-        ]
+        return [one for one in self.load.answers if self.began <= one.began <= self.ended]
 
     def _falsely_ready(self) -> float:
         """The longest span in which it was called ready and no request succeeded, in seconds."""
-        good = [one.ended for one in self._answers() if one.good]
+        good = [one.ended for one in self.load.answers if one.good]
         longest, since = 0.0, None
         for at, ready in self.told:
             served = any(at - 1.0 <= one <= at + 1.0 for one in good)

@@ -97,12 +97,11 @@ def test_the_overview_follows_the_work_and_keeps_its_place(
         now = seen.bounding_box()
         return now is not None and abs(now["y"] - place["y"]) < LINE
 
+    # What is redrawn just then has no place for a moment.
     deadline = time.monotonic() + PATIENCE
-    while (
-        not has_stayed() and time.monotonic() < deadline
-    ):  # what is redrawn just then has no place for a moment
+    while not (stayed := has_stayed()) and time.monotonic() < deadline:
         tab.wait_for_timeout(50)
-    assert has_stayed()
+    assert stayed
 
 
 @pytest.mark.parametrize(

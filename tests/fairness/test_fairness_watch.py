@@ -353,9 +353,8 @@ async def test_a_watch_does_not_queue_for_a_pool_in_other_hands(database: Databa
         holding = hung.transaction()
         await holding.start()
         await hung.fetchrow(TAKE_POOL, pool_id)
-        await hung.execute(
-            "SET LOCAL idle_in_transaction_session_timeout = 0"
-        )  # it hangs for as long as this takes
+        # It hangs for as long as this takes.
+        await hung.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         await watch.look(datetime.now(UTC))
         assert await run(database, "SELECT FROM pg_locks WHERE NOT granted") == []
         await holding.rollback()

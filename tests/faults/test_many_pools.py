@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from app.queue import Doorbell, SilentDoorbell, open_doorbell
 from app.services.audit import find_violations
 from app.services.listening import Listener
 from app.services.statements import SERVING_CHANNEL
-from app.serving import HOT_SECONDS, Serving
+from app.serving import Serving
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.test_worker import worker_process
@@ -26,18 +27,6 @@ from tests.test_worker import worker_process
 FLOOD = 12_000
 PATIENCE = 240.0
 WAITING = "SELECT EXISTS (SELECT FROM tasks WHERE status = 'pending')"
-SEEN_NOW = "UPDATE tasks SET updated_at = now() WHERE status = 'pending'"
-"""What waits here waits on purpose; the audit would call it forgotten after half a minute."""
-
-
-async def _assigned(database: Database, pool_ids: list[PoolId]) -> int:
-    async with database.hot.acquire() as connection:
-        return int(
-            await connection.fetchval(
-                "SELECT count(*) FROM tasks WHERE pool_id = ANY($1::bigint[]) AND status = 'assigned'",
-                pool_ids,
-            )
-        )
 
 
 async def test_one_flooding_pool_among_ten_does_not_starve_the_others(
@@ -52,43 +41,33 @@ async def test_one_flooding_pool_among_ten_does_not_starve_the_others(
         await add_tasks(database, pool_id, 5)
     worker = Worker(settings, database, SilentDoorbell())
     working = asyncio.create_task(worker.run())
-    async with asyncio.timeout(120):
-        while await _assigned(database, others) < 45:  # noqa: ASYNC110 - a state of the database
-            await asyncio.sleep(0.01)
-        ahead = await _assigned(database, [flooding])
+    async with asyncio.timeout(PATIENCE):
+        while await database.hot.fetchval(WAITING):  # noqa: ASYNC110 - a state of the database
+            await asyncio.sleep(0.05)
     worker.stop()
     await working
-    assert ahead < FLOOD, "the others had to wait for the whole flood"
-    await database.hot.execute(SEEN_NOW)
+    ended = {
+        row["pool_id"]: row["at"]
+        for row in await database.hot.fetch(
+            "SELECT pool_id, max(decided_at) AS at FROM assignments GROUP BY 1"
+        )
+    }
+    last = max(ended[pool_id] for pool_id in others)
+    assert last < ended[flooding], "the others waited for the whole flood"
     async with database.hot.acquire() as connection:
         assert await find_violations(connection) == []
 
 
 @dataclass(slots=True)
 class Team:
-    """Three worker processes and four pools; what the workers say is heard."""
+    """Three worker processes and four pools; what the workers say is heard and what they log is read."""
 
     database: Database
     pools: list[PoolId]
     bell: Doorbell
     workers: list[subprocess.Popen[bytes]]
+    log: Path
     serving: Serving = field(default_factory=Serving)
-    since: dict[PoolId, float] = field(default_factory=dict)
-    relieved: int = 0
-    """How often a pool that was long heard to be served, without a break, went to a worker with fewer pools.
-
-    A worker gives its own to one that has more; one that hangs is not heard.
-    """
-
-    def heard(self, said: Mapping[str, Any]) -> None:
-        if "by" in said:
-            pool_id, worker, now = PoolId(said["pool"]), said["by"], time.monotonic()
-            before, is_hot = self.serving.of(pool_id), self.serving.leaves(pool_id, "anybody else")
-            if is_hot and self.servers.count(worker) < self.servers.count(before):
-                self.relieved += now - self.since[pool_id] > 2 * HOT_SECONDS
-            if worker != before or not is_hot:
-                self.since[pool_id] = now
-        self.serving.heard(said)
 
     @property
     def servers(self) -> list[str | None]:
@@ -106,17 +85,25 @@ class Team:
     @property
     def is_uneven(self) -> bool:
         """Whether somebody could take a pool of the chosen and still have fewer than it had."""
-        return self._count(self.chosen) > min(map(self._count, self.workers)) + 1
+        return None not in self.servers and self._count(self.chosen) > min(map(self._count, self.workers)) + 1
 
     def _count(self, worker: subprocess.Popen[bytes]) -> int:
-        return sum(str(server).endswith(f"-{worker.pid}") for server in self.servers)
+        return sum(_is(server, worker) for server in self.servers)
+
+    def has_relieved(self, worker: subprocess.Popen[bytes]) -> bool:
+        """Whether another worker said that it relieves this one of a pool, and serves it now."""
+        said = [json.loads(line) for line in self.log.read_text().splitlines() if "pool.relieved" in line]
+        return any(
+            _is(each["of"], worker) and not _is(self.serving.of(PoolId(each["pool"])), worker)
+            for each in said
+        )
 
     async def work_until(self, done: Callable[[], bool]) -> None:
-        """A few tasks for each pool at a time, each time until all are placed; who was late stays apart a minute."""
+        """A few tasks for each pool at a time, each time until all are placed."""
         while not done():
-            await self.work(2, lambda: False)
+            await self.work(2)
 
-    async def work(self, count: int, enough: Callable[[], bool]) -> None:
+    async def work(self, count: int, enough: Callable[[], bool] = lambda: False) -> None:
         """So many more tasks for each pool, until none is left or that is enough."""
         for pool_id in self.pools:
             await add_tasks(self.database, pool_id, count)
@@ -125,20 +112,24 @@ class Team:
             await asyncio.sleep(0.01)
 
 
+def _is(server: str | None, worker: subprocess.Popen[bytes]) -> bool:
+    return str(server).endswith(f"-{worker.pid}")
+
+
 @contextlib.asynccontextmanager
-async def _team(settings: Settings, database: Database, **own: str) -> AsyncIterator[Team]:
-    """Once all pools are of one; afterwards nothing is lost, double or over a limit."""
+async def _team(settings: Settings, database: Database, log: Path, **own: str) -> AsyncIterator[Team]:
+    """Afterwards nothing is lost, double or over a limit."""
     pools = [await add_pool(database, code=f"pool-{number}") for number in range(4)]
     for pool_id in pools:
         await add_executors(database, pool_id, 3)
     async with contextlib.AsyncExitStack() as stack:
-        workers = [stack.enter_context(worker_process(settings, **own)) for _ in range(3)]
-        team = Team(database, pools, open_doorbell(settings.redis_url), workers)
+        output = stack.enter_context(log.open("wb"))
+        workers = [stack.enter_context(worker_process(settings, output, **own)) for _ in range(3)]
+        team = Team(database, pools, open_doorbell(settings.redis_url), workers, log)
         stack.push_async_callback(team.bell.close)
-        listener = Listener(settings.dsn, {SERVING_CHANNEL: team.heard})
+        listener = Listener(settings.dsn, {SERVING_CHANNEL: team.serving.heard})
         listener.start()
         stack.push_async_callback(listener.stop)
-        await team.work_until(lambda: team.is_of_one)
         yield team
     async with database.hot.acquire() as connection:
         assert await find_violations(connection) == []
@@ -146,9 +137,10 @@ async def _team(settings: Settings, database: Database, **own: str) -> AsyncIter
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_dies_or_hangs_is_replaced(
-    settings: Settings, database: Database, blow: signal.Signals
+    settings: Settings, database: Database, blow: signal.Signals, tmp_path: Path
 ) -> None:
-    async with asyncio.timeout(PATIENCE), _team(settings, database) as team:
+    async with asyncio.timeout(PATIENCE), _team(settings, database, tmp_path / "log") as team:
+        await team.work_until(lambda: team.is_of_one)
         [one] = set(team.servers)
         team.chosen.send_signal(blow)
         await team.work_until(lambda: one not in team.servers)
@@ -157,7 +149,7 @@ async def test_workers_with_time_to_spare_put_their_pools_together_and_one_that_
 
 @contextlib.asynccontextmanager
 async def _slowed(worker: subprocess.Popen[bytes]) -> AsyncIterator[None]:
-    """To a tenth and in so small steps that it is heard all the while: it never seems to hang."""
+    """To a tenth, in steps so small that it is heard meanwhile and does not seem to hang."""
 
     async def slow_down() -> None:
         while True:
@@ -175,18 +167,18 @@ async def _slowed(worker: subprocess.Popen[bytes]) -> AsyncIterator[None]:
 
 
 async def test_a_worker_that_is_too_slow_for_its_pools_is_relieved(
-    settings: Settings, database: Database
+    settings: Settings, database: Database, tmp_path: Path
 ) -> None:
     # Other tests use this machine's processors: were idle ones needed, these decided what is played here. Short
     # batches, so that a slow worker does not seem to hang.
-    own = {"WORKER_SPARE_CORES": "0", "WORKER_BATCH": "100"}
-    async with asyncio.timeout(PATIENCE), _team(settings, database, **own) as team:
-        count, team.relieved = 2_000, 0
-        while not team.relieved:
+    own = {"WORKER_SPARE_CORES": "0", "WORKER_BATCH": "100", "LOG_LEVEL": "info", "LOG_FORMAT": "json"}
+    async with asyncio.timeout(PATIENCE), _team(settings, database, tmp_path / "log", **own) as team:
+        count, relieved = 2_000, False
+        while not relieved:
             await team.work_until(lambda: team.is_uneven)
-            async with _slowed(team.chosen):
-                await team.work(count, lambda: team.relieved > 0)
-            count *= 2
-        await database.hot.execute(SEEN_NOW)
-        await team.work(1, lambda: False)
+            is_relieved = partial(team.has_relieved, slow := team.chosen)
+            async with _slowed(slow):
+                await team.work(count, is_relieved)
+            relieved, count = is_relieved(), 2 * count
+        await team.work(1)
         assert all(worker.poll() is None for worker in team.workers)

@@ -49,9 +49,8 @@ async def test_pitfall_7_a_day_off_in_the_person_s_own_zone_is_kept(story: Story
     always = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     zone = "Pacific/Kiritimati"  # 14 hours ahead: mostly another date than here
     today = datetime.now(UTC).astimezone(ZoneInfo(zone)).date()
-    off_days = [
-        (today + timedelta(days=ahead)).isoformat() for ahead in (0, 1)
-    ]  # should it strike midnight there
+    # Tomorrow too, should it strike midnight there.
+    off_days = [(today + timedelta(days=ahead)).isoformat() for ahead in (0, 1)]
     off = await story.executor(working_hours={"days": always, "timezone": zone, "days_off": off_days})
     on = await story.executor(working_hours={"days": always, "timezone": zone})
     assert {(await story.task())["executor_id"] for _ in range(4)} == {on} != {off}

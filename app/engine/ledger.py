@@ -124,7 +124,7 @@ class Ledger:
         self._days: dict[date, _Day] = defaultdict(_Day)
         self._sets: dict[bytes, frozenset[int]] = {}
         self._tasks: Counter[int] = Counter()
-        self._roster: tuple[date, int] | None = None
+        self._roster: tuple[date, int, bytes] | None = None
         self._waits: list[float] = []
         self._arrived: Counter[int] = Counter()
         self._placed: Counter[int] = Counter()
@@ -167,7 +167,9 @@ class Ledger:
             day.fixed[executor_id] += weight
 
     def _span(self, when: date, day: _Day) -> _Span:
-        roster = (when, self._state.roster_version)
+        # A roster's version says nothing of shifts: who comes or goes for a while is the same person to the rules.
+        here = (self._state.here & self._state.active).tobytes()
+        roster = (when, self._state.roster_version, here)
         if self._roster != roster:
             self._roster = roster
             day.spans.append(_Span(members_of(self._state)))

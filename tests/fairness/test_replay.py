@@ -127,6 +127,20 @@ def test_who_was_away_owes_nothing_and_is_owed_nothing() -> None:
     assert figures.fairness_gap == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.parametrize("told", ["replayed", "recounted"])
+def test_who_comes_amid_a_day_shares_what_comes_after(told: str) -> None:
+    first, second = executors(2)
+    state = a_pool([first, replace(second, available=False)])
+    came = Turn(NINE + HOUR, [second])
+    before, all_ = 5, 13
+    items = [an_arrival(number, number * HOUR / 6, actual=first.id) for number in range(1, all_ + 1)]
+    played = (replay if told == "replayed" else recount)(state, a_stream(items, [came]))
+    fair = {one.executor_id: one.fair for one in played.figures().people}
+    assert fair == pytest.approx({first.id: (all_ + before) / 2, second.id: (all_ - before) / 2})
+    if told == "replayed":
+        assert received(played) == fair
+
+
 PEOPLE = st.integers(1, 5)
 
 

@@ -44,7 +44,7 @@ async def test_a_backlog_is_placed_once_and_in_order(
     for _ in range(3):
         assert await look(database, picture) is Found.WORK
     async with database.hot.acquire() as connection:
-        rows = await connection.fetch("SELECT task_id FROM assignments ORDER BY id")
+        rows = await connection.fetch("SELECT task_id FROM assignments ORDER BY decided_at, id")
     assert [row["task_id"] for row in rows] == tasks[:40]
     monkeypatch.undo()
     assert await look(database, picture) is Found.WORK

@@ -113,7 +113,8 @@ WITH drifted AS (
 UPDATE assignments held SET delivery_state = 'drifted'
 FROM again
 WHERE held.task_id = again.task_id
-  AND held.id = (SELECT max(id) FROM assignments WHERE task_id = again.task_id)
+  AND held.id = (SELECT id FROM assignments WHERE task_id = again.task_id
+                 ORDER BY released_at DESC NULLS FIRST, decided_at DESC, id DESC LIMIT 1)
 RETURNING held.task_id
 """
 

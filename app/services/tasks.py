@@ -106,13 +106,17 @@ def _filtered(query: Select[Any], only: TaskFilter) -> Select[Any]:
     return query
 
 
+# Not by id: each connection has numbers of its own in store, so that a later assignment may have a lower one.
+_IN_TURN = (Assignment.released_at.asc().nulls_last(), Assignment.decided_at, Assignment.id)
+
+
 async def _views(session: AsyncSession, query: Select[Any]) -> list[TaskView]:
     tasks = (await session.scalars(query)).all()
     rows = await session.execute(
         select(Assignment, Executor.name)
         .join(Executor, Executor.id == Assignment.executor_id)
         .where(Assignment.task_id.in_([task.id for task in tasks if task.status != "pending"]))
-        .order_by(Assignment.id)
+        .order_by(*_IN_TURN)
     )
     last = {assignment.task_id: (assignment, name) for assignment, name in rows}
     return [TaskView(task, *last.get(task.id, (None, None))) for task in tasks]
@@ -188,7 +192,7 @@ async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[History
     """A task's life, oldest first: intake, assignments, and every move since. Raises NotFound."""
     task = (await get_task(session, task_id=task_id)).task
     assignments = await session.scalars(
-        select(Assignment).where(Assignment.task_id == task_id).order_by(Assignment.id)
+        select(Assignment).where(Assignment.task_id == task_id).order_by(*_IN_TURN)
     )
     events = await session.scalars(
         select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)

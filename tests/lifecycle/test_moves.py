@@ -287,3 +287,15 @@ async def test_daily_counts_begin_anew_on_request_and_still_equal_the_assignment
     assert await story.carries(anna) == (0, 0.0)
     assert (await story.client.post("/v1/admin/reset-daily-counts")).json()["turned_over"] == 0
     await story.sound()
+
+
+async def test_the_assignment_shown_is_the_last_one_whoever_wrote_the_ones_before(story: Story) -> None:
+    """Connections number from stores of their own: here the first assignment has the greatest number."""
+    people = {await story.executor(), await story.executor()}
+    task = await story.task()
+    await story.database.hot.execute("UPDATE assignments SET id = id + 1000000")
+    await story.done(task, "decline", reason="ill")
+    await story.becomes(task, "assigned")
+    shown = await story.get(task)
+    assert {task["executor_id"], shown["executor_id"]} == people
+    assert shown["assignment"]["executor_id"] == shown["executor_id"]

@@ -50,7 +50,7 @@ class Machine:
     """
 
     def __init__(
-        self, spare: float = 0.5, file: Path = Path("/proc/stat"), cores: int = os.cpu_count() or 1
+        self, spare: float, file: Path = Path("/proc/stat"), cores: int = os.cpu_count() or 1
     ) -> None:
         self._spare, self._file, self._cores = spare, file, cores
         self._before = self._read()
@@ -77,12 +77,12 @@ class Sharing:
         self,
         serving: Serving,
         me: str,
+        machine: Machine,
         share: Share | None = None,
-        machine: Machine | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._serving, self._me, self._clock = serving, me, clock
-        self._share, self._machine = share or Share(), machine or Machine()
+        self._share, self._machine = share or Share(), machine
         self._random = random.Random()  # noqa: S311 - spreads those who relieve, decides no task
         self._heir: str | None = None
         self._relieved: PoolId | None = None

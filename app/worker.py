@@ -121,7 +121,7 @@ class Worker:
         self._listener = Listener(settings.dsn, {statements.SERVING_CHANNEL: self._told})
         self._served: dict[PoolId, _Served] = {}
         machine = Machine(settings.worker_spare_cores)
-        self._sharing = Sharing(doorbell.serving, self._consumer, machine=machine)
+        self._sharing = Sharing(doorbell.serving, self._consumer, machine)
         self._anchors = open_anchors(settings)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()

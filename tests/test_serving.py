@@ -174,7 +174,7 @@ def test_a_pool_that_one_was_not_rung_for_is_not_handed_over() -> None:
 
 def _idle(serving: Serving, me: str, clock: Clock | None = None) -> Sharing:
     """A worker that uses nothing, on a machine with processors to spare."""
-    share, machine = Share(used=lambda: 0.0), Machine(file=Path("nowhere"))
+    share, machine = Share(used=lambda: 0.0), Machine(0.5, Path("nowhere"))
     return Sharing(serving, me, share=share, machine=machine, clock=clock or Clock())
 
 
@@ -231,10 +231,10 @@ def test_a_share_is_processor_time_by_time_that_passed() -> None:
 def test_a_machine_has_time_while_half_a_core_is_idle(tmp_path: Path) -> None:
     file = tmp_path / "stat"
     file.write_text("cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 1 2 3\n")
-    machine, reckless = Machine(file=file, cores=2), Machine(0, file, cores=2)
+    machine, reckless = Machine(0.5, file, cores=2), Machine(0, file, cores=2)
     file.write_text("cpu  200 0 190 1010 0 0 0 0 0 0\n")
     assert not machine.has_time()
     assert reckless.has_time(), "who needs none to be idle goes ahead"
     file.write_text("cpu  250 0 220 1100 20 0 0 0 0 0\n")
     assert machine.has_time()
-    assert Machine(file=tmp_path / "nothing").has_time(), "where nobody can tell"
+    assert Machine(0.5, tmp_path / "nothing").has_time(), "where nobody can tell"

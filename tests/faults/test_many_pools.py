@@ -92,7 +92,8 @@ class Team:
 
     def has_relieved(self, worker: subprocess.Popen[bytes]) -> bool:
         """Whether another worker said that it relieves this one of a pool, and serves it now."""
-        said = [json.loads(line) for line in self.log.read_text().splitlines() if "pool.relieved" in line]
+        *lines, _half_written = self.log.read_text().split("\n")
+        said = [json.loads(line) for line in lines if "pool.relieved" in line]
         return any(
             _is(each["of"], worker) and not _is(self.serving.of(PoolId(each["pool"])), worker)
             for each in said

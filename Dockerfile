@@ -9,13 +9,13 @@ WORKDIR /srv/executor-balancer
 # Every requirement has a wheel and a hash: nothing is compiled, nothing unknown gets in.
 FROM base AS build-app
 RUN python -m venv /opt/venv
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt \
+COPY requirements/production.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r production.txt \
     && python -m compileall -q /opt/venv
 
 FROM build-app AS build-dashboard
-COPY requirements-dashboard.txt ./
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-dashboard.txt \
+COPY requirements/dashboard.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r dashboard.txt \
     && python -m compileall -q /opt/venv
 
 FROM base AS runtime

@@ -9,7 +9,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-LOCK := requirements-dev.txt
+LOCK := requirements.txt
 
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
@@ -70,7 +70,7 @@ audit: $(STAMP) ## look the locked requirements up among known weaknesses
 	@$(BIN)/python scripts/audit.py
 
 sbom: $(STAMP) ## write sbom.json: everything that is installed to run it, as CycloneDX
-	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible -o sbom.json
+	$(BIN)/cyclonedx-py requirements requirements/production.txt --pyproject pyproject.toml --output-reproducible -o sbom.json
 
 env: $(STAMP) ## write a .env with fresh secrets, unless there is one
 	@$(BIN)/python scripts/make_env.py

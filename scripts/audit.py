@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOCKS = ("requirements.txt", "requirements-dashboard.txt")
+LOCKS = ("requirements.txt", "requirements/production.txt", "requirements/dashboard.txt")
 SERVICES = ("pypi", "osv")
 
 

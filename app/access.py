@@ -82,6 +82,9 @@ GRANTS: dict[Role, frozenset[Action]] = {
     "integration": _READS | {"executors.manage", "tasks.manage", "tasks.move", "tasks.submit"},
     "executor": frozenset({"account.use", "executors.read", "tasks.move", "tasks.read"}),
 }
+_POOL_MAKER: frozenset[Action] = frozenset({"pools.create"})
+LOCAL_PROGRAM_SCOPES = GRANTS["lead"] | _POOL_MAKER
+"""Actions granted to the key of the local programs (setting API_KEY): work in all pools, neither users nor keys."""
 
 
 @dataclass(frozen=True, slots=True)

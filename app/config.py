@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.outbound import parse_networks
-from app.security import LEAST_SECRET, KeyRing, make_secret
+from app.security import LEAST_SECRET, KeyRing, make_secret, split_api_key
 
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
 
@@ -181,6 +181,10 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = Field(
         None, description="The first admin's password; made up where absent."
     )
+    api_key: SecretStr | None = Field(
+        None,
+        description="API key (ebk_PREFIX_SECRET) of programs on this machine (demo.py); init_db.py registers it.",
+    )
 
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console in a terminal.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -231,6 +235,15 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
             raise ValueError(f"shorter than {LEAST_SECRET} characters; `make env` writes a good one")
         return secret
+
+    @field_validator("api_key")
+    @classmethod
+    def _form_of_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and split_api_key(key.get_secret_value()) is None:
+            raise ValueError(
+                "not of the form ebk_PREFIX_SECRET; remove it, and one is made where it is needed"
+            )
+        return key
 
     @model_validator(mode="after")
     def _provider(self) -> "Settings":

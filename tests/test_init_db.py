@@ -12,6 +12,7 @@ from pwdlib import PasswordHash
 
 from app.config import Settings
 from app.database import Database
+from app.security import make_api_key
 from app.services.assignment import Found, place_batch
 from app.services.audit import find_violations
 from app.services.picture import PoolPicture
@@ -72,6 +73,29 @@ async def test_chosen_password_is_not_shown(empty_database_url: str) -> None:
     row = await fetchrow(empty_database_url, "SELECT username, password_hash FROM users")
     assert row["username"] == "chief"
     assert PasswordHash.recommended().verify("a chosen one", row["password_hash"])
+
+
+async def test_the_key_of_local_programs_is_registered_once_and_stays_revoked(
+    empty_database_url: str,
+) -> None:
+    key = make_api_key()
+    assert "API_KEY" in init_db(empty_database_url, API_KEY=key.whole).stdout
+    assert init_db(empty_database_url, API_KEY=key.whole).stdout == ""
+    query = "SELECT count(*), bool_and(key_hash = $1), bool_or('users.manage' = ANY(scopes)) FROM api_keys"
+    connection = await asyncpg.connect(empty_database_url.replace("+asyncpg", ""))
+    try:
+        assert tuple(await connection.fetchrow(query, key.hash)) == (1, True, False)
+        await connection.execute("UPDATE api_keys SET revoked_at = now()")
+        assert init_db(empty_database_url, API_KEY=key.whole).stdout == ""
+        assert await connection.fetchval("SELECT revoked_at FROM api_keys") is not None
+    finally:
+        await connection.close()
+
+
+async def test_a_key_of_another_form_is_refused_by_name(empty_database_url: str) -> None:
+    refused = init_db(empty_database_url, API_KEY="secret")
+    assert (refused.returncode, "api_key: " in refused.stderr) == (1, True)
+    assert len(refused.stderr.splitlines()) == 1
 
 
 async def test_sample_is_added_once_and_can_be_distributed(empty_database_url: str) -> None:

@@ -4,20 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
-import sqlalchemy.exc
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from app.errors import DomainError, FieldError, Invalid, Unavailable
+from app.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
+from app.services.options import BrokenSettings
+from app.utils.trouble import Trouble, driver_error, says, trouble_of
 
 MEDIA_TYPE = "application/problem+json"
-
-log = structlog.get_logger()
 
 
 class FieldProblem(BaseModel):
@@ -87,58 +84,37 @@ def domain_error_of(error: Exception) -> DomainError | None:
     """What a failure of the database means to the client; None: it is a defect of ours."""
     if isinstance(error, DomainError):
         return error
-    cause = _driver_error(error)
-    if isinstance(cause, asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError):
-        return Unavailable("The database has no schema, or an old one: run python init_db.py.", retry_after=5)
-    if isinstance(cause, asyncpg.DataError):
-        return Invalid(f"The database refuses a value: {cause}. Correct it and send it again.")
-    if isinstance(cause, _UNREACHABLE):
-        return Unavailable(f"The database does not answer ({type(cause).__name__}). Repeat.")
-    return None
-
-
-def _driver_error(error: BaseException) -> BaseException:
-    """The driver's own error under SQLAlchemy's wrapping."""
-    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
-        return error.orig.__cause__ or error.orig
-    return error
-
-
-_UNREACHABLE = (
-    OSError,  # refused, reset, timed out
-    asyncpg.CannotConnectNowError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.SerializationError,
-    sqlalchemy.exc.TimeoutError,
-)
+    if isinstance(error, BrokenSettings):
+        return Conflict(str(error))
+    said = says(driver_error(error))
+    match trouble_of(error):
+        case Trouble.SCHEMA:
+            return Unavailable(
+                "The database has no schema, or an old one: run python init_db.py.", retry_after=5
+            )
+        case Trouble.REFUSED:
+            return Invalid(f"The database refuses a value: {said}. Correct it and send it again.")
+        case Trouble.GONE:
+            return Unavailable(
+                f"The database does not answer ({type(driver_error(error)).__name__}). Repeat."
+            )
+        case Trouble.CONFLICT:
+            return Unavailable("Another request changed the same at once, and nothing was written. Repeat.")
+        case Trouble.FULL:
+            return Unavailable(f"The database has no room left: {said}. Repeat.", retry_after=5)
+        case Trouble.DEFECT | None:
+            return None
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Let every error leave as a problem; what is no error of a known kind is left to the middleware."""
-    kinds = (
-        DomainError,
-        OSError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        sqlalchemy.exc.SQLAlchemyError,
-    )
-    for kind in kinds:
-        app.exception_handler(kind)(_handle_known)
+    """Let every error leave as a problem; failures of the database are left to the middleware, which sorts them."""
+    app.exception_handler(DomainError)(_handle_domain)
     app.exception_handler(RequestValidationError)(_handle_validation)
     app.exception_handler(HTTPException)(_handle_http)
 
 
-async def _handle_known(request: Request, error: Exception) -> JSONResponse:
-    known = domain_error_of(error)
-    if known is None:
-        raise error
-    if known is not error:
-        log.warning("request.failed", code=known.code, error=str(error))
-    return problem_response(request, known)
+async def _handle_domain(request: Request, error: DomainError) -> JSONResponse:
+    return problem_response(request, error)
 
 
 async def _handle_validation(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,18 +1,42 @@
 """Business days, fairness windows and working hours: the pool's zone on one side, instants on the other.
 
 Working hours are `{"days": {"mon": [["09:00", "18:00"]], ...}, "days_off": ["2026-01-01", ...]}` in the zone of the
-pool (or in `"timezone"`, for somebody elsewhere). A span that ends at or before its start runs over midnight.
+pool (or in `"timezone"`, for a person elsewhere). A span that ends at or before its start runs over midnight.
 None means always.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MOST_SPANS = 24
+"""Spans that one day of working hours may have: each is looked at for every person whenever a shift may turn."""
+MOST_DAYS_OFF = 1_000
+_KEYS = ("days", "days_off", "timezone")
+_NO_ZONES = frozenset({"localtime", "Factory", "posixrules"})
+"""Listed beside the zones, and none: they mean another thing on each machine, or nothing."""
 _HORIZON_DAYS = 8
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """All IANA zones that this machine knows."""
+    return frozenset(available_timezones() - _NO_ZONES)
+
+
+def zone_of(name: object) -> ZoneInfo:
+    """Return the IANA zone of this name. Raises ValueError, also for what is a folder of zones (`Europe`)."""
+    if not isinstance(name, str) or name not in zone_names():
+        raise ValueError(f"{_shown(name)} is not an IANA time zone; use one such as Europe/Moscow")
+    return ZoneInfo(name)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def business_day(now: datetime, zone: ZoneInfo) -> date:
@@ -35,29 +59,49 @@ def window_start(day: date, window: str) -> date:
     return day
 
 
+class WrongHours(ValueError):
+    """Working hours that cannot be read: `place` is the field, `reason` what is wrong, `remedy` what to send."""
+
+    def __init__(self, place: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{place}: {reason}; {remedy}")
+        self.place = place
+        self.reason = reason
+        self.remedy = remedy
+
+
 @dataclass(frozen=True, slots=True)
 class WorkingHours:
-    """When somebody works, in their zone; spans are (start, end) per weekday 0..6."""
+    """When a person works, in their zone; spans are (start, end) per weekday 0..6."""
 
     zone: ZoneInfo
     spans: Mapping[int, Sequence[tuple[time, time]]]
     days_off: frozenset[date] = field(default_factory=frozenset)
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any], zone: ZoneInfo) -> "WorkingHours":
-        """Read the stored form. Raises ValueError that names the place and the remedy."""
-        days = document.get("days", {})
-        unknown = sorted(set(days) - set(DAYS))
-        if unknown:
-            raise ValueError(f"working_hours.days.{unknown[0]}: unknown day; use {', '.join(DAYS)}")
-        spans = {DAYS.index(day): [_span(day, span) for span in listed] for day, listed in days.items()}
+    def parse(cls, document: object, zone: ZoneInfo) -> "WorkingHours":
+        """Read what is sent, whole: what is not understood is refused. Raises WrongHours."""
+        _check_keys(document)
+        return cls.stored(document, zone)
+
+    @classmethod
+    def stored(cls, document: object, zone: ZoneInfo) -> "WorkingHours":
+        """Read what was kept, perhaps by an older version: keys that never meant anything are passed over.
+
+        Days that are not named are days without work. Raises WrongHours.
+        """
+        if not isinstance(document, Mapping):
+            raise WrongHours("working_hours", f"{_shown(document)} is no object", _REMEDY)
         own_zone = document.get("timezone")
         try:
-            where = ZoneInfo(own_zone) if own_zone else zone
-            off = frozenset(date.fromisoformat(day) for day in document.get("days_off", ()))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"working_hours: {error}; use an IANA zone and dates as YYYY-MM-DD") from error
-        return cls(where, spans, off)
+            where = zone if own_zone is None or own_zone == "" else zone_of(own_zone)
+        except ValueError as error:
+            reason, _, remedy = str(error).partition("; ")
+            raise WrongHours("working_hours.timezone", reason, remedy) from error
+        days = document.get("days", {})
+        if not isinstance(days, Mapping):
+            raise WrongHours("working_hours.days", f"{_shown(days)} is no object", _REMEDY)
+        spans = {_weekday(day): _spans(day, listed) for day, listed in days.items()}
+        return cls(where, spans, _days_off(document.get("days_off", [])))
 
     def working(self, now: datetime) -> bool:
         """Whether this instant lies within a span."""
@@ -79,14 +123,68 @@ class WorkingHours:
                 yield datetime.combine(day, start, self.zone), datetime.combine(last, end, self.zone)
 
 
-def _span(day: str, span: Any) -> tuple[time, time]:
+_REMEDY = 'send {"days": {"mon": [["09:00", "18:00"]]}}'
+
+
+def _check_keys(document: object) -> None:
+    """Refuse what would be passed over, and hours without days: they would mean that the person never works."""
+    if not isinstance(document, Mapping):
+        return
+    for key in document:
+        if key not in _KEYS:
+            raise WrongHours(f"working_hours.{str(key)[:60]}", "unknown", f"use {', '.join(_KEYS)}")
+    if "days" not in document:
+        raise WrongHours("working_hours.days", "missing: without it nobody would work on any day", _REMEDY)
+
+
+def _weekday(day: str) -> int:
+    if day not in DAYS:
+        raise WrongHours(f"working_hours.days.{day[:60]}", "unknown day", f"use {', '.join(DAYS)}")
+    return DAYS.index(day)
+
+
+def _spans(day: str, listed: object) -> list[tuple[time, time]]:
+    if not isinstance(listed, (list, tuple)):
+        remedy = 'send a list of spans, such as [["09:00", "18:00"]]'
+        raise WrongHours(f"working_hours.days.{day}", f"{_shown(listed)} is no list", remedy)
+    if len(listed) > MOST_SPANS:
+        reason = f"{len(listed)} spans are too many"
+        raise WrongHours(f"working_hours.days.{day}", reason, f"send up to {MOST_SPANS} a day")
+    return [_span(day, span) for span in listed]
+
+
+def _span(day: str, span: object) -> tuple[time, time]:
     try:
+        if not isinstance(span, (list, tuple)):
+            raise TypeError("not a pair")
         start, end = span
-        return time.fromisoformat(start), time.min if end == "24:00" else time.fromisoformat(end)
+        return _time(start), time.min if end == "24:00" else _time(end)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'working_hours.days.{day}: {span!r} is not a span; use ["09:00", "18:00"]'
-        ) from error
+        reason = f"{_shown(span)} is not a span"
+        raise WrongHours(f"working_hours.days.{day}", reason, 'use ["09:00", "18:00"]') from error
+
+
+def _time(text: str) -> time:
+    """A time on the wall of the calendar's zone. Raises ValueError, TypeError."""
+    read = time.fromisoformat(text)
+    if read.tzinfo is not None:
+        raise ValueError("hours carry no zone")
+    return read
+
+
+def _days_off(listed: object) -> frozenset[date]:
+    place = "working_hours.days_off"
+    if not isinstance(listed, (list, tuple)):
+        raise WrongHours(place, f"{_shown(listed)} is no list", 'send dates, such as ["2026-01-01"]')
+    if len(listed) > MOST_DAYS_OFF:
+        raise WrongHours(place, f"{len(listed)} days are too many", f"send up to {MOST_DAYS_OFF}")
+    days = set()
+    for day in listed:
+        try:
+            days.add(date.fromisoformat(day))
+        except (TypeError, ValueError) as error:
+            raise WrongHours(place, f"{_shown(day)} is no date", "send dates as YYYY-MM-DD") from error
+    return frozenset(days)
 
 
 def next_of(instants: Iterable[datetime | None]) -> datetime | None:

@@ -99,3 +99,14 @@ Parameters = Annotated[
     ),
 ]
 """Values by parameter key."""
+
+_STORED_VALUE: dict[str, Any] = {"anyOf": [*_SCALARS, {"type": "array", "items": {"anyOf": _SCALARS}}]}
+StoredParameters = Annotated[
+    Any, WithJsonSchema({"type": "object", "title": "Parameters", "additionalProperties": _STORED_VALUE})
+]
+"""Values as they are stored, shown as they are: one that could not be sent today must not break a list of others."""
+StoredObject = Annotated[
+    Any,
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}),
+]
+"""A stored document, or null; shown as it is."""

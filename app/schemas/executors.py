@@ -5,8 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.engine.types import ParameterValue
-from app.schemas.common import Flag, Name, Number, Parameters, Reference, Whole
+from app.schemas.common import (
+    Flag,
+    Name,
+    Number,
+    Parameters,
+    Reference,
+    StoredObject,
+    StoredParameters,
+    Whole,
+)
 
 Weight = Annotated[Number, Field(ge=0, le=1_000_000_000)]
 Qualification = Annotated[Number, Field(ge=0.001, le=1_000_000)]
@@ -87,10 +95,10 @@ class ExecutorOut(BaseModel):
     pool_id: int
     external_id: str | None
     name: str
-    parameters: dict[str, ParameterValue]
+    parameters: StoredParameters
     active: bool
     availability: Availability
-    working_hours: dict[str, Any] | None
+    working_hours: StoredObject
     daily_limit: float | None
     max_open: int | None
     qualification: float

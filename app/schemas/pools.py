@@ -1,13 +1,13 @@
 """Pools as the API speaks of them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.engine.calendar import zone_of
 from app.engine.types import Policy
-from app.schemas.common import Flag, Name, Number
+from app.schemas.common import Flag, Name, Number, StoredObject
 from app.schemas.explanations import Words
 from app.services.options import FairnessOptions, FlowOptions
 
@@ -15,9 +15,7 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"'{name}' is not an IANA time zone; use one such as Europe/Moscow")
-    return name
+    return zone_of(name).key
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
@@ -67,7 +65,7 @@ class PoolOut(BaseModel):
     policy: Policy
     fairness_window: Literal["day", "week", "month"]
     theta: float
-    settings: dict[str, Any]
+    settings: StoredObject
     fairness: FairnessOptions | None = Field(
         description="Null: what is stored makes no sense, and nothing is decided until it is mended."
     )

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.engine.types import AssignmentKind, ParameterValue, WaitReason
-from app.schemas.common import Instant, Name, Number, Parameters, Reference, Text, Whole
+from app.engine.types import AssignmentKind, WaitReason
+from app.schemas.common import Instant, Name, Number, Parameters, Reference, StoredParameters, Text, Whole
 
 TaskStatus = Literal["pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned"]
 
@@ -114,7 +114,7 @@ class TaskOut(BaseModel):
     )
     moved_at: datetime | None = Field(None, description="When it came into its pool from another one.")
     external_id: str | None
-    parameters: dict[str, ParameterValue]
+    parameters: StoredParameters
     weight: float
     priority: int
     deadline: datetime | None

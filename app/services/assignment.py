@@ -21,7 +21,16 @@ from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.failpoints import failpoint
 from app.services import statements
 from app.services.ahead import Following
-from app.services.attempts import INNOCENT, MOST, Attempts, apart, careful_limit, is_careful, set_aside
+from app.services.attempts import (
+    MOST,
+    Attempts,
+    NoPicture,
+    apart,
+    careful_limit,
+    is_careful,
+    is_innocent,
+    set_aside,
+)
 from app.services.classes import keep_classes, keep_roster
 from app.services.kpi import BatchFigures
 from app.services.parking import park
@@ -29,6 +38,7 @@ from app.services.picture import PoolPicture
 from app.services.rows import task_of
 from app.services.waking import keep_current
 from app.serving import LATE_SECONDS, Told
+from app.utils.trouble import says, trouble_of
 
 
 class Found(StrEnum):
@@ -91,7 +101,7 @@ async def place_batch(
             return replace(batch, locked_seconds=time.monotonic() - started)
     except BaseException as error:
         picture.forget()
-        if attempts is not None and isinstance(error, (EpochMoved, *INNOCENT)):
+        if attempts is not None and (isinstance(error, EpochMoved) or is_innocent(error)):
             await attempts.forgive(picture.pool_id)
         raise
 
@@ -129,13 +139,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
     full = following is not None or len(found) == limit
     if look.attempts is not None:
         await look.attempts.begin(picture.pool_id, taken, rows)
-    state = await picture.refresh(
-        connection,
-        epoch=taken["epoch"],
-        config_epoch=taken["config_epoch"],
-        now=taken["now"],
-        tasks=len(rows),
-    )
+    state = await _refreshed(connection, picture, taken, len(rows))
     state.trail.begin(state, taken["epoch"] + 1)
     outcome = _decide(state, rows)
     frame = state.trail.end()
@@ -176,6 +180,22 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         taken["now"],
         full=full or bool(woken) or len(rows) < len(found),
     )
+
+
+async def _refreshed(connection: HotConnection, picture: PoolPicture, taken: Any, tasks: int) -> PoolState:
+    """The picture as of now. Raises NoPicture where what is stored of the pool cannot be made sense of."""
+    try:
+        return await picture.refresh(
+            connection,
+            epoch=taken["epoch"],
+            config_epoch=taken["config_epoch"],
+            now=taken["now"],
+            tasks=tasks,
+        )
+    except Exception as error:
+        if trouble_of(error) is not None:
+            raise
+        raise NoPicture(f"pool {picture.pool_id}: {says(error)}") from error
 
 
 def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:

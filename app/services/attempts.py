@@ -8,7 +8,6 @@ costs `MOST` deaths, however large the batch it came in. Failures of the databas
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Sequence
 from itertools import takewhile
@@ -20,6 +19,7 @@ import structlog
 from app.database import HotConnection
 from app.engine.types import PoolId
 from app.services import statements
+from app.utils.trouble import Trouble, says, trouble_of
 
 log = structlog.get_logger()
 
@@ -28,16 +28,14 @@ MOST = 3
 _CAREFUL_BATCH = 32
 _PATIENCE = 5.0
 
-INNOCENT = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InsufficientResourcesError,
-)
-"""Failures that no task is to blame for."""
+
+class NoPicture(Exception):
+    """The pool itself could not be read (its settings, rules or people): no task is to blame, and none is decided."""
+
+
+def is_innocent(error: BaseException) -> bool:
+    """Whether no task is to blame for a failure: what a value of one breaks is refused, or no trouble of a server."""
+    return isinstance(error, NoPicture) or trouble_of(error) not in (None, Trouble.REFUSED)
 
 
 class Attempts:
@@ -58,8 +56,10 @@ class Attempts:
 
     async def forgive(self, pool_id: PoolId) -> None:
         """Take the note back: the batch failed, and no task is to blame."""
-        with contextlib.suppress(*INNOCENT, asyncpg.PostgresError):
+        try:
             await self._execute(statements.FORGIVE_ATTEMPT, pool_id, self._noted.pop(pool_id, []))
+        except Exception as error:  # the next worker is careful without need, no more
+            log.info("attempt.not_forgiven", pool=pool_id, error=says(error), exc_info=True)
 
     async def close(self) -> None:
         """Disconnect."""

@@ -21,6 +21,7 @@ from app.engine.types import ExecutorId, PoolId
 from app.models import ExecutorDay, KpiDay, Pool
 from app.services.distribution import get_shares
 from app.services.fairness import get_fair_shares
+from app.services.options import pool_zone
 
 # One process closes days at a time; the others come back later. Any number will do, as long as it stays.
 _TAKE_THE_BOOKS = text("SELECT pg_try_advisory_xact_lock(7313480025)")
@@ -74,7 +75,7 @@ async def close_days(session: AsyncSession, *, now: datetime) -> int:
     """
     closed = 0
     for pool in (await session.scalars(select(Pool).order_by(Pool.id))).all():
-        zone = ZoneInfo(pool.timezone)
+        zone = pool_zone(pool.timezone)
         for day in await _open_days(session, PoolId(pool.id), business_day(now, zone)):
             if not await session.scalar(_TAKE_THE_BOOKS):
                 return closed

@@ -16,6 +16,7 @@ from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import NotFound
 from app.rule_engine import Catalogue
+from app.services.options import BrokenSettings, pool_zone
 from app.services.rows import catalogue_of
 
 _FRESH_SECONDS = 1.0
@@ -46,6 +47,7 @@ class PoolDirectory:
         self._pool = pool
         self._default_code = default_code
         self._by_id: dict[PoolId, KnownPool] = {}
+        self._broken: dict[PoolId | str, BrokenSettings] = {}
         self._looked_at = -_FRESH_SECONDS
         self._lock = asyncio.Lock()
 
@@ -54,13 +56,16 @@ class PoolDirectory:
         self._looked_at = -_FRESH_SECONDS
 
     async def get(self, pool_id: PoolId | None = None) -> KnownPool:
-        """The pool with this id, or the default one. Raises NotFound."""
+        """The pool with this id, or the default one. Raises NotFound, and BrokenSettings for this pool alone."""
         if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
             async with self._lock:
                 if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
                     await self._look()
         if pool_id is not None and pool_id in self._by_id:
             return self._by_id[pool_id]
+        wanted = self._default_code if pool_id is None else pool_id
+        if wanted in self._broken:
+            raise self._broken[wanted]
         if pool_id is None:
             for known in self._by_id.values():
                 if known.code == self._default_code:
@@ -74,13 +79,19 @@ class PoolDirectory:
 
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
-            by_id = {}
+            by_id: dict[PoolId, KnownPool] = {}
+            broken: dict[PoolId | str, BrokenSettings] = {}
             for row in await connection.fetch(_POOLS):
                 known = self._by_id.get(PoolId(row["id"]))
                 if known is None or known.config_epoch != row["config_epoch"]:
-                    known = _known(row, catalogue_of(await connection.fetch(_PARAMETERS, row["id"])))
+                    parameters = await connection.fetch(_PARAMETERS, row["id"])
+                    try:
+                        known = _known(row, catalogue_of(parameters))
+                    except BrokenSettings as error:  # of this pool: the others serve
+                        broken |= {PoolId(row["id"]): error, row["code"]: error}
+                        continue
                 by_id[known.id] = known
-        self._by_id = by_id
+        self._by_id, self._broken = by_id, broken
         self._looked_at = time.monotonic()
 
 
@@ -113,7 +124,7 @@ def _known(row: Any, catalogue: Catalogue) -> KnownPool:
     return KnownPool(
         id=PoolId(row["id"]),
         code=row["code"],
-        zone=ZoneInfo(row["timezone"]),
+        zone=pool_zone(row["timezone"]),
         active=row["active"],
         config_epoch=row["config_epoch"],
         catalogue=catalogue,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import func, or_, select
@@ -17,6 +16,7 @@ from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
 from app.services.fairness import get_fair_shares
+from app.services.options import pool_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def get_distribution(
     pool = await session.get(Pool, pool_id)
     if pool is None:
         raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
-    zone = ZoneInfo(pool.timezone)
+    zone = pool_zone(pool.timezone)
     day = day or business_day(now, zone)
     began = datetime.combine(day, time.min, zone)
     ended = began + timedelta(days=1)

@@ -17,6 +17,7 @@ from app.database import TROUBLE, HotConnection, HotPool
 from app.services.audit import Finding, find_violations, repair_counters
 from app.services.audit_anchors import Anchors
 from app.services.audit_log import verify
+from app.services.unreadable import find_unreadable
 
 PATIENCE = 3.0
 """Seconds a server may take to answer."""
@@ -24,6 +25,7 @@ _OLDEST_POSTGRES = 150_000
 _OLDEST_REDIS = (6, 2)
 _LONG_WAIT = 5.0
 _LONG_QUEUE = 100
+_MOST_LISTED = 5
 _COUNTERS = {"day_counters", "load_counters", "window_counters"}
 
 
@@ -68,6 +70,7 @@ async def examine(
     symptoms.append(await _doorbell(redis_url))
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
+        symptoms.append(await _stored(pool))
         symptoms += await _invariants(pool, repair)
         symptoms.append(await _audit_log(pool, anchors))
     return symptoms
@@ -197,6 +200,19 @@ def _of_outbox(outbox: Any) -> Symptom:
     found = f"{outbox['late']} messages late, {outbox['dead']} given up"
     remedy = "Does the external system answer? See last_error in the table outbox." if bad else ""
     return Symptom("Delivery", State.WORTH_KNOWING if bad else State.WELL, found, remedy)
+
+
+async def _stored(pool: HotPool) -> Symptom:
+    """Values that a worker cannot read set a person or a pool aside; others are not what was meant."""
+    async with pool.acquire() as connection:
+        found = await find_unreadable(connection)
+    if not found:
+        return Symptom("Stored values", State.WELL, "all can be read")
+    stops = any(each.stops for each in found)
+    listed = "; ".join(str(each) for each in found[:_MOST_LISTED])
+    more = f"; {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    remedy = "Send them anew: PATCH /v1/executors/{id}, PATCH /v1/pools/{id}, or activate other rules."
+    return Symptom("Stored values", State.BROKEN if stops else State.WORTH_KNOWING, listed + more, remedy)
 
 
 async def _invariants(pool: HotPool, repair: bool) -> list[Symptom]:

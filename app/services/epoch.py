@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import NotFound
+from app.utils.trouble import sqlstate_of
 
 # A cold transaction may rest longer than one that holds a pool: what hangs with a pool in its hands soon loses it.
 _RAISE = text("""
@@ -42,7 +43,7 @@ async def try_to_raise_epoch(session: AsyncSession, pool_id: PoolId, *, seconds:
     try:
         return await raise_epoch(session, pool_id)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+        if sqlstate_of(error) != _LOCK_NOT_AVAILABLE:
             raise
         await session.rollback()
         return None

@@ -13,12 +13,13 @@ from sqlalchemy import Date, and_, cast, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import WorkingHours, business_day
+from app.engine.calendar import WorkingHours, WrongHours, business_day
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.epoch import raise_epoch
+from app.services.options import pool_zone
 from app.services.parameter_filter import Condition, where
 from app.services.parameters import read_catalogue
 from app.services.waking import PersonChange, facts_of, wake_for_people
@@ -62,14 +63,14 @@ async def _write(
 ) -> list[tuple[Executor, Sequence[str]]]:
     epoch = await raise_epoch(session, pool_id)
     pool = await session.get_one(Pool, pool_id)
-    day = business_day(now, ZoneInfo(pool.timezone))
+    day = business_day(now, pool_zone(pool.timezone))
     catalogue = await read_catalogue(session, pool_id=pool_id)
     known = await _by_external_id(session, pool_id, people) if update_known else {}
     before = {executor.id: facts_of(executor) for executor in known.values()}
     written, fresh = [], []  # who comes twice in one batch is written twice and new once
     for index, values in enumerate(people):
         where = f"executors[{index}]." if update_known else ""
-        checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, where)
+        checked, unknown = _checked(catalogue, pool_zone(pool.timezone), values, where)
         executor = known.get(values.get("external_id"))
         if executor is None:
             executor = Executor(pool_id=pool_id)
@@ -147,12 +148,11 @@ def _checked(
     return {**values, "parameters": checked.values}, checked.unknown
 
 
-def _wrong_hours(document: Mapping[str, Any], zone: ZoneInfo, where: str) -> list[FieldError]:
+def _wrong_hours(document: object, zone: ZoneInfo, where: str) -> list[FieldError]:
     try:
         WorkingHours.parse(document, zone)
-    except ValueError as error:
-        place, _, reason = str(error).partition(": ")
-        return [FieldError(where + place, reason, 'send {"days": {"mon": [["09:00", "18:00"]]}}')]
+    except WrongHours as error:
+        return [FieldError(where + error.place, error.reason, error.remedy)]
     return []
 
 
@@ -191,7 +191,7 @@ def select_executors() -> Any:
 async def _views(session: AsyncSession, query: Any, now: datetime) -> list[ExecutorView]:
     views = []
     for executor, load, zone, declined in await session.execute(query):
-        today = float(load.day_routed) if load.business_day == business_day(now, ZoneInfo(zone)) else 0.0
+        today = float(load.day_routed) if load.business_day == business_day(now, pool_zone(zone)) else 0.0
         views.append(ExecutorView(executor, load, today, declined_today=declined or 0))
     return views
 
@@ -231,15 +231,14 @@ async def change_executor(
     executor = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
     if version is not None and version != executor.version:
         raise StaleVersion(f"If-Match: the executor is at version {executor.version} now; read it again.")
-    values = {
-        name: getattr(executor, name) for name in ("parameters", "working_hours", "external_id")
-    } | dict(changes)
+    # Hours that were kept before are not checked again: a person's break must not wait until they are mended.
+    values = {"parameters": executor.parameters, "external_id": executor.external_id} | dict(changes)
     if merge_parameters and "parameters" in changes:
         merged = {**executor.parameters, **(changes["parameters"] or {})}
         values["parameters"] = {key: value for key, value in merged.items() if value is not None}
     pool = await session.get_one(Pool, pool_id)
     catalogue = await read_catalogue(session, pool_id=pool_id)
-    checked, unknown = _checked(catalogue, ZoneInfo(pool.timezone), values, "")
+    checked, unknown = _checked(catalogue, pool_zone(pool.timezone), values, "")
     before = {executor.id: facts_of(executor)}
     _set(executor, checked, epoch, now)
     await _flush(session)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal, TypeAlias
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import select
@@ -19,6 +18,7 @@ from app.engine.fair import fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, FairnessHour, KpiDay, Pool
 from app.services.fairness import get_standings
+from app.services.options import pool_zone
 from app.services.pools import get_pool
 
 Period: TypeAlias = Literal["day", "week", "month"]
@@ -86,7 +86,7 @@ async def get_fairness_report(
 ) -> FairnessReport:
     """The business day, the week or the month so far that ends with `day` (today where left out). Raises NotFound."""
     pool = await get_pool(session, pool_id=pool_id)
-    last = day or business_day(now, ZoneInfo(pool.timezone))
+    last = day or business_day(now, pool_zone(pool.timezone))
     first = window_start(last, period)
     received = await _received(session, pool_id, first, last)
     fair = await _fair(session, pool, first, last, received)
@@ -143,7 +143,7 @@ async def _fair(
         if day in kept:
             fair[day] = kept[day]
             continue
-        zone = ZoneInfo(pool.timezone)
+        zone = pool_zone(pool.timezone)
         standings = await get_standings(session, pool_id=PoolId(pool.id), day=day, zone=zone)
         fair[day] = {each.executor_id: each.fair for each in standings.standings.values()}
     return fair
@@ -186,7 +186,7 @@ async def _hours(
     session: AsyncSession, pool: Pool, first: date, last: date, names: Mapping[ExecutorId, str]
 ) -> list[HourFairness]:
     """Kept hours as differences: each row holds the day up to its end."""
-    zone = ZoneInfo(pool.timezone)
+    zone = pool_zone(pool.timezone)
     rows = await session.scalars(
         select(FairnessHour)
         .where(

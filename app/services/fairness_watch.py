@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import structlog
@@ -30,7 +29,7 @@ from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, 
 from app.services.alerts import keep_alarms
 from app.services.epoch import try_to_raise_epoch
 from app.services.fairness import DayStandings, columns_of, get_standings
-from app.services.options import BrokenSettings, FairnessOptions, fairness_options
+from app.services.options import BrokenSettings, FairnessOptions, fairness_options, pool_zone
 from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
 
 log = structlog.get_logger()
@@ -94,7 +93,7 @@ class FairnessWatch:
             ).all()
         for pool_id, zone, epoch in rows:
             known = self._known.setdefault(PoolId(pool_id), _Known())
-            day = business_day(now, ZoneInfo(zone))
+            day = business_day(now, pool_zone(zone))
             began = time.monotonic()
             if began < known.rests_until or (known.epoch, known.day) == (epoch, day):
                 continue
@@ -114,7 +113,7 @@ class FairnessWatch:
         if not await session.scalar(_TAKE_WATCH, {"pool_id": pool_id}):
             return False
         pool = await session.get_one(Pool, pool_id)
-        options, zone = fairness_options(pool.settings), ZoneInfo(pool.timezone)
+        options, zone = fairness_options(pool.settings), pool_zone(pool.timezone)
         day = business_day(now, zone)
         standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
         await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
@@ -168,7 +167,7 @@ class FairnessWatch:
         What is owed is solved before the pool is taken, and once more only where it moved meanwhile: days of large
         teams take long. False where the pool did not come free.
         """
-        pool_id, day = PoolId(pool.id), business_day(now, ZoneInfo(pool.timezone))
+        pool_id, day = PoolId(pool.id), business_day(now, pool_zone(pool.timezone))
         if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
             return True
         state = await session.get_one(PoolState, pool_id)
@@ -214,7 +213,7 @@ class FairnessWatch:
         self, session: AsyncSession, pool: Pool, known: _Known, today: date
     ) -> tuple[dict[ExecutorId, float], float]:
         """What everybody received beyond their fair share lately, and the weight of a usual task."""
-        pool_id, zone = PoolId(pool.id), ZoneInfo(pool.timezone)
+        pool_id, zone = PoolId(pool.id), pool_zone(pool.timezone)
         first = today - timedelta(days=_HORIZON_DAYS[pool.fairness_window] - 1)
         worked = await session.scalars(
             select(ExecutorDay.business_day)

@@ -16,6 +16,7 @@ from app.errors import NotFound
 from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
 from app.services.days import DayShares, get_day_shares
 from app.services.kpi import latency_percentile
+from app.services.options import pool_zone
 
 MOST_CATEGORIES = 50
 """Kinds of work shown by name; what is beyond them is summed up as the last one."""
@@ -148,13 +149,13 @@ class Figures:
 async def get_hours(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[HourFigures]:
     """The hours of the last business days in which anything happened, oldest first. Raises NotFound."""
     pool = await _pool(session, pool_id)
-    zone = ZoneInfo(pool.timezone)
+    zone = pool_zone(pool.timezone)
     return await _hours(session, pool_id, zone, _first_day(now, zone, days))
 
 
 async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[DayFigures]:
     """The last business days in which anything happened, oldest first. Raises NotFound."""
-    zone = ZoneInfo((await _pool(session, pool_id)).timezone)
+    zone = pool_zone((await _pool(session, pool_id)).timezone)
     first = _first_day(now, zone, days)
     hours = await _hours(session, pool_id, zone, first)
     return _days(hours, await _fairness(session, pool_id, zone, first, business_day(now, zone)))
@@ -163,7 +164,7 @@ async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: da
 async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> Figures:
     """All key figures of the last business days, today included. Raises NotFound."""
     pool = await _pool(session, pool_id)
-    zone = ZoneInfo(pool.timezone)
+    zone = pool_zone(pool.timezone)
     first, last = _first_day(now, zone, days), business_day(now, zone)
     hours = await _hours(session, pool_id, zone, first)
     fairness = await _fairness(session, pool_id, zone, first, last)

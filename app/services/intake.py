@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-import asyncpg
 import structlog
 
 from app import jsontext
@@ -24,6 +23,7 @@ from app.metrics import tasks_accepted_total
 from app.queue import Doorbell
 from app.services import statements
 from app.tracing import ORIGIN
+from app.utils.trouble import Trouble, says, trouble_of
 
 log = structlog.get_logger()
 
@@ -76,20 +76,21 @@ async def write_tasks(pool: HotPool, tasks: Sequence[NewTask], *, whole: bool = 
         try:
             async with pool.acquire() as connection:
                 return await _write_once(connection, tasks, whole)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            if len(tasks) == 1 or whole:
-                raise Invalid(
-                    f"The database refuses this task: {error}. Correct it and send it again."
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is Trouble.REFUSED:
+                if len(tasks) == 1 or whole:
+                    raise Invalid(
+                        f"The database refuses this task: {error}. Correct it and send it again."
+                    ) from error
+                return [outcome for task in tasks for outcome in await _write_alone(pool, task)]
+            if trouble in (Trouble.GONE, Trouble.FULL):
+                raise Unavailable(
+                    f"The database does not answer ({type(error).__name__}). Send it again."
                 ) from error
-            return [outcome for task in tasks for outcome in await _write_alone(pool, task)]
-        except asyncpg.DeadlockDetectedError:
-            log.info("intake.deadlock", attempt=attempt)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-            raise Unavailable(
-                f"The database does not answer ({type(error).__name__}). Send it again."
-            ) from error
-        except (asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
-            raise Unavailable(f"The database is not ready: {error}. Repeat.") from error
+            if trouble is not Trouble.CONFLICT:
+                raise
+            log.info("intake.conflict", attempt=attempt, error=says(error))
     raise Unavailable("The same tasks are being written by several requests at once. Repeat.")
 
 

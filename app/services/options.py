@@ -6,6 +6,7 @@ settings that make no sense stops: nothing is decided, and the log says where th
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -16,6 +17,19 @@ Share = Annotated[float, Field(strict=True, gt=0, le=10, allow_inf_nan=False)]
 
 class BrokenSettings(ValueError):
     """The settings stored with a pool make no sense; the message names the place and the remedy."""
+
+
+def pool_zone(name: str) -> ZoneInfo:
+    """The time zone stored with a pool. Raises BrokenSettings where this machine has no such zone.
+
+    `ZoneInfo` says so in three ways, one of them (a folder of zones) an OSError, which reads like a broken connection.
+    """
+    try:
+        return ZoneInfo(name)
+    except (OSError, LookupError, ValueError) as error:
+        raise BrokenSettings(
+            f"timezone: '{name}' is not an IANA time zone; mend it with PATCH /v1/pools/{{id}}"
+        ) from error
 
 
 class FairnessOptions(BaseModel):

@@ -10,6 +10,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from app.database import HotConnection
 from app.engine.allocate import Outcome
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
@@ -19,9 +21,11 @@ from app.errors import DomainError
 from app.services import statements
 from app.services.ahead import Ahead
 from app.services.foresight import Foresight, outlook_lasts
-from app.services.options import fairness_options, flow_options
+from app.services.options import fairness_options, flow_options, pool_zone
 from app.services.reserve import PoolReserve, last_outlook
 from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class PoolPicture:
 
     async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
         [pool] = await connection.fetch(statements.POOL, self.pool_id)
-        self.code, self.zone, self.window = pool["code"], ZoneInfo(pool["timezone"]), pool["fairness_window"]
+        self.code, self.zone, self.window = pool["code"], pool_zone(pool["timezone"]), pool["fairness_window"]
         self.day = business_day(now, self.zone)
         self.window_start = window_start(self.day, self.window)
         self.rule_set_id = pool["rule_set_id"]
@@ -160,10 +164,15 @@ class PoolPicture:
 
     def _take(self, state: PoolState, rows: Sequence[Any], now: datetime) -> None:
         """Put executors into the engine; whoever is here and was not joins in level, after all the others are in."""
-        executors = [executor_of(row, availability_of(row, self.zone, now)) for row in rows]
+        seen = [availability_of(row, self.zone, now) for row in rows]
+        executors = [executor_of(row, availability) for row, availability in zip(rows, seen, strict=True)]
         loads = {ExecutorId(row["id"]): self._load(row) for row in rows}
-        edges = (availability_of(row, self.zone, now).next_change for row in rows)
-        self.valid_until = next_of([self.valid_until, *edges])
+        self.valid_until = next_of([self.valid_until, *(availability.next_change for availability in seen)])
+        for executor, availability in zip(executors, seen, strict=True):
+            if availability.fault:
+                log.error(
+                    "executor.unreadable", pool=self.pool_id, executor=executor.id, fault=availability.fault
+                )
         for executor, row in zip(executors, rows, strict=True):
             self._executors[executor.id] = executor
             (self._present.add if row["present"] else self._present.discard)(executor.id)

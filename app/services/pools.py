@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import Caller, no_pool, within_reach
@@ -15,10 +15,14 @@ from app.services.epoch import raise_epoch
 from app.services.forecasts import refuse_bad_forecast
 from app.services.options import BrokenSettings, FlowOptions, fairness_options, flow_options, next_pool
 from app.services.waking import wake_everything, wake_for_present
+from app.utils.trouble import sqlstate_of
+
+_NO_SUCH_ZONE = "22023"
 
 
 async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Pool:
-    """Make a pool. Raises AlreadyExists where the code is taken."""
+    """Make a pool. Raises AlreadyExists where the code is taken, Invalid for a zone that the database lacks."""
+    await _check_zone(session, values["timezone"])
     pool = Pool(**values)
     session.add(pool)
     try:
@@ -31,6 +35,21 @@ async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Po
     await session.commit()
     await session.refresh(pool)
     return pool
+
+
+async def _check_zone(session: AsyncSession, name: str) -> None:
+    """Refuse a zone that Python knows and this PostgreSQL does not: every statement about its day would fail."""
+    try:
+        await session.execute(
+            text("SELECT clock_timestamp() AT TIME ZONE CAST(:zone AS text)"), {"zone": name}
+        )
+    except DBAPIError as error:
+        if sqlstate_of(error) != _NO_SUCH_ZONE:
+            raise
+        reason = f"PostgreSQL here does not know the zone '{name}'"
+        raise Invalid(
+            f"timezone: {reason}.", [FieldError("timezone", reason, "choose another one")]
+        ) from error
 
 
 async def list_pools(session: AsyncSession, *, caller: Caller) -> Sequence[Pool]:
@@ -62,6 +81,8 @@ async def change_pool(
     await raise_epoch(session, pool_id, configuration=True)
     pool = await get_pool(session, pool_id=pool_id)
     flow_before = pool.settings.get("flow")
+    if "timezone" in changes:
+        await _check_zone(session, changes["timezone"])
     for name, value in changes.items():
         if name == "fairness":
             pool.settings = await _with_fairness(session, pool, value)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import func, select, update
@@ -31,6 +30,7 @@ from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_
 from app.replay.page import page
 from app.rule_engine import Catalogue, compile_rules, parse_rule_set
 from app.services.history import History, Limits, TooMuch, read_history
+from app.services.options import pool_zone
 from app.services.parameters import read_catalogue
 from app.services.rules import find_faults, get_rule_set
 
@@ -235,7 +235,7 @@ async def _history(database: Database, pool: Pool, wish: Wish) -> History:
             pool_id=PoolId(pool.id),
             since=wish.since,
             until=wish.until,
-            zone=ZoneInfo(pool.timezone),
+            zone=pool_zone(pool.timezone),
             window=_window(pool.fairness_window),
         )
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.engine.calendar import WorkingHours, next_of
+from app.engine.calendar import WorkingHours, WrongHours, next_of
 from app.engine.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
 from app.metrics import rule_compile_seconds
@@ -17,26 +17,33 @@ from app.services.options import EscalationStep, fairness_options
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether somebody takes work now, and when the clock may change that."""
+    """Whether a person takes work now, and when the clock may change that.
+
+    `fault` says what of the stored row cannot be read, if anything. Such a person takes no work: the others do.
+    """
 
     available: bool
     next_change: datetime | None
+    fault: str = ""
 
 
 def availability_of(row: Any, zone: ZoneInfo, now: datetime) -> Availability:
-    """Available means: active, not on a break, not absent, within working hours."""
-    hours = WorkingHours.parse(row["working_hours"], zone) if row["working_hours"] else None
-    working = hours is None or hours.working(now)
+    """Available means: active, not on a break, not absent, within working hours. Never raises for what is stored."""
+    try:
+        hours = WorkingHours.stored(row["working_hours"], zone) if row["working_hours"] else None
+        working = hours is None or hours.working(now)
+    except (WrongHours, OverflowError) as error:
+        return Availability(False, None, str(error))
     willing = row["active"] and row["availability"] == "available"
     edges = [row["edge"], hours.next_change(now) if hours else None]
     return Availability(bool(willing and working and not row["away"]), next_of(edges) if willing else None)
 
 
 def executor_of(row: Any, availability: Availability) -> Executor:
-    """An executor as the engine sees them."""
+    """An executor as the engine sees them; parameters that are no object count as none."""
     return Executor(
         id=ExecutorId(row["id"]),
-        parameters=row["parameters"],
+        parameters=row["parameters"] if isinstance(row["parameters"], dict) else {},
         external_id=row["external_id"] or "",
         name=row["name"],
         qualification=row["qualification"],
@@ -72,7 +79,7 @@ def task_of(row: Any) -> Task:
         forced, kind = ExecutorId(row["parent_executor"]), AssignmentKind.PARENT
     return Task(
         id=TaskId(row["id"]),
-        parameters=row["parameters"],
+        parameters=row["parameters"] if isinstance(row["parameters"], dict) else {},
         external_id=row["external_id"] or "",
         weight=row["weight"],
         priority=row["priority"],

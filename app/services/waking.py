@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +21,7 @@ from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, RuleSet
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.services import waking_statements as statements
+from app.services.options import pool_zone
 from app.services.rows import availability_of
 
 _LOOKED_AT_AGAIN = 100
@@ -218,7 +218,7 @@ async def _ask_clock(connection: HotConnection, due: Any) -> None:
     if not due["parked"]:
         await connection.execute(statements.SET_CLOCK, pool_id, None)
         return
-    zone = ZoneInfo(due["timezone"])
+    zone = pool_zone(due["timezone"])
     people = [
         (row, availability_of(row, zone, now))
         for row in await connection.fetch(statements.CALENDARS, pool_id, now)

@@ -64,7 +64,7 @@ chaos: $(STAMP) ## kill servers and workers under load, and count what is lost
 
 fuzz: $(STAMP) ## attack it with made-up requests, files and rules; FUZZ_EXAMPLES=200 of each kind, FUZZ_SEED=now
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -n 2 -o faulthandler_timeout=1800 --hypothesis-seed=$${FUZZ_SEED:-$$(date +%s)} \
-		tests/api/test_openapi.py tests/access/test_injection.py tests/fuzz $(ARGS)
+		tests/api/test_openapi.py tests/access/test_injection.py tests/access/test_spellings.py tests/fuzz $(ARGS)
 
 audit: $(STAMP) ## look the locked requirements up among known weaknesses
 	@$(BIN)/python scripts/audit.py

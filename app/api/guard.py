@@ -6,21 +6,32 @@ it does not decide; `decided` then refuses, so that a route that got past here s
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from starlette._utils import get_route_path
+from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import Caller, no_pool
-from app.api.permissions import NARROWED, NOT_FROM_HOME, OWNED, PUBLIC, ROUTES, THINGS, Decision
+from app.api.permissions import (
+    NARROWED,
+    NOT_FROM_HOME,
+    OWNED,
+    PUBLIC,
+    QUERY_IDS,
+    ROUTES,
+    THINGS,
+    Decision,
+)
 from app.api.problems import problem_response
 from app.api.stance import reached_by_others, why_not_local
-from app.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
+from app.engine.types import PoolId
+from app.errors import DomainError, FieldError, Forbidden, NotFound, Unauthenticated, Unavailable
+from app.schemas.common import ID_FORM, read_id
 from app.services.callers import Callers
 
 log = structlog.get_logger()
@@ -29,7 +40,6 @@ ANONYMOUS = Caller("anonymous", "viewer", frozenset(), frozenset())
 """Whoever asks for something public; may do nothing else."""
 LOCAL = Caller("local", "admin")
 """The administrator at this machine."""
-_BIGGEST_ID = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +129,22 @@ class Guard:
             )
         return LOCAL
 
-    async def _check_reach(self, scope: Scope, caller: Caller, name: str, ids: Mapping[str, str]) -> None:
-        """Answer as if it did not exist where the path or ?pool_id= names what is not in the caller's reach."""
+    async def _check_reach(self, scope: Scope, caller: Caller, name: str, path: Mapping[str, str]) -> None:
+        """Raise NotFound where path or query name something that is not in the caller's reach, or spell no id."""
+        if caller.own_work_only and not (OWNED & path.keys()) and name not in NARROWED:
+            raise Forbidden("The role executor sees and moves its own tasks only.")
+        ids = [(key, key, _read(key, text)) for key, text in path.items()]
+        if scope["query_string"]:
+            asked = QueryParams(scope["query_string"]).multi_items()  # read as the framework reads it
+            ids += [(key, QUERY_IDS[key], _read(key, text)) for key, text in asked if key in QUERY_IDS]
         if caller.pool_ids is None and not caller.own_work_only:
             return
-        if caller.own_work_only and not (OWNED & ids.keys()) and name not in NARROWED:
-            raise Forbidden("The role executor sees and moves its own tasks only.")
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        for asked in [*query.get("pool_id", ()), *query.get("home_pool_id", ())]:
-            if (pool_id := _id(asked)) is not None and not caller.sees(pool_id):
-                raise no_pool(pool_id)
-        for key, text in ids.items():
-            if (number := _id(text)) is not None:
-                await self._must_reach(scope, caller, name, key, number)
+        for key, thing, number in ids:
+            if thing == "pool_id" and key not in path:
+                if not caller.sees(PoolId(number)):
+                    raise no_pool(number)
+            else:
+                await self._must_reach(scope, caller, name, thing, number)
 
     async def _must_reach(self, scope: Scope, caller: Caller, name: str, key: str, number: int) -> None:
         thing = THINGS.get(key)
@@ -167,13 +180,13 @@ def _credentials(scope: Scope) -> str | None:
     return None
 
 
-def _id(text: str) -> int | None:
-    """An id as the router will read it; None where it will refuse it."""
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if 0 < number < _BIGGEST_ID else None
+def _read(key: str, text: str) -> int:
+    """The id that the route will receive, by the same reader. Raises NotFound: nothing has such an id."""
+    number = read_id(text)
+    if number is None:
+        fault = FieldError(key, "not an id", f"send {ID_FORM}")
+        raise NotFound(f"{key}: there is nothing of this id; send {ID_FORM}.", errors=[asdict(fault)])
+    return number
 
 
 async def decided(request: Request) -> None:

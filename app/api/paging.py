@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Query
 
 from app.errors import FieldError, Invalid
+from app.schemas.common import read_id
 
 CursorParam = Annotated[
     str | None,
@@ -32,18 +33,24 @@ def id_to_cursor(last_id: int | None) -> str | None:
 
 
 def cursor_to_id(cursor: str | None) -> int | None:
-    """The id a page goes on after. Raises Invalid for a cursor that is none of ours."""
+    """The id a page goes on after. Raises Invalid for a cursor in any other spelling than `id_to_cursor` gives it.
+
+    A cursor is a position and grants nothing: each list is narrowed to the caller's pools whatever the cursor says.
+    """
     if cursor is None:
         return None
     try:
-        kind, _, number = (
-            urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode().partition(":")
-        )
-        if kind == "id" and 0 <= (last_id := int(number)) < 2**63:
-            return last_id
+        text = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode()
     except ValueError:
-        pass
-    raise Invalid(
-        "cursor: it is none of ours; leave it out to begin with the first page.",
-        [FieldError("cursor", "not a cursor of this list", "use next_cursor of the page before, or none")],
-    )
+        text = ""
+    last_id = read_id(text.removeprefix("id:"))
+    if last_id is None or id_to_cursor(last_id) != cursor:
+        raise Invalid(
+            "cursor: it is none of ours; leave it out to begin with the first page.",
+            [
+                FieldError(
+                    "cursor", "not a cursor of this list", "use next_cursor of the page before, or none"
+                )
+            ],
+        )
+    return last_id

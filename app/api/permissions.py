@@ -183,5 +183,16 @@ THINGS: dict[str, Thing] = {
         "rule set", "SELECT pool_id, NULL::bigint AS executor_id FROM rule_sets WHERE id = $1"
     ),
 }
+QUERY_IDS: dict[str, str] = {
+    "pool_id": "pool_id",
+    "home_pool_id": "pool_id",
+    "task_id": "task_id",
+    "executor_id": "executor_id",
+    "against": "rule_set_id",
+}
+"""Ids in a query string: the parameter's name, and the key of THINGS that says whose it is.
+
+Every id that a route of the OpenAPI takes in its query stands here: a test holds the two equal.
+"""
 OWNED: frozenset[str] = frozenset({"task_id", "executor_id"})
 """Ids that name something which belongs to an executor."""

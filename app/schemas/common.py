@@ -1,6 +1,7 @@
 """What several resources share."""
 
 import math
+import re
 from datetime import date
 from typing import Annotated, Any
 
@@ -17,9 +18,38 @@ from pydantic import (
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
-Identifier = Annotated[int, Field(ge=1, lt=2**63)]
-# In a body, true is no number and "5" neither; in a path or query everything is text.
-Reference = Annotated[int, Strict(), Field(ge=1, lt=2**63)]
+LARGEST_ID = 2**63 - 1
+"""The largest id that PostgreSQL's bigint holds."""
+ID_FORM = f"a whole number from 1 to {LARGEST_ID}, digits 0-9 only, no sign, no leading zero"
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+
+
+def read_id(text: str) -> int | None:
+    """The id that this text of a path, query, cursor or header spells; None if it spells none.
+
+    The only reader of ids in text: the guard (app/api/guard.py) decides on the value that the route receives. One
+    value has one spelling, so `05`, `+5`, `5.0`, ` 5` and digits of other scripts are no ids.
+    """
+    if _ID.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number <= LARGEST_ID else None
+
+
+def _identifier(value: Any) -> Any:
+    """An id of a path, query or header, by `read_id`; what is no text is left to the next check. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    number = read_id(value)
+    if number is None:
+        raise ValueError(f"not an id; send {ID_FORM}")
+    return number
+
+
+Identifier = Annotated[int, Strict(), Field(ge=1, le=LARGEST_ID), BeforeValidator(_identifier)]
+"""An id in a path, query or header, where everything is text. Its name must stand in app/api/permissions.py."""
+Reference = Annotated[int, Strict(), Field(ge=1, le=LARGEST_ID)]
+"""An id in a JSON body: a whole number. true, "5" and 5.0 are none."""
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]

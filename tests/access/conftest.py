@@ -26,6 +26,13 @@ INSERT INTO api_keys (name, prefix, key_hash, role, scopes, pool_ids) VALUES ($1
 """
 
 
+# Ids of four digits, so that spellings such as 10_57 exist for them.
+_LATER_IDS = """
+SELECT setval(format('%I.%I', schemaname, sequencename), 1056 + 10 * row_number() OVER (ORDER BY sequencename))
+FROM pg_sequences WHERE schemaname = 'public'
+"""
+
+
 @dataclass(frozen=True)
 class Team:
     """A pool and the ids of what is in it, by the name that paths give them."""
@@ -73,6 +80,7 @@ class House:
 @pytest.fixture
 async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
     guarded = settings.model_copy(update={"auth_required": True, "secret_key": SecretStr(SECRET)})
+    await database.hot.execute(_LATER_IDS)
     mine = await a_team(database, "mine")
     other = await a_team(database, "other")
     async with client_of(guarded) as client:

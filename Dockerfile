@@ -39,4 +39,4 @@ FROM runtime AS app
 COPY --from=build-app /opt/venv /opt/venv
 EXPOSE 8000 9101
 STOPSIGNAL SIGTERM
-CMD ["uvicorn", "app.main:app", "--http", "app.http_protocol:BoundedProtocol", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "25"]
+CMD ["uvicorn", "app.main:app", "--http", "app.api.edge.http_protocol:BoundedProtocol", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "25"]

@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.database import Database
-from app.services.first_start import prepare
-from app.services.sample import add_sample
+from app.services.setup.first_start import prepare
+from app.services.setup.sample import add_sample
 
 ROOT = Path(__file__).resolve().parent
 

@@ -19,9 +19,9 @@ from app.commands.replay import replay
 from app.commands.rotate_key import rotate_key
 from app.commands.users import users
 from app.config import Settings
-from app.embedded import EmbeddedError
-from app.logs import configure_logging
-from app.standalone import Running, StartError, StopRequested, Wishes, running_system, stop_on_signals
+from app.local.embedded import EmbeddedError
+from app.local.system import Running, StartError, StopRequested, Wishes, running_system, stop_on_signals
+from app.telemetry.logs import configure_logging
 
 app = typer.Typer(
     name="executor-balancer",

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.outbound import parse_networks
-from app.security import LEAST_SECRET, KeyRing, make_secret, split_api_key
+from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
+from app.integrations.public_addresses import parse_networks
 
 DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
 

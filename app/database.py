@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
-from app import jsontext
 from app.config import Settings
+from app.utils import fast_json
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ async def _close(session: AsyncSession) -> None:
 
 async def prepare_connection(connection: Any) -> None:
     """Let JSONB travel as text that Python has already encoded; decoded on the way back."""
-    await connection.set_type_codec("jsonb", encoder=_encode, decoder=jsontext.decode, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=_encode, decoder=fast_json.decode, schema="pg_catalog")
 
 
 async def _nothing_to_reset(_connection: Any) -> None:
@@ -54,7 +54,7 @@ async def _nothing_to_reset(_connection: Any) -> None:
 
 
 def _encode(value: object) -> str:
-    return value if isinstance(value, str) else jsontext.encode_given(value)
+    return value if isinstance(value, str) else fast_json.encode_given(value)
 
 
 _NAME_ACTOR = text(

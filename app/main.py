@@ -7,63 +7,41 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from app.api import (
-    absences,
-    admin,
-    api_keys,
-    audit,
-    auth,
-    deliveries,
-    distribution,
-    events,
-    executors,
-    explanations,
-    health,
-    kpi,
-    lifecycle,
-    metrics,
-    overview,
-    parameters,
-    pools,
-    privacy,
-    provider_sign_in,
-    replays,
-    roster_import,
-    rule_checks,
-    rules,
-    task_stream,
-    tasks,
-    users,
-)
+from app.access.oidc import Provider
 from app.api.deps import Parts
-from app.api.guard import decided, routes_of
-from app.api.middleware import add_middleware
+from app.api.edge.guard import decided, routes_of
+from app.api.edge.local_only import check_exposure
+from app.api.edge.middleware import add_middleware
 from app.api.openapi import Described, DescribedAPI, describe
 from app.api.problems import add_problem_handlers
-from app.api.stance import check_exposure
+from app.api.routes.access import api_keys, auth, provider_sign_in, users
+from app.api.routes.insight import distribution, events, kpi, overview
+from app.api.routes.people import absences, executors, privacy, roster_import
+from app.api.routes.rules import parameters, replays, rule_checks, rules
+from app.api.routes.system import admin, audit, deliveries, health, metrics, pools
+from app.api.routes.work import explanations, task_moves, task_stream, tasks
 from app.config import Settings, get_settings
 from app.database import Database
-from app.logs import configure_logging
-from app.oidc import Provider
-from app.queue import open_doorbell
-from app.services.callers import Callers
-from app.services.directory import PoolDirectory
-from app.services.explanations import Previewer
-from app.services.gauges import Gauges
-from app.services.health import Examination
-from app.services.intake import Intake
-from app.services.lifecycle import Lifecycle
-from app.services.live import LiveBoard
-from app.services.overview import Overview
-from app.services.passwords import Passwords
-from app.services.throttle import Throttle
-from app.services.ticks import Ticks, WaitingRoom
-from app.tracing import start_tracing
+from app.doorbell.doorbell import open_doorbell
+from app.services.accounts.callers import Callers
+from app.services.accounts.passwords import Passwords
+from app.services.accounts.throttle import Throttle
+from app.services.intake.intake import Intake
+from app.services.live.event_stream import LiveBoard
+from app.services.live.gauges import Gauges
+from app.services.live.health import Examination
+from app.services.live.notifications import Ticks, WaitingRoom
+from app.services.live.overview import Overview
+from app.services.pools.directory import PoolDirectory
+from app.services.tasks.explanations import Previewer
+from app.services.tasks.moves import Lifecycle
+from app.telemetry.logs import configure_logging
+from app.telemetry.tracing import start_tracing
 
 ROUTERS = (
     tasks,
     task_stream,
-    lifecycle,
+    task_moves,
     deliveries,
     explanations,
     roster_import,

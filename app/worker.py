@@ -27,26 +27,26 @@ import asyncpg
 import structlog
 from prometheus_client import start_http_server
 
-from app import metrics
 from app.config import Settings, get_settings
 from app.database import TROUBLE, Database
-from app.engine.snapshot import plain
+from app.doorbell.balancing import Machine, Sharing
+from app.doorbell.doorbell import Doorbell, Ring, open_doorbell
+from app.engine.placement.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
-from app.failpoints import failpoint
-from app.logs import configure_logging
-from app.queue import Doorbell, Ring, open_doorbell
-from app.services import statements
-from app.services.assignment import Batch, EpochMoved, Found, place_batch
-from app.services.attempts import Attempts
-from app.services.audit_anchors import open_anchors
-from app.services.days import close_days
-from app.services.delivery import Delivery
-from app.services.fairness_watch import RESTS, FairnessWatch
-from app.services.housekeeping import Housekeeper, end_hung
-from app.services.listening import Listener
-from app.services.picture import PoolPicture
-from app.sharing import Machine, Sharing
-from app.tracing import follow, request_ids, start_tracing
+from app.services.audit.audit_anchors import open_anchors
+from app.services.delivery.delivery import Delivery
+from app.services.fairness.closed_days import close_days
+from app.services.fairness.fairness_watch import RESTS, FairnessWatch
+from app.services.live.listen import Listener
+from app.services.placement import sql as statements
+from app.services.placement.assignment import Batch, EpochMoved, Found, place_batch
+from app.services.placement.poison import Attempts
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.housekeeping import Housekeeper, end_hung
+from app.telemetry import metrics
+from app.telemetry.logs import configure_logging
+from app.telemetry.tracing import follow, request_ids, start_tracing
+from app.utils.failpoints import failpoint
 
 log = structlog.get_logger()
 

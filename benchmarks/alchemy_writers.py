@@ -18,7 +18,7 @@ from app.models import (
     Task,
     TrailFrame,
 )
-from app.services import statements
+from app.services.placement import sql as statements
 from benchmarks.writers import Batch, Sum
 
 _PENDING = {

@@ -11,12 +11,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from app.engine.allocate import place
-from app.engine.fair import Member, Memo, Span, fair_share, fair_share_of_spans
+from app.engine.fairness.fair import Member, Memo, Span, fair_share, fair_share_of_spans
 from app.engine.matrix import MatrixRules
-from app.engine.reserve import Reserve, lasts, people_in
-from app.engine.settle import settle
-from app.engine.state import PoolSettings, PoolState
+from app.engine.placement.allocate import place
+from app.engine.placement.reserve_draw import Reserve, lasts, people_in
+from app.engine.placement.settle import settle
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
 from benchmarks.results import Chart, Result, Series, Table, Target
 from benchmarks.solvers import by_clarabel, by_highs

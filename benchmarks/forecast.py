@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from app.engine.allocate import place
-from app.engine.fair import fair_share
-from app.engine.outlook import WEEKS, outlook_of
-from app.engine.reserve import Reserve
-from app.engine.state import PoolState, present_in
+from app.engine.fairness.fair import fair_share
+from app.engine.fairness.forecast import WEEKS, outlook_of
+from app.engine.placement.allocate import place
+from app.engine.placement.reserve_draw import Reserve
+from app.engine.placement.state import PoolState, present_in
 from app.engine.types import Policy
 from benchmarks.fairness import CLASSES, DAYS, PER_PERSON, Day, Floats, World, _pool, _task
 from benchmarks.results import Result, Table, Target

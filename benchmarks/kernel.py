@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.engine.allocate import place
 from app.engine.matrix import MatrixRules
-from app.engine.state import PoolSettings, PoolState
+from app.engine.placement.allocate import place
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Policy, Task, TaskId
 from benchmarks.results import Result, Table, Target
 from benchmarks.structures import Structure, departments, everybody, nested, random_share

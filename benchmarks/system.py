@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from app.embedded import Durability, EmbeddedServers
-from app.embedded.data import free_port, reaches, server_user
-from app.keeper import KeptProcess
+from app.local.embedded import Durability, EmbeddedServers
+from app.local.embedded.data import free_port, reaches, server_user
+from app.local.keeper import KeptProcess
 from benchmarks.bare_http import BareClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +65,7 @@ class System:
         """
         self.api_port = free_port()
         uvicorn = ["uvicorn", "app.main:app", "--port", str(self.api_port), "--no-access-log"]
-        uvicorn += ["--http", "app.http_protocol:BoundedProtocol"]  # as `run` starts it
+        uvicorn += ["--http", "app.api.edge.http_protocol:BoundedProtocol"]  # as `run` starts it
         uvicorn += serve
         await self._clear_redis()
         self._launch("api", ["-m", *uvicorn], profile, settings)

@@ -16,11 +16,11 @@ from typing import Any
 from app.config import Settings
 from app.database import Database
 from app.engine.types import ExecutorId, PoolId, TaskId
-from app.services.assignment import Found, place_batch
-from app.services.executors import change_executor, create_executor
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.picture import PoolPicture
-from app.services.waking import Overlooked, wake_everything
+from app.services.executors.executors import change_executor, create_executor
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import Move, MoveName, move_tasks
+from app.services.waking.waking import Overlooked, wake_everything
 from benchmarks import scene
 from benchmarks.results import Chart, Result, Series, Table
 from benchmarks.system import running_servers

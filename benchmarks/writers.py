@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from app import jsontext
 from app.database import prepare_connection
-from app.services import statements
+from app.services.placement import sql as statements
+from app.utils import fast_json
 
 _BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -143,7 +143,7 @@ class OneStatement(_Driver):
                 ["primary"] * len(batch.tasks),
                 [float(weight) for weight in batch.weights],
                 batch.scores,
-                [jsontext.encode(one) for one in batch.explanations()],
+                [fast_json.encode(one) for one in batch.explanations()],
                 batch.classes,
                 batch.now,
                 None,
@@ -161,7 +161,7 @@ class OneStatement(_Driver):
                 statements.TICK_CHANNEL,
                 "{}",
                 1,
-                jsontext.encode(batch.frame()),
+                fast_json.encode(batch.frame()),
                 batch.roster_id,
                 [],
                 [],
@@ -274,13 +274,13 @@ class SeparateStatements(_Driver):
             for step in _STEPS:
                 await self.connection.execute(self.head + step, *arguments, batch.roster_id)
             await self.connection.execute(
-                _FRAME, batch.pool_id, batch.epoch + 1, jsontext.encode(batch.frame())
+                _FRAME, batch.pool_id, batch.epoch + 1, fast_json.encode(batch.frame())
             )
             await self.connection.execute(_TELL, statements.TICK_CHANNEL)
 
     async def give(self, batch: Batch) -> list[Any]:
         """The decisions, as arguments of each step."""
-        explanations = [jsontext.encode(one) for one in batch.explanations()]
+        explanations = [fast_json.encode(one) for one in batch.explanations()]
         return [batch.tasks, batch.people, batch.classes, batch.weights, batch.scores, explanations]
 
 

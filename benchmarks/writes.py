@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from app.services import statements
+from app.services.placement import sql as statements
 from benchmarks import scene
 from benchmarks.alchemy_writers import Core, Orm
 from benchmarks.results import Chart, Result, Series, Table

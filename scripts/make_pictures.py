@@ -19,9 +19,9 @@ from playwright.sync_api import Browser, Page
 
 from app.config import Settings
 from app.demo.domains import DOMAINS
-from app.embedded import temporary_directory
-from app.embedded.data import free_port
-from app.standalone import Wishes, running_system
+from app.local.embedded import temporary_directory
+from app.local.embedded.data import free_port
+from app.local.system import Wishes, running_system
 from tests.dashboard.browser import PATIENCE, address_of, browser, find_browser, open_page
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,18 +8,12 @@ import streamlit as st
 from streamlit_app import session, styles
 from streamlit_app.client import ApiError
 from streamlit_app.parts import notices, own_labels
-from streamlit_app.views import (
-    analytics,
-    executors,
-    load_test,
-    my_tasks,
-    overview,
-    parameters,
-    rules,
-    sign_in,
-    system,
-    tasks,
-)
+from streamlit_app.views import load_test, overview, parameters, sign_in
+from streamlit_app.views.analytics import page as analytics
+from streamlit_app.views.executors import page as executors
+from streamlit_app.views.rules import page as rules
+from streamlit_app.views.system import page as system
+from streamlit_app.views.tasks import my_tasks, page as tasks
 from streamlit_app.words import t
 
 LOGO = str(Path(__file__).parent / "static" / "logo.svg")

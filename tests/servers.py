@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from app.embedded import Durability, EmbeddedServers, temporary_directory
+from app.local.embedded import Durability, EmbeddedServers, temporary_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "executor-balancer-test-"

@@ -21,7 +21,7 @@ import httpx
 import jwt
 
 from app.errors import Unauthenticated, Unavailable
-from app.outbound import read_bounded
+from app.integrations.public_addresses import read_bounded
 
 _KINDS = {
     "RSA": frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),

@@ -11,24 +11,24 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller
+from app.access.keys import KeyRing
+from app.access.oidc import Provider
+from app.access.roles import Caller
 from app.config import Settings
 from app.database import Database, acting
-from app.oidc import Provider
-from app.queue import Doorbell
-from app.security import KeyRing
-from app.services.callers import Callers
-from app.services.directory import PoolDirectory
-from app.services.explanations import Previewer
-from app.services.gauges import Gauges
-from app.services.health import Examination
-from app.services.intake import Intake
-from app.services.lifecycle import Lifecycle
-from app.services.live import LiveBoard
-from app.services.overview import Overview
-from app.services.passwords import Passwords
-from app.services.throttle import Throttle
-from app.services.ticks import Ticks, WaitingRoom
+from app.doorbell.doorbell import Doorbell
+from app.services.accounts.callers import Callers
+from app.services.accounts.passwords import Passwords
+from app.services.accounts.throttle import Throttle
+from app.services.intake.intake import Intake
+from app.services.live.event_stream import LiveBoard
+from app.services.live.gauges import Gauges
+from app.services.live.health import Examination
+from app.services.live.notifications import Ticks, WaitingRoom
+from app.services.live.overview import Overview
+from app.services.pools.directory import PoolDirectory
+from app.services.tasks.explanations import Previewer
+from app.services.tasks.moves import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def _parts(request: Request) -> Parts:
 
 
 async def _caller(request: Request) -> Caller:
-    """Who the guard found to be asking (app/api/guard.py)."""
+    """Who the guard found to be asking (app/api/edge/guard.py)."""
     caller: Caller = request.scope["caller"]
     return caller
 

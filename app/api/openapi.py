@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from app import __version__
-from app.api.permissions import PUBLIC, ROUTES
+from app.api.edge.permissions import PUBLIC, ROUTES
 from app.api.problems import Problem, problems
 
 DESCRIPTION = """

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
-from app.services.options import BrokenSettings
+from app.services.common.pool_options import BrokenSettings
 from app.utils.trouble import Trouble, driver_error, says, trouble_of
 
 MEDIA_TYPE = "application/problem+json"

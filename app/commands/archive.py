@@ -10,7 +10,7 @@ from rich.console import Console
 
 from app.config import Settings
 from app.database import Database
-from app.services.archive import KEPT_DAYS, Files, archive_ended, count_ended
+from app.services.audit.archive import KEPT_DAYS, Files, archive_ended, count_ended
 
 console = Console()
 _PATIENCE = 600.0

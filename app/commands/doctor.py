@@ -15,9 +15,9 @@ from sqlalchemy import make_url
 
 from app.config import Settings
 from app.database import Database
-from app.embedded import default_data_directory, running_addresses
-from app.services.audit_anchors import ANCHORS, open_anchors
-from app.services.doctor import State, Symptom, examine
+from app.local.embedded import default_data_directory, running_addresses
+from app.services.audit.audit_anchors import ANCHORS, open_anchors
+from app.services.audit.doctor import State, Symptom, examine
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNS = {

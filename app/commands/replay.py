@@ -18,19 +18,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import get_settings
 from app.database import Database
+from app.engine.placement.state import PoolSettings
 from app.engine.replay import Window, recount, replay as play
-from app.engine.state import PoolSettings
 from app.engine.types import Policy
 from app.errors import DomainError
 from app.eventlog import EventLog, EventLogError, parse_mapping, read_event_log
-from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
-from app.replay.from_log import PreparedLog, Presence, prepare
-from app.replay.page import page
-from app.replay.terminal import show
-from app.replay.words import TEXTS, Language
+from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
+from app.replay_report.from_log import PreparedLog, Presence, prepare
+from app.replay_report.page import page
+from app.replay_report.terminal import show
+from app.replay_report.words import TEXTS, Language
 from app.rule_engine import RuleSetInvalid
-from app.services.history import TooMuch
-from app.services.replays import Wish, play_history
+from app.services.replays.history import TooMuch
+from app.services.replays.replays import Wish, play_history
 
 
 class _Refused(Exception):

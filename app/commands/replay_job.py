@@ -1,4 +1,4 @@
-"""The process that carries out one replay: `python -m app.replay_job ID`. Works behind everything else, then ends."""
+"""The process that carries out one replay: `python -m app.commands.replay_job ID`. Works behind everything else, then ends."""
 
 import asyncio
 import os
@@ -6,8 +6,8 @@ import sys
 
 from app.config import get_settings
 from app.database import Database
-from app.logs import configure_logging
-from app.services.replays import ReplayJob
+from app.services.replays.replays import ReplayJob
+from app.telemetry.logs import configure_logging
 
 
 async def _run(replay_id: int) -> None:

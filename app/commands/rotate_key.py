@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.security import make_secret
+from app.access.keys import make_secret
 
 _KEPT = 2
 """Keys before the current one that are kept for reading."""

@@ -13,14 +13,14 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Role
+from app.access.keys import make_password
+from app.access.roles import Role
 from app.config import Settings
 from app.database import Database, acting
 from app.errors import DomainError, NotFound
 from app.models import User
-from app.security import make_password
-from app.services import users as user_service
-from app.services.passwords import Passwords
+from app.services.accounts import users as user_service
+from app.services.accounts.passwords import Passwords
 
 users = typer.Typer(help="Who may sign in, as what.", no_args_is_help=True)
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.demo.player import Played
-from app.engine.words import TEXTS
-from app.replay.words import Voice
+from app.engine.placement.words import TEXTS
+from app.replay_report.words import Voice
 
 _SHOWN = 8
 _BAR = 16

@@ -12,8 +12,8 @@ import httpx
 
 from app.config import Settings
 from app.demo.player import DemoError
-from app.embedded import EmbeddedError, free_port, temporary_directory
-from app.keeper import KeptProcess
+from app.local.embedded import EmbeddedError, free_port, temporary_directory
+from app.local.keeper import KeptProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 180.0

@@ -1,4 +1,4 @@
-"""Which pools a worker serves, beside others: what it knows of them (`app.serving`) and of itself, decided.
+"""Which pools a worker serves, beside others: what it knows of them (`app.doorbell.pool_owners`) and of itself, decided.
 
 Once a second at most; in between a pool stays where it is.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from app.doorbell.pool_owners import Serving, Told
 from app.engine.types import PoolId
-from app.serving import Serving, Told
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from app.engine.eligibility import EligibilityClass
-from app.engine.fair import (
+from app.engine.fairness.fair import (
     Member,
     Memo,
     Span,
@@ -23,7 +22,8 @@ from app.engine.fair import (
     mean_absolute_deviation,
     utilisations,
 )
-from app.engine.state import MILLI, UNLIMITED, PoolState
+from app.engine.placement.eligibility import EligibilityClass
+from app.engine.placement.state import MILLI, UNLIMITED, PoolState
 from app.engine.types import ExecutorId
 
 

@@ -20,16 +20,16 @@ from datetime import date, datetime
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from app.engine.allocate import Decision, Outcome, place
 from app.engine.calendar import business_day, next_midnight, window_start
-from app.engine.eligibility import EligibilityClass
+from app.engine.fairness.forecast import Forecast, outlook_of
 from app.engine.ledger import Figures, Ledger
-from app.engine.outlook import Forecast, outlook_of
-from app.engine.reserve import Reserve, lasts, people_in
-from app.engine.settle import settle
-from app.engine.snapshot import key_text
-from app.engine.state import MILLI, PoolState, present_in
-from app.engine.trail import ROUTED
+from app.engine.placement.allocate import Decision, Outcome, place
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.eligibility import EligibilityClass
+from app.engine.placement.reserve_draw import Reserve, lasts, people_in
+from app.engine.placement.settle import settle
+from app.engine.placement.snapshot import key_text
+from app.engine.placement.state import MILLI, PoolState, present_in
 from app.engine.types import AssignmentKind, ClassKey, Executor, ExecutorId, Policy, Task, TaskId, WaitReason
 
 Window: TypeAlias = Literal["day", "week", "month", "all"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from app.keeper import KeptProcess
+from app.local.keeper import KeptProcess
 
 FIRST_DELAY = 0.5
 """Seconds before the first restart of a service that ended; doubled each time up to the longest delay."""

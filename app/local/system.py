@@ -23,13 +23,13 @@ from typing import NoReturn
 
 import structlog
 
+from app.access.keys import make_secret
 from app.config import Settings
-from app.embedded import EmbeddedError, EmbeddedServers, default_data_directory
-from app.security import make_secret
-from app.services.audit_anchors import ANCHORS
-from app.supervisor import Service, Supervisor
+from app.local.embedded import EmbeddedError, EmbeddedServers, default_data_directory
+from app.local.supervisor import Service, Supervisor
+from app.services.audit.audit_anchors import ANCHORS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 _LOOPBACKS = frozenset({LOOPBACK, "localhost", "::1"})
 API_PATIENCE = 60.0
@@ -222,7 +222,7 @@ def _services(
         "--port",
         str(wishes.port),
         "--http",
-        "app.http_protocol:BoundedProtocol",
+        "app.api.edge.http_protocol:BoundedProtocol",
     ]
     served += ["--limit-concurrency", str(Settings().max_connections), "--no-server-header"]
     if wishes.certificate:

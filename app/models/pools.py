@@ -42,7 +42,7 @@ class PoolState(Base):
     pool settings last changed: below it a worker reloads all, above it the rows stamped later are enough.
     `people_epoch` is the epoch at which somebody last changed in a way that rules may read. `wake_at` is when the clock
     next lets somebody take work (a shift begins, a limit turns over). `settled_for` names the day and the people for
-    whom levels were last settled (see `app.engine.settle`).
+    whom levels were last settled (see `app.engine.placement.settle`).
     """
 
     __tablename__ = "pool_states"
@@ -58,7 +58,7 @@ class PoolState(Base):
 
 
 class PoolAttempt(Base):
-    """What a worker is deciding now, noted outside the transaction that decides: see `app.services.attempts`."""
+    """What a worker is deciding now, noted outside the transaction that decides: see `app.services.placement.poison`."""
 
     __tablename__ = "pool_attempts"
     __table_args__ = {"postgresql_with": {"fillfactor": "50"}}

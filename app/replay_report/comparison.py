@@ -8,7 +8,7 @@ from typing import Any
 from app.engine.ledger import Figures, PersonFigures
 from app.engine.replay import Played
 from app.engine.types import ExecutorId, Policy
-from app.replay.verdict import Verdict, judge
+from app.replay_report.verdict import Verdict, judge
 
 ACTUAL = "actual"
 FORECAST = "fair_forecast"

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from app.engine.calendar import business_day
 from app.engine.matrix import MatrixRules
+from app.engine.placement.state import PoolSettings, PoolState, expected_day_load
 from app.engine.replay import Arrival, Stream, Turn, Window
-from app.engine.state import PoolSettings, PoolState, expected_day_load
 from app.engine.types import Executor, ExecutorId, ParameterValue, Rules, Scalar, Task, TaskId
 from app.eventlog import EventLog, WorkItem
 from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set

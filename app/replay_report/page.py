@@ -2,10 +2,10 @@
 
 from html import escape
 
-from app.replay.charts import bars, columns, lines
-from app.replay.comparison import Comparison
-from app.replay.terminal import headlines, rows_of
-from app.replay.words import Language, Voice
+from app.replay_report.charts import bars, columns, lines
+from app.replay_report.comparison import Comparison
+from app.replay_report.terminal import headlines, rows_of
+from app.replay_report.words import Language, Voice
 
 _SHOWN = 40
 

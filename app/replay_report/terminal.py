@@ -5,8 +5,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from app.replay.comparison import Comparison, Run
-from app.replay.words import Language, Voice
+from app.replay_report.comparison import Comparison, Run
+from app.replay_report.words import Language, Voice
 
 _SHOWN = 15
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from app.engine.fairness.forecast import WEEKS
 from app.engine.ledger import DayFigures, Figures
-from app.engine.outlook import WEEKS
 
 NOISE = 0.002
 """A difference of mean gaps below this says nothing."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.access import Action, Role
+from app.access.roles import Action, Role
 from app.schemas.common import Flag, Instant, Name, Reference
 
 Username = Annotated[

@@ -27,7 +27,7 @@ _ID = re.compile(r"[1-9][0-9]{0,18}")
 def read_id(text: str) -> int | None:
     """The id that this text of a path, query, cursor or header spells; None if it spells none.
 
-    The only reader of ids in text: the guard (app/api/guard.py) decides on the value that the route receives. One
+    The only reader of ids in text: the guard (app/api/edge/guard.py) decides on the value that the route receives. One
     value has one spelling, so `05`, `+5`, `5.0`, ` 5` and digits of other scripts are no ids.
     """
     if _ID.fullmatch(text) is None:
@@ -47,7 +47,7 @@ def _identifier(value: Any) -> Any:
 
 
 Identifier = Annotated[int, Strict(), Field(ge=1, le=LARGEST_ID), BeforeValidator(_identifier)]
-"""An id in a path, query or header, where everything is text. Its name must stand in app/api/permissions.py."""
+"""An id in a path, query or header, where everything is text. Its name must stand in app/api/edge/permissions.py."""
 Reference = Annotated[int, Strict(), Field(ge=1, le=LARGEST_ID)]
 """An id in a JSON body: a whole number. true, "5" and 5.0 are none."""
 Whole = Annotated[int, Strict()]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from app.engine.alarm import AlarmKind
+from app.engine.fairness.alarm import AlarmKind
 from app.schemas.explanations import Words
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from app.engine.explain import Because
+from app.engine.placement.explain import Because
 from app.engine.types import AssignmentKind, Policy, WaitReason
 
 

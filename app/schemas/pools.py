@@ -9,7 +9,7 @@ from app.engine.calendar import zone_of
 from app.engine.types import Policy
 from app.schemas.common import Flag, Name, Number, StoredObject
 from app.schemas.explanations import Words
-from app.services.options import FairnessOptions, FlowOptions
+from app.services.common.pool_options import FairnessOptions, FlowOptions
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 

@@ -2,7 +2,7 @@
 
 What a process counts itself (counters, histograms) is in the default registry: the API gives it at /metrics, each
 worker on a port of its own, and queries sum over processes. What is true of the whole system is in `SYSTEM`: the API
-reads it from the database (`app.services.gauges`), so that every process tells the same and nothing is told twice.
+reads it from the database (`app.services.live.gauges`), so that every process tells the same and nothing is told twice.
 
 Labels are bounded: pools, kinds, routes; executors by id, of large pools only those at both ends.
 """

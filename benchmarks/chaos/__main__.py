@@ -7,7 +7,7 @@ import sys
 import time
 from types import ModuleType
 
-from app.embedded import Durability
+from app.local.embedded import Durability
 from benchmarks.chaos import faults
 from benchmarks.chaos.stage import Report, Stage
 from benchmarks.chaos.zygote import Zygote

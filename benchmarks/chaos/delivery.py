@@ -16,7 +16,7 @@ import uvicorn
 from ais_emulator.main import create_app
 from ais_emulator.state import EmulatorSettings, Faults, Store
 from app.engine.types import PoolId, TaskId
-from app.services.lifecycle import Move, MoveName, move_tasks
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 
 SHORT = {"tasks": 60, "seconds": 2.0, "senders": 2, "delay": (0.05, 0.2), "outage": 0.5}

@@ -4,9 +4,9 @@ import asyncio
 import random
 import time
 
+from app.doorbell.doorbell import STREAM, Doorbell
 from app.engine.types import PoolId
-from app.queue import STREAM, Doorbell
-from app.services.intake import NewTask, Receipt, write_tasks
+from app.services.intake.intake import NewTask, Receipt, write_tasks
 from benchmarks.chaos.stage import Report, Stage
 
 SHORT = {"tasks": 400, "workers": 2}

@@ -8,7 +8,7 @@ import contextlib
 import json
 import random
 
-from app.embedded import free_port
+from app.local.embedded import free_port
 from benchmarks.bare_http import BareClient, encoded
 from benchmarks.chaos.stage import Play, Report, Stage
 from benchmarks.chaos.zygote import Child

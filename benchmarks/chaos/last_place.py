@@ -11,9 +11,9 @@ import asyncpg
 
 from app.database import HotPool, prepare_connection
 from app.engine.types import PoolId
-from app.services import statements
-from app.services.assignment import EpochMoved, Found, place_batch
-from app.services.picture import PoolPicture
+from app.services.placement import sql as statements
+from app.services.placement.assignment import EpochMoved, Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from benchmarks.chaos.planted import plant
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 

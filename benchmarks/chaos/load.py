@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from app.embedded import free_port
+from app.local.embedded import free_port
 from benchmarks.bare_http import BareClient, encoded
 from benchmarks.chaos.stage import Play, Report
 from benchmarks.chaos.zygote import Child

@@ -8,9 +8,9 @@ import asyncpg
 from app.database import HotPool, prepare_connection
 from app.engine.types import PoolId
 from app.errors import Unavailable
-from app.services import assignment
-from app.services.intake import NewTask, Receipt, write_tasks
-from app.services.picture import PoolPicture
+from app.services.intake.intake import NewTask, Receipt, write_tasks
+from app.services.placement import assignment
+from app.services.placement.pool_snapshot import PoolPicture
 from benchmarks.chaos.proxy import Proxy, Toxic
 from benchmarks.chaos.stage import Play, Report, Stage
 

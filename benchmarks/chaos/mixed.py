@@ -22,10 +22,10 @@ import asyncpg
 import psutil
 from redis.asyncio import Redis
 
+from app.doorbell.doorbell import GROUP, STREAM
 from app.engine.types import PoolId, TaskId
-from app.queue import GROUP, STREAM
-from app.services.audit import find_violations
-from app.services.lifecycle import Move, MoveName, move_tasks
+from app.services.audit.invariants import find_violations
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from benchmarks.bare_http import BareClient, encoded
 from benchmarks.chaos.external import External, external_system
 from benchmarks.chaos.load import is_ready, start_api

@@ -6,7 +6,7 @@ import time
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.queue import GROUP, STREAM
+from app.doorbell.doorbell import GROUP, STREAM
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 
 SHORT = {"rounds": 1}

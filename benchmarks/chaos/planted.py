@@ -42,7 +42,7 @@ def _defect(function: Callable[[], None]) -> Callable[[], None]:
 
 
 def _replace(statement: str, *changes: tuple[str, str]) -> None:
-    from app.services import statements
+    from app.services.placement import sql as statements
 
     text = getattr(statements, statement)
     for old, new in changes:
@@ -105,8 +105,8 @@ def _read_then_write() -> None:
 @_defect
 def _answer_before_commit() -> None:
     """Intake answers first and writes a moment later."""
-    from app.services import intake
-    from app.services.intake import NewTask, Receipt, TaskId
+    from app.services.intake import intake
+    from app.services.intake.intake import NewTask, Receipt, TaskId
 
     write = intake.write_tasks
 
@@ -143,9 +143,9 @@ def _server_date() -> None:
     """Days turn over where the server is, not where the pool is."""
     from zoneinfo import ZoneInfo
 
-    from app.services import picture
+    from app.services.placement import pool_snapshot
 
-    picture.ZoneInfo = lambda _zone: ZoneInfo("UTC")  # type: ignore[assignment,misc]
+    pool_snapshot.ZoneInfo = lambda _zone: ZoneInfo("UTC")  # type: ignore[assignment,misc]
 
 
 @_defect
@@ -167,7 +167,7 @@ def _skew(days: int) -> None:
     from datetime import datetime, timedelta
 
     import app.api.deps
-    import app.services.delivery
+    import app.services.delivery.delivery
     import app.worker
 
     class Skewed(datetime):
@@ -175,7 +175,7 @@ def _skew(days: int) -> None:
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=days)
 
-    for module in (app.worker, app.services.delivery, app.api.deps):
+    for module in (app.worker, app.services.delivery.delivery, app.api.deps):
         module.datetime = Skewed  # type: ignore[attr-defined]
 
 
@@ -203,8 +203,8 @@ def _no_drain() -> None:
 @_defect
 def _no_deadline() -> None:
     """Nobody gives up: neither the API on a request nor its client on the database."""
-    from app.api import middleware
-    from app.api.deadline import Deadline
+    from app.api.edge import middleware
+    from app.api.edge.deadline import Deadline
 
     class Endless(Deadline):
         def __init__(self, app: Any, seconds: float, wait_limit: float) -> None:
@@ -217,7 +217,7 @@ def _no_deadline() -> None:
 @_defect
 def _poisoned() -> None:
     """No defect but a world: deciding a poisonous task ends the process."""
-    from app.services import assignment
+    from app.services.placement import assignment
 
     decide = assignment._decide
 
@@ -238,7 +238,7 @@ def _no_attempt_counter() -> None:
 @_defect
 def _no_sequence_check() -> None:
     """A later message of a task does not wait for the earlier one."""
-    from app.services import delivery_statements
+    from app.services.delivery import sql as delivery_statements
 
     check = delivery_statements.CLAIM
     start, end = check.index("      AND NOT EXISTS"), check.index("    ORDER BY next_attempt_at")

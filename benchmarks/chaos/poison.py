@@ -1,7 +1,7 @@
 """R14: one task among many ends its worker each time; it is set aside after k deaths, and the others go on."""
 
-from app.services.attempts import MOST
-from app.services.intake import NewTask, write_tasks
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.poison import MOST
 from benchmarks.chaos.planted import POISON
 from benchmarks.chaos.stage import Play, Report, Stage
 from benchmarks.chaos.zygote import Child

@@ -6,7 +6,7 @@ import random
 import signal
 import time
 
-from app.embedded import EmbeddedServers
+from app.local.embedded import EmbeddedServers
 from benchmarks.chaos.load import Load, start_api
 from benchmarks.chaos.stage import Report, Stage, of_its_own, quantiles
 from benchmarks.results import Cell

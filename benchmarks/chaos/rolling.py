@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from app.embedded import free_port
+from app.local.embedded import free_port
 from benchmarks.chaos.load import Load, is_ready
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 from benchmarks.chaos.zygote import Child

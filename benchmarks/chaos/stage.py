@@ -12,11 +12,11 @@ import asyncpg
 
 from app.config import Settings
 from app.database import Database
-from app.embedded import Durability, EmbeddedServers
+from app.doorbell.doorbell import Doorbell, open_doorbell
 from app.engine.types import PoolId
-from app.queue import Doorbell, open_doorbell
-from app.services.audit import find_violations
-from app.services.intake import NewTask, write_tasks
+from app.local.embedded import Durability, EmbeddedServers
+from app.services.audit.invariants import find_violations
+from app.services.intake.intake import NewTask, write_tasks
 from benchmarks.chaos.planted import plant_in_database
 from benchmarks.chaos.zygote import Child, Zygote
 from benchmarks.results import Table

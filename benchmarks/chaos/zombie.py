@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from app.engine.types import PoolId
-from app.services import assignment, statements
-from app.services.picture import PoolPicture
+from app.services.placement import assignment, sql as statements
+from app.services.placement.pool_snapshot import PoolPicture
 from benchmarks.chaos.planted import plant
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 

@@ -182,9 +182,9 @@ def _be(asked: dict[str, Any]) -> None:
 
 
 def _run(asked: dict[str, Any]) -> int:
-    from app import failpoints
     from app.config import Settings
-    from app.logs import configure_logging
+    from app.telemetry.logs import configure_logging
+    from app.utils import failpoints
     from benchmarks.chaos.planted import plant
 
     settings = Settings()
@@ -199,7 +199,7 @@ def _run(asked: dict[str, Any]) -> int:
         return 0
     import uvicorn
 
-    from app.http_protocol import BoundedProtocol
+    from app.api.edge.http_protocol import BoundedProtocol
     from app.main import create_app
 
     config = uvicorn.Config(

@@ -25,8 +25,8 @@ OF_THE_API = {
     "The service listens to other machines without SECRET_KEY: set it (make env).":
         "Служба открыта для других машин без SECRET_KEY: задайте его (make env).",
     "Nobody decided who may use this.": "Никто не решил, кому это разрешено.",
-    "Nobody decided who may use '{}': add its line to ROUTES in app/api/permissions.py.": "Никто не решил, кому разрешено «{0}».",
-    "Nobody decided whose thing '{}' names: add its line to THINGS in app/api/permissions.py.": "Никто не решил, чьё это: «{0}».",
+    "Nobody decided who may use '{}': add its line to ROUTES in app/api/edge/permissions.py.": "Никто не решил, кому разрешено «{0}».",
+    "Nobody decided whose thing '{}' names: add its line to THINGS in app/api/edge/permissions.py.": "Никто не решил, чьё это: «{0}».",
     "There is no sign-in provider here: set OIDC_ISSUER, or sign in by POST /v1/auth/token.":
         "Внешний вход не настроен (OIDC_ISSUER): войдите по имени и паролю.",
     "{}: sign in again.": "{0} Войдите заново.",

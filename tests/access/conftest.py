@@ -9,11 +9,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.access import ACTIONS, Role
+from app.access.keys import make_api_key
+from app.access.roles import ACTIONS, Role
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.security import make_api_key
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool, add_tasks
 

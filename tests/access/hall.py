@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from app.access.oidc import challenge_of
 from app.config import Settings
 from app.database import Database
-from app.oidc import challenge_of
 from tests.access.conftest import SECRET
 from tests.access.provider import CLIENT, CLIENT_SECRET, PAGE
 

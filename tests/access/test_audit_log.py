@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from app.commands.doctor import newest_schema
-from app.services.audit_log import verify
-from app.services.doctor import State, examine
+from app.services.audit.audit_log import verify
+from app.services.audit.doctor import State, examine
 from tests.access.conftest import House
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from app.api.permissions import PUBLIC, ROUTES
+from app.api.edge.permissions import PUBLIC, ROUTES
 from app.config import Settings
 from app.main import create_app
 from tests.access.conftest import House

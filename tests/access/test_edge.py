@@ -10,13 +10,13 @@ import uvicorn
 from pydantic import SecretStr, ValidationError
 from typer.testing import CliRunner
 
-from app import http_protocol
-from app.api.stance import Exposed, check_exposure
+from app.access.keys import KeyRing
+from app.api.edge import http_protocol
+from app.api.edge.local_only import Exposed, check_exposure
 from app.cli import app as command_line
 from app.commands.rotate_key import rotated
 from app.config import Settings
 from app.main import create_app
-from app.security import KeyRing
 from tests.access.conftest import SECRET
 from tests.api.conftest import client_of
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.access import GRANTS, ROLES, Role
-from app.api.guard import routes_of
-from app.api.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS
+from app.access.roles import GRANTS, ROLES, Role
+from app.api.edge.guard import routes_of
+from app.api.edge.permissions import NARROWED, OWNED, PUBLIC, ROUTES, THINGS
 from app.config import Settings
 from app.main import ROUTERS, create_app
 from tests.access.conftest import House, Team
@@ -21,7 +21,7 @@ FOUND = [
 GUARDED = [route for route in FOUND if ROUTES.get(route[0], PUBLIC) != PUBLIC]
 ENDLESS = {"watch_events"}
 """What goes on for as long as somebody listens: the guard's refusals are asked for, the stream itself elsewhere."""
-WHERE = "app/api/permissions.py"
+WHERE = "app/api/edge/permissions.py"
 
 
 @pytest.mark.parametrize(("name", "method", "path"), FOUND)

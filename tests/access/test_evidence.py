@@ -7,11 +7,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.access.keys import KeyRing
 from app.commands.doctor import newest_schema
-from app.security import KeyRing
-from app.services.audit_anchors import Anchors, open_anchors
-from app.services.audit_log import verify
-from app.services.doctor import State, Symptom, examine
+from app.services.audit.audit_anchors import Anchors, open_anchors
+from app.services.audit.audit_log import verify
+from app.services.audit.doctor import State, Symptom, examine
 from tests.access.conftest import SECRET, House
 from tests.conftest import Figure
 

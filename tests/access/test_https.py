@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.embedded import temporary_directory
+from app.local.embedded import temporary_directory
+from tests.local.test_standalone import System, eventually
 from tests.servers import ROOT
-from tests.test_standalone import System, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standalone")]
 

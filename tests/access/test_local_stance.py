@@ -9,7 +9,7 @@ import pytest
 from asgi_lifespan import LifespanManager
 from pydantic import SecretStr
 
-from app.api import stance
+from app.api.edge import local_only
 from app.config import Settings
 from app.database import Database
 from app.main import create_app
@@ -97,7 +97,7 @@ async def test_a_server_address_that_others_reach_ends_it(local: Settings) -> No
 async def test_a_socket_open_to_others_ends_it_even_when_reached_from_here(local: Settings) -> None:
     with socket.create_server((EVERYWHERE, 0)) as listener:
         port = listener.getsockname()[1]
-        assert (EVERYWHERE, port) in stance.listening_addresses()
+        assert (EVERYWHERE, port) in local_only.listening_addresses()
         refused = await answer(secret(local), base=f"http://127.0.0.1:{port}")
     assert refused.status_code == 401
     assert "other machines" in refused.json()["detail"]
@@ -106,7 +106,7 @@ async def test_a_socket_open_to_others_ends_it_even_when_reached_from_here(local
 def test_looking_for_sockets_leaves_no_descriptor_open() -> None:
     # A copy of the pipe by which a server is told to stop once kept it running for good.
     reader, writer = os.pipe()
-    stance.listening_addresses()
+    local_only.listening_addresses()
     os.close(writer)
     assert select.select([reader], [], [], 10)[0]
     os.close(reader)

@@ -8,7 +8,7 @@ import pytest
 
 from app.config import Settings
 from app.errors import Invalid
-from app.outbound import check_url, outbound_client, parse_networks, resolve_safely
+from app.integrations.public_addresses import check_url, outbound_client, parse_networks, resolve_safely
 from tests.api.conftest import serving
 
 INSIDE = (

@@ -1,6 +1,6 @@
 """A person's data are handed out whole and erased without a trace, while everything still adds up."""
 
-from app.services.audit_log import verify
+from app.services.audit.audit_log import verify
 from tests.access.conftest import House
 
 NAME = "Аделаида Вермишелева"

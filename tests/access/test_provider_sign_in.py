@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.database import Database
-from app.embedded.data import free_port
+from app.local.embedded.data import free_port
 from tests.access.conftest import House, a_team
 from tests.access.hall import Hall, running, with_provider
 from tests.access.provider import CLIENT, CLIENT_SECRET, PAGE

@@ -8,8 +8,8 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from app.services.callers import Callers
-from app.services.sign_in import FREE_FAILURES
+from app.services.accounts.callers import Callers
+from app.services.accounts.password_sign_in import FREE_FAILURES
 from tests.access.conftest import House
 from tests.access.test_signing_in import add_user, bearer, refresh, sign_in
 from tests.api.conftest import client_of

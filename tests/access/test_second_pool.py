@@ -1,7 +1,7 @@
 """A task that went on to another pool: both see it, a third does not; nobody sends work where they see nothing."""
 
 from app.engine.types import PoolId
-from app.services.moving_on import move_on
+from app.services.tasks.pool_transfer import move_on
 from tests.access.conftest import House
 from tests.builders import add_executors, add_pool, add_tasks
 

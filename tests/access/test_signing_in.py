@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.access.keys import hash_password
 from app.errors import Overloaded
-from app.security import hash_password
-from app.services.passwords import Passwords
-from app.services.throttle import Throttle
+from app.services.accounts.passwords import Passwords
+from app.services.accounts.throttle import Throttle
 from tests.access.conftest import House
 from tests.access.test_tokens import becomes
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from asgi_lifespan import LifespanManager
 
-from app.api.permissions import PUBLIC, QUERY_IDS, ROUTES, THINGS
+from app.api.edge.permissions import PUBLIC, QUERY_IDS, ROUTES, THINGS
 from app.config import Settings
 from app.main import create_app
 from app.schemas.common import LARGEST_ID, read_id

@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.access.keys import ISSUER, Claims, KeyRing
 from app.errors import Unauthenticated
-from app.security import ISSUER, Claims, KeyRing
-from app.services.callers import Callers
+from app.services.accounts.callers import Callers
 from tests.access.conftest import SECRET, House
 
 LIFE = timedelta(minutes=5)
@@ -102,12 +102,12 @@ def test_every_confusion_is_refused() -> None:
     ],
 )
 def test_claims_that_are_not_ours_are_refused_though_the_signature_is(changes: dict[str, Any]) -> None:
-    from app import security
+    from app.access import keys
 
     ring = KeyRing([SECRET])
     kid = jwt.get_unverified_header(issue(ring))["kid"]
     claims = {"iss": ISSUER, "aud": ISSUER, "sub": "1", "ver": 1, "iat": 0, "exp": 9_999_999_999} | changes
-    key = security._derive(SECRET)
+    key = keys._derive(SECRET)
     forged = ".".join((part({"alg": "HS256", "kid": kid, "typ": "at+jwt"}), part(claims)))
     signature = jwt.get_algorithm_by_name("HS256").sign(forged.encode(), key)
     with pytest.raises(Unauthenticated):

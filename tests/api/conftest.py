@@ -14,9 +14,9 @@ from asgi_lifespan import LifespanManager
 
 from app.config import Settings
 from app.database import Database
+from app.doorbell.doorbell import open_doorbell
 from app.engine.types import PoolId
 from app.main import create_app
-from app.queue import open_doorbell
 from app.worker import Worker
 from tests.builders import add_pool
 

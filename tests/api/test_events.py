@@ -10,7 +10,7 @@ import pytest
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.services import live
+from app.services.live import event_stream
 from tests.api.conftest import serving
 from tests.builders import add_executors, add_pool
 
@@ -107,7 +107,7 @@ async def test_an_id_that_is_none_of_ours_is_ignored(address: str, last: str) ->
 async def test_more_watchers_than_a_process_serves_are_sent_elsewhere(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MOST_WATCHERS", 0)
+    monkeypatch.setattr(event_stream, "MOST_WATCHERS", 0)
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         answer = await client.get("/v1/events")
     assert answer.status_code == 503

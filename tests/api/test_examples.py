@@ -11,10 +11,10 @@ import pytest
 from app.config import Settings
 from app.database import Database
 from app.main import create_app
-from app.services.assignment import place_batch
-from app.services.first_start import prepare
-from app.services.picture import PoolPicture
-from app.services.sample import add_sample
+from app.services.placement.assignment import place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.setup.first_start import prepare
+from app.services.setup.sample import add_sample
 from tests.api.conftest import serving
 from tests.servers import RunServers, in_own_loop
 

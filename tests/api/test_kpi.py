@@ -16,12 +16,12 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
+from app.doorbell.doorbell import open_doorbell
 from app.engine.types import PoolId
-from app.queue import open_doorbell
-from app.services.assignment import Found, place_batch
-from app.services.days import close_days
-from app.services.intake import NewTask, write_tasks
-from app.services.picture import PoolPicture
+from app.services.fairness.closed_days import close_days
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from app.worker import Worker
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool

@@ -15,8 +15,8 @@ from schemathesis.generation import GenerationMode
 from app.config import Settings
 from app.database import Database
 from app.main import create_app
-from app.services.first_start import prepare
-from app.services.sample import add_sample
+from app.services.setup.first_start import prepare
+from app.services.setup.sample import add_sample
 from tests.api.conftest import serving
 from tests.conftest import Figure
 from tests.servers import RunServers, in_own_loop

@@ -6,7 +6,7 @@ import httpx
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services.overview import Overview
+from app.services.live.overview import Overview
 from tests.builders import add_executors, add_tasks
 
 PARK = "UPDATE tasks SET wait_reason = 'no_one_eligible', waiting_since = now() - interval '20 minutes' WHERE id = $1"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.services import pools
+from app.services.pools import pools
 from tests.api.conftest import client_of, problem_in
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.api.task_stream import EXAMPLE
+from app.api.routes.work.task_stream import EXAMPLE
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId

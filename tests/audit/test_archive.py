@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 from app import cli
 from app.config import Settings
 from app.database import Database
-from app.embedded.postgresql import _installed
 from app.engine.types import PoolId
+from app.local.embedded.postgresql import _installed
 from app.models import Base
-from app.services.archive import _ASIDE, _PARTS, KEPT, Files, archive_ended
-from app.services.assignment import Found, place_batch
-from app.services.audit import find_violations
-from app.services.intake import NewTask, write_tasks
-from app.services.picture import PoolPicture
+from app.services.audit.archive import _ASIDE, _PARTS, KEPT, Files, archive_ended
+from app.services.audit.invariants import find_violations
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.builders import add_executors, add_pool
 from tests.servers import RunServers
 
@@ -181,7 +181,7 @@ async def test_what_belongs_to_no_task_goes_when_it_is_old(
 
 
 def test_of_every_table_it_is_said_whether_it_goes_or_stays():
-    """A new table that grows is archived (app/services/archive.py) or named in KEPT with the reason."""
+    """A new table that grows is archived (app/services/audit/archive.py) or named in KEPT with the reason."""
     small = {"pools", "pool_states", "pool_attempts", "parameters", "users", "api_keys", "webhooks"}
     small |= {"delivery_breakers"}
     people = {"executors", "executor_loads", "executor_absences"}  # as many as there are people

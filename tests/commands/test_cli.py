@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app import cli
-from app.embedded import temporary_directory
-from app.embedded.data import free_port
+from app.local.embedded import temporary_directory
+from app.local.embedded.data import free_port
 
 runner = CliRunner()
 

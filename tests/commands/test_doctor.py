@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 from app.cli import app
 from app.config import Settings
 from app.database import Database
-from app.services.assignment import place_batch
-from app.services.audit import CHECKS, find_violations
-from app.services.picture import PoolPicture
+from app.services.audit.invariants import CHECKS, find_violations
+from app.services.placement.assignment import place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.builders import add_executors, add_pool, add_tasks
 
 

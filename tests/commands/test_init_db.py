@@ -10,15 +10,15 @@ import asyncpg
 import pytest
 from pwdlib import PasswordHash
 
+from app.access.keys import make_api_key
 from app.config import Settings
 from app.database import Database
-from app.security import make_api_key
-from app.services.assignment import Found, place_batch
-from app.services.audit import find_violations
-from app.services.picture import PoolPicture
+from app.services.audit.invariants import find_violations
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.servers import with_database
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 COUNTS = """

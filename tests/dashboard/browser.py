@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.embedded.data import free_port
+from app.local.embedded.data import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts" / "dashboard"

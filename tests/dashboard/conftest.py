@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.config import Settings
 from app.database import Database
-from app.queue import open_doorbell
-from app.services.first_start import prepare
-from app.services.sample import add_sample
+from app.doorbell.doorbell import open_doorbell
+from app.services.setup.first_start import prepare
+from app.services.setup.sample import add_sample
 from app.worker import Worker
 from streamlit_app.parts import live
 from tests.api.conftest import serving

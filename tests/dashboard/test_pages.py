@@ -10,7 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.client import Api, ApiError
-from streamlit_app.views import executors, overview
+from streamlit_app.views import overview
+from streamlit_app.views.executors import page as executors
 from streamlit_app.words.refusals import in_russian
 from tests.dashboard.conftest import PATIENCE, Page, asking
 

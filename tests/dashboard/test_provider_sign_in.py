@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from app.config import Settings
 from app.database import Database
-from app.embedded.data import free_port
-from app.services.first_start import prepare
+from app.local.embedded.data import free_port
+from app.services.setup.first_start import prepare
 from streamlit_app.parts import provider as part
 from tests.access.hall import running
 from tests.access.provider import CLIENT, CLIENT_SECRET

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.config import Settings
 from app.database import Database
-from app.services.first_start import prepare
+from app.services.setup.first_start import prepare
 from streamlit_app.parts import live
 from tests.api.conftest import serving
 from tests.dashboard.conftest import working

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from streamlit_app.views.analytics_rules import stretched
+from streamlit_app.views.analytics.analytics_rules import stretched
 
 
 def test_nobody_is_missing_where_everybody_can_take_what_most_ask_for() -> None:

@@ -9,8 +9,8 @@ import pytest
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.services import delivery
-from app.services.delivery import Delivery
+from app.services.delivery import delivery
+from app.services.delivery.delivery import Delivery
 from benchmarks.chaos.external import External, external_system
 from tests.api.conftest import client, pool_id, working
 from tests.lifecycle.conftest import Story, story, until

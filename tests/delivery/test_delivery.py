@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from app.ais import AisClient
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.metrics import exposition
-from app.services import delivery_statements
-from app.services.assignment import place_batch
-from app.services.audit import find_violations
-from app.services.delivery import Breaker
-from app.services.gauges import Gauges
-from app.services.picture import PoolPicture
-from app.services.reconciliation import reconcile
+from app.integrations.ais import AisClient
+from app.services.audit.invariants import find_violations
+from app.services.delivery import sql as delivery_statements
+from app.services.delivery.delivery import Breaker
+from app.services.delivery.reconciliation import reconcile
+from app.services.live.gauges import Gauges
+from app.services.placement.assignment import place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.telemetry.metrics import exposition
 from benchmarks.chaos.external import on_a_socket
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks

@@ -7,7 +7,7 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
-from app.queue import open_doorbell
+from app.doorbell.doorbell import open_doorbell
 from app.worker import Worker
 from tests.api.conftest import serving
 from tests.builders import add_pool

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.demo.command import app
-from app.embedded import free_port, temporary_directory
-from app.embedded.data import process_arguments
-from app.services.first_start import prepare
+from app.local.embedded import free_port, temporary_directory
+from app.local.embedded.data import process_arguments
+from app.services.setup.first_start import prepare
 from tests.api.conftest import serving
 from tests.demo.logs import DOERS, HEADER, write_log
 from tests.servers import ROOT

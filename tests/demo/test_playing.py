@@ -11,7 +11,7 @@ from app.demo.player import DemoError, Pace, Played, Player, Progress
 from app.demo.report import gap_in_log, summary
 from app.demo.scenario import Scenario
 from app.eventlog import read_event_log
-from app.services.audit import find_violations
+from app.services.audit.invariants import find_violations
 from tests.api.conftest import serving
 from tests.demo.logs import DOERS, real_log, write_log
 

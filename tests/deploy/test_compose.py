@@ -21,8 +21,8 @@ import yaml
 from redis.exceptions import AuthenticationError, ConnectionError as NotThere
 
 from app.config import Settings
-from app.embedded.data import free_port
-from app.embedded.redis_server import find_redis
+from app.local.embedded.data import free_port
+from app.local.embedded.redis_server import find_redis
 from tests.deploy.compose import ROOT, compose, resolved, variables
 from tests.lifecycle.conftest import until
 

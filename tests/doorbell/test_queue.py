@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from app import queue
+from app.doorbell import doorbell
+from app.doorbell.doorbell import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, SilentDoorbell, open_doorbell
+from app.doorbell.pool_owners import Told
 from app.engine.types import PoolId
-from app.queue import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, SilentDoorbell, open_doorbell
-from app.serving import Told
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a Redis that is there and takes its time."""
-    monkeypatch.setattr(queue, "_ASK_SECONDS", 30.0)
+    monkeypatch.setattr(doorbell, "_ASK_SECONDS", 30.0)
 
 
 async def _heard(bell: Doorbell, consumer: str = "a") -> list[Ring]:

@@ -6,9 +6,9 @@ from random import Random
 
 from hypothesis import given, strategies as st
 
+from app.doorbell.balancing import Machine, Share, Sharing
+from app.doorbell.pool_owners import HOT_SECONDS, Serving, Told
 from app.engine.types import PoolId
-from app.serving import HOT_SECONDS, Serving, Told
-from app.sharing import Machine, Share, Sharing
 
 P, Q, R = PoolId(1), PoolId(2), PoolId(3)
 

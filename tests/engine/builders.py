@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.engine.allocate import Outcome
 from app.engine.matrix import MatrixRules
-from app.engine.state import PoolSettings, PoolState
+from app.engine.placement.allocate import Outcome
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Load, Task, TaskId
 
 

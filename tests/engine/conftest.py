@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.engine import scores
+from app.engine.placement import scores
 
 
 @pytest.fixture(scope="module", params=["small team", "large team"])

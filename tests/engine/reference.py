@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.engine.matrix import MatrixRules
-from app.engine.scores import GRID
-from app.engine.state import PoolSettings
+from app.engine.placement.scores import GRID
+from app.engine.placement.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task, WaitReason
 
 INFINITE = float("inf")

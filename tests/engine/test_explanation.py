@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from app.engine.allocate import Decision, Waiting, in_order, place
-from app.engine.explain import Because, Explanation, Record, explain, explain_preview
-from app.engine.snapshot import fold, list_or_pack, pack, unfold, unpack
-from app.engine.state import PoolState
-from app.engine.trail import ROUTED, picture_at
+from app.engine.placement.allocate import Decision, Waiting, in_order, place
+from app.engine.placement.decision_log import ROUTED, picture_at
+from app.engine.placement.explain import Because, Explanation, Record, explain, explain_preview
+from app.engine.placement.snapshot import fold, list_or_pack, pack, unfold, unpack
+from app.engine.placement.state import PoolState
+from app.engine.placement.words import Language, because, sentences
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task
-from app.engine.words import Language, because, sentences
 from tests.engine.builders import a_pool, a_task, an_executor, executors, tasks
 from tests.engine.worlds import LOADS, World, worlds
 

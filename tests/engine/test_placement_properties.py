@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from app.engine.allocate import Decision, Outcome, in_order, place, preview
-from app.engine.fair import fair_share
-from app.engine.state import MILLI, PoolState
-from app.engine.trail import ROUTED
+from app.engine.fairness.fair import fair_share
+from app.engine.placement.allocate import Decision, Outcome, in_order, place, preview
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import ExecutorId, Policy, Task
 from tests.engine.reference import Reference
 from tests.engine.worlds import World, worlds

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.engine.allocate import Decision, place, preview
-from app.engine.explain import Record, explain
 from app.engine.matrix import MatrixRules
-from app.engine.reserve import Mix, Reserve
-from app.engine.settle import settle
-from app.engine.state import PoolSettings, PoolState
-from app.engine.trail import ROUTED, picture_at
+from app.engine.placement.allocate import Decision, place, preview
+from app.engine.placement.decision_log import ROUTED, picture_at
+from app.engine.placement.explain import Record, explain
+from app.engine.placement.reserve_draw import Mix, Reserve
+from app.engine.placement.settle import settle
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Load, Policy, TaskId
 from tests.engine.reference import Person, Reference
 from tests.engine.worlds import ACTIVITIES, CAPACITY, task

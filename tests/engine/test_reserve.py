@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from app.engine.allocate import Decision, place
-from app.engine.explain import Because, Explanation, explain_preview
-from app.engine.fair import fair_share
-from app.engine.outlook import prices
-from app.engine.reserve import MOST_PEOPLE, Mix, Reserve, lasts
-from app.engine.state import PoolState
-from app.engine.trail import ROUTED
+from app.engine.fairness.fair import fair_share
+from app.engine.fairness.forecast import prices
+from app.engine.placement.allocate import Decision, place
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.explain import Because, Explanation, explain_preview
+from app.engine.placement.reserve_draw import MOST_PEOPLE, Mix, Reserve, lasts
+from app.engine.placement.state import PoolState
+from app.engine.placement.words import because, sentences
 from app.engine.types import ExecutorId, Policy, Task
-from app.engine.words import because, sentences
 from tests.engine.builders import a_pool, a_task, executors, tasks
 from tests.engine.test_explanation import Archive
 from tests.engine.test_placement_properties import renamed

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from app.engine.matrix import MatrixRules
-from app.engine.state import PoolSettings, PoolState
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task, TaskId
 
 ACTIVITIES = ("a", "b", "c", "d")

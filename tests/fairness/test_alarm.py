@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from app.database import Database
-from app.engine.alarm import AlarmKind, Bounds, Standing, find_alarms
+from app.engine.fairness.alarm import AlarmKind, Bounds, Standing, find_alarms
 from app.engine.types import ExecutorId, PoolId
-from app.services.fairness_watch import FairnessWatch
+from app.services.fairness.fairness_watch import FairnessWatch
 from tests.builders import add_tasks
 from tests.fairness.test_fairness_watch import alerts, give_everything_to, place, run
 from tests.fairness.test_forecast import (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
-from app.engine.fair import fair_share, fairness_gap, mean_absolute_deviation, utilisations
+from app.engine.fairness.fair import fair_share, fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.types import BoolArray, FloatArray
 
 

@@ -12,15 +12,15 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.database import Database
-from app.engine.alarm import AlarmKind
+from app.engine.fairness.alarm import AlarmKind
 from app.engine.types import ExecutorId, PoolId
-from app.services.alerts import Alert, list_alerts
-from app.services.assignment import Found, place_batch
-from app.services.audit import find_violations
-from app.services.epoch import raise_epoch
-from app.services.fairness_watch import FairnessWatch
-from app.services.picture import PoolPicture
-from app.services.statements import SERVING_CHANNEL, TAKE_POOL, TICK_CHANNEL
+from app.services.audit.invariants import find_violations
+from app.services.common.pool_lock import raise_epoch
+from app.services.fairness.alerts import Alert, list_alerts
+from app.services.fairness.fairness_watch import FairnessWatch
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.sql import SERVING_CHANNEL, TAKE_POOL, TICK_CHANNEL
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 

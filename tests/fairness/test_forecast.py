@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from app.database import Database
-from app.engine.outlook import Forecast, Present, outlook_of
+from app.engine.fairness.forecast import Forecast, Present, outlook_of
 from app.engine.types import ExecutorId, PoolId
 from app.models import Replay
-from app.services.assignment import Found, place_batch
-from app.services.foresight import Foresight
-from app.services.picture import PoolPicture
-from app.services.replays import ReplayJob
-from app.services.trials import start_trial
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.forecast_outlook import Foresight
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.replays.forecast_trial import start_trial
+from app.services.replays.replays import ReplayJob
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks
 from tests.fairness.test_fairness_watch import place, run

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from app.engine.allocate import place
-from app.engine.explain import Because, explain_preview
-from app.engine.fair import Span, fair_share_of_spans
+from app.engine.fairness.fair import Span, fair_share_of_spans
 from app.engine.ledger import members_of
+from app.engine.placement.allocate import place
+from app.engine.placement.explain import Because, explain_preview
+from app.engine.placement.state import PoolSettings
+from app.engine.placement.words import because, sentences
 from app.engine.replay import Turn, replay
-from app.engine.state import PoolSettings
 from app.engine.types import ExecutorId, Load, Policy
-from app.engine.words import because, sentences
-from app.replay.words import TEXTS
+from app.replay_report.words import TEXTS
 from app.schemas.distribution import ShareOut
 from tests.engine.builders import a_pool, a_task, an_executor, chosen, executors, received, tasks
 from tests.fairness.test_replay import HOUR, NINE, a_stream, arrivals

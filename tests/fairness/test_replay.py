@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from app.engine.allocate import place
 from app.engine.matrix import MatrixRules
+from app.engine.placement.allocate import place
+from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.replay import Arrival, Played, Stream, Turn, recount, replay
-from app.engine.state import PoolSettings, PoolState
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Policy, TaskId
 from tests.engine.builders import a_pool, a_task, an_executor, executors
 

@@ -15,11 +15,11 @@ from app.config import Settings, get_settings
 from app.database import Database
 from app.engine.ledger import Figures
 from app.engine.matrix import MatrixRules
+from app.engine.placement.state import PoolState
 from app.engine.replay import recount, replay
-from app.engine.state import PoolState
 from app.engine.types import ExecutorId, PoolId
-from app.services.history import History, Limits, read_history
-from app.services.replays import ReplayJob
+from app.services.replays.history import History, Limits, read_history
+from app.services.replays.replays import ReplayJob
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.fairness.test_fairness_watch import place, run
 

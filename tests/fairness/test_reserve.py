@@ -3,10 +3,10 @@
 import httpx
 
 from app.database import Database
-from app.engine.outlook import Outlook
+from app.engine.fairness.forecast import Outlook
 from app.engine.types import ExecutorId, PoolId, TaskId
-from app.services.assignment import Found, place_batch
-from app.services.picture import PoolPicture
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.builders import add_executors, add_tasks
 from tests.fairness.test_fairness_watch import run
 

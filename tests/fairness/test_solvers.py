@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.engine.fair import fair_share
+from app.engine.fairness.fair import fair_share
 from app.engine.types import BoolArray, FloatArray
 from benchmarks.solvers import by_clarabel, by_highs
 from benchmarks.structures import departments, nested, random_share

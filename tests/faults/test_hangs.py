@@ -8,9 +8,9 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
-from app.queue import SilentDoorbell
-from app.services.epoch import raise_epoch
-from app.services.statements import TAKE_POOL
+from app.doorbell.doorbell import SilentDoorbell
+from app.services.common.pool_lock import raise_epoch
+from app.services.placement.sql import TAKE_POOL
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
 

@@ -14,15 +14,15 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
+from app.doorbell.doorbell import Doorbell, SilentDoorbell, open_doorbell
+from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId
-from app.queue import Doorbell, SilentDoorbell, open_doorbell
-from app.services.audit import find_violations
-from app.services.listening import Listener
-from app.services.statements import SERVING_CHANNEL
-from app.serving import Serving
+from app.services.audit.invariants import find_violations
+from app.services.live.listen import Listener
+from app.services.placement.sql import SERVING_CHANNEL
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
-from tests.test_worker import worker_process
+from tests.placement.test_worker import worker_process
 
 FLOOD = 12_000
 PATIENCE = 240.0

@@ -4,10 +4,10 @@ import asyncio
 
 from app.database import Database
 from app.engine.types import PoolId, TaskId
-from app.services.assignment import EpochMoved, Found, place_batch
-from app.services.audit import find_violations
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.picture import PoolPicture
+from app.services.audit.invariants import find_violations
+from app.services.placement.assignment import EpochMoved, Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_executors, add_pool, add_tasks
 
 WORKERS = 4

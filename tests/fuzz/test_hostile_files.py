@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings as bounds, strategies as st
 
 from app.errors import Invalid, TooLarge
 from app.eventlog import EventLogError, read_event_log
-from app.services.tables import read_table
+from app.services.executors.spreadsheets import read_table
 from tests.access.conftest import House
 from tests.conftest import Figure
 from tests.fuzz.hostile import LARGE, LOGS, MAKERS, a_good_book

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.errors import Invalid, TooLarge
 from app.eventlog import EventLogError, read_event_log
-from app.services.tables import read_table
+from app.services.executors.spreadsheets import read_table
 
 MOST_MEMORY = 4 << 30
 """A reader that needs more fails here, and not the machine."""

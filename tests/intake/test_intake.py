@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.database import Database
+from app.doorbell.doorbell import SilentDoorbell
 from app.engine.types import PoolId, TaskId
 from app.errors import Invalid, KeyReused, Overloaded
-from app.queue import SilentDoorbell
-from app.services.intake import Intake, NewTask, Receipt, write_tasks
+from app.services.intake.intake import Intake, NewTask, Receipt, write_tasks
 from tests.builders import add_pool
 
 

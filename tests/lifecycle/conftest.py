@@ -11,7 +11,7 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services.audit import find_violations
+from app.services.audit.invariants import find_violations
 from tests.api.conftest import client, pool_id, working
 
 __all__ = ["client", "pool_id", "working"]

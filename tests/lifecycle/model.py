@@ -17,17 +17,18 @@ from app.config import Settings
 from app.database import Database
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.errors import DomainError, ForbiddenMove
-from app.services import assignment, lifecycle
-from app.services.absences import NewAbsence, add_absence, remove_absence
-from app.services.assignment import Found, place_batch
-from app.services.audit import find_violations
-from app.services.executors import change_executor
-from app.services.intake import NewTask, write_tasks
-from app.services.leaving import hand_over
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.moving_on import move_on
-from app.services.picture import PoolPicture
-from app.services.waking import Overlooked
+from app.services.audit.invariants import find_violations
+from app.services.executors.absences import NewAbsence, add_absence, remove_absence
+from app.services.executors.executors import change_executor
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement import assignment
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks import moves
+from app.services.tasks.hand_over import hand_over
+from app.services.tasks.moves import Move, MoveName, move_tasks
+from app.services.tasks.pool_transfer import move_on
+from app.services.waking.waking import Overlooked
 from tests.builders import add_executors, add_pool
 
 NAMES = [name for name in MoveName if name is not MoveName.EXPIRE]
@@ -419,4 +420,4 @@ class Lifecycle(RuleBasedStateMachine):
         return [f"{each.check.name}: {each.examples}" for each in found if each.check.name not in seen_later]
 
 
-__all__ = ["Lifecycle", "lifecycle"]
+__all__ = ["Lifecycle", "moves"]

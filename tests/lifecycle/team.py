@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.database import Database
-from app.engine.allocate import place
+from app.engine.placement.allocate import place
 from app.engine.types import ExecutorId, PoolId, RuleSetId, TaskId
-from app.services import statements
-from app.services.assignment import Found, place_batch
-from app.services.executors import change_executor, create_executor
-from app.services.intake import NewTask, write_tasks
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.picture import PoolPicture
-from app.services.rows import task_of
-from app.services.rules import activate_rule_set, create_rule_set
+from app.services.common.rows import task_of
+from app.services.executors.executors import change_executor, create_executor
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement import sql as statements
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.rules.rules import activate_rule_set, create_rule_set
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_pool
 
 SKILL = {"name": "skill", "operator": "contains", "field": "executor.parameters.skills",

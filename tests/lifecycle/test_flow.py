@@ -7,8 +7,8 @@ import pytest
 from app.database import Database
 from app.engine.types import Executor, ExecutorId, Task, TaskId
 from app.rule_engine import Catalogue, Parameter, ParameterType, compile_rules, parse_rule_set
-from app.services.escalation import with_escalation
-from app.services.options import EscalationStep
+from app.services.common.escalation_steps import with_escalation
+from app.services.common.pool_options import EscalationStep
 from tests.api.conftest import problem_in
 from tests.lifecycle.conftest import Story, until
 

@@ -9,8 +9,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from app.errors import Invalid, TooLarge
-from app.services.tables import read_table
-from streamlit_app.views.executor_import import OWN
+from app.services.executors.spreadsheets import read_table
+from streamlit_app.views.executors.executor_import import OWN
 from streamlit_app.words import TABLE
 from tests.api.conftest import problem_in
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from app.database import Database
-from app.engine.snapshot import list_or_pack, unpack
-from app.services.audit import find_violations
-from app.services.lifecycle import MoveName
-from app.services.waking import wake_for
+from app.engine.placement.snapshot import list_or_pack, unpack
+from app.services.audit.invariants import find_violations
+from app.services.tasks.moves import MoveName
+from app.services.waking.waking import wake_for
 from tests.builders import add_executors
 from tests.lifecycle.team import Team
-from tests.test_migration_rules import ROOT, module
+from tests.schema.test_migration_rules import ROOT, module
 
 MANY = 700
 

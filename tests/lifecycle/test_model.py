@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from app.config import Settings
-from app.services import lifecycle, lifecycle_statements, statements, waking_statements
-from app.services.lifecycle import MOVES, MoveName
+from app.services.placement import sql as statements
+from app.services.tasks import moves, sql as lifecycle_statements
+from app.services.tasks.moves import MOVES, MoveName
+from app.services.waking import sql as waking_statements
 from tests.lifecycle.model import Lifecycle
 
 EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "8"))
@@ -132,4 +134,4 @@ def test_planted_defects_are_found(settings: Settings) -> None:
                 found = True
             survived += [] if found else [plant.__name__]
     assert survived == []
-    assert lifecycle.MOVES is MOVES
+    assert moves.MOVES is MOVES

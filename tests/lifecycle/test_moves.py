@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.services.lifecycle import MOVES, MoveName, allowed_moves
+from app.services.tasks.moves import MOVES, MoveName, allowed_moves
 from tests.api.conftest import problem_in
 from tests.lifecycle.conftest import Story, until
 

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services.assignment import place_batch
-from app.services.picture import PoolPicture
-from app.services.waking import Overlooked
+from app.services.placement.assignment import place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.waking.waking import Overlooked
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks
 from tests.lifecycle.conftest import Story, until

@@ -9,13 +9,13 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId, TaskId
-from app.services.audit import find_violations
-from app.services.history import read_history
-from app.services.housekeeping import keep_flowing
-from app.services.intake import NewTask, write_tasks
-from app.services.lifecycle import Lifecycle, Move, MoveName
-from app.services.lifecycle_statements import TAKE_POOL
-from app.services.moving_on import move_on
+from app.services.audit.invariants import find_violations
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.replays.history import read_history
+from app.services.tasks.housekeeping import keep_flowing
+from app.services.tasks.moves import Lifecycle, Move, MoveName
+from app.services.tasks.pool_transfer import move_on
+from app.services.tasks.sql import TAKE_POOL
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.lifecycle.conftest import Story, until

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.services.doctor import State, examine
-from app.services.unreadable import find_unreadable
+from app.services.audit.doctor import State, examine
+from app.services.common.unreadable import find_unreadable
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.lifecycle.conftest import Story, until

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from app.access import Caller
+from app.access.roles import Caller
 from app.database import Database
-from app.services import waking, waking_statements
-from app.services.absences import NewAbsence, add_absence
-from app.services.assignment import place_batch
-from app.services.explanations import explain_task
-from app.services.lifecycle import MoveName
-from app.services.picture import PoolPicture
-from app.services.pools import change_pool
-from app.services.tasks import change_task
-from app.services.waking import Overlooked, wake_by_clock, wake_for
+from app.services.executors.absences import NewAbsence, add_absence
+from app.services.placement.assignment import place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.pools.pools import change_pool
+from app.services.tasks.explanations import explain_task
+from app.services.tasks.moves import MoveName
+from app.services.tasks.task_queries import change_task
+from app.services.waking import sql as waking_statements, waking
+from app.services.waking.waking import Overlooked, wake_by_clock, wake_for
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.lifecycle.team import Team
 

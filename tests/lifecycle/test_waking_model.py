@@ -18,10 +18,10 @@ from hypothesis.stateful import (
 from app.config import Settings
 from app.database import Database
 from app.engine.types import ExecutorId
-from app.services.absences import NewAbsence, add_absence, remove_absence
-from app.services.lifecycle import MoveName
-from app.services.picture import PoolPicture
-from app.services.waking import Overlooked
+from app.services.executors.absences import NewAbsence, add_absence, remove_absence
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import MoveName
+from app.services.waking.waking import Overlooked
 from tests.lifecycle.team import RULES, Team
 
 EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "8"))

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 import redis as redis_client
 
-from app.embedded import (
+from app.local.embedded import (
     Durability,
     EmbeddedError,
     EmbeddedServers,
@@ -25,13 +25,13 @@ from app.embedded import (
     redis_server,
     temporary_directory,
 )
-from app.embedded.data import process_arguments, reaches, server_user
+from app.local.embedded.data import process_arguments, reaches, server_user
 from tests.servers import ROOT
 
 HOLDER = """
 import json, sys, time
 from pathlib import Path
-from app.embedded import Durability, EmbeddedServers
+from app.local.embedded import Durability, EmbeddedServers
 with EmbeddedServers(Path(sys.argv[1]), Durability.FAST) as servers:
     address = servers.addresses
     pids = [server.pid for server in (servers.postgres, servers.redis) if server]
@@ -258,7 +258,7 @@ def test_without_the_wheel_the_remedy_is_named(place, monkeypatch):
 
 
 def test_without_any_redis_there_is_none(used_place, monkeypatch):
-    monkeypatch.setattr("app.embedded.redis_server._candidates", lambda: iter(()))
+    monkeypatch.setattr("app.local.embedded.redis_server._candidates", lambda: iter(()))
 
     with EmbeddedServers(used_place, Durability.FAST) as servers:
         assert servers.addresses.redis_url is None
@@ -324,8 +324,8 @@ class TestAsRoot:
         assert closed.stat().st_mode & 0o777 == 0o700
 
     async def test_programs_of_a_closed_environment_are_copied(self, start, used_place, monkeypatch):
-        monkeypatch.setattr("app.embedded.postgresql.reaches", lambda user, path: False)
-        monkeypatch.setattr("app.embedded.redis_server.reaches", lambda user, path: False)
+        monkeypatch.setattr("app.local.embedded.postgresql.reaches", lambda user, path: False)
+        monkeypatch.setattr("app.local.embedded.redis_server.reaches", lambda user, path: False)
 
         servers = start()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import temporary_directory
-from app.embedded.data import free_port, process_arguments
+from app.local.embedded import temporary_directory
+from app.local.embedded.data import free_port, process_arguments
 from tests.servers import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standalone")]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app import supervisor as supervision
-from app.embedded.data import process_arguments
-from app.keeper import KeptProcess
-from app.supervisor import Service, Supervisor
+from app.local import supervisor as supervision
+from app.local.embedded.data import process_arguments
+from app.local.keeper import KeptProcess
+from app.local.supervisor import Service, Supervisor
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
 

@@ -4,12 +4,12 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services import statements
-from app.services.assignment import EpochMoved, Found, place_batch
-from app.services.epoch import raise_epoch
-from app.services.picture import PoolPicture
+from app.services.common.pool_lock import raise_epoch
+from app.services.placement import sql as statements
+from app.services.placement.assignment import EpochMoved, Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.builders import add_executors, add_pool, add_tasks
-from tests.test_worker import held, no_violations, statuses
+from tests.placement.test_worker import held, no_violations, statuses
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from datetime import datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from app import metrics
 from app.database import Database
 from app.engine.types import PoolId
-from app.services import statements
-from app.services.assignment import Batch, place_batch
-from app.services.picture import PoolPicture
+from app.services.placement import sql as statements
+from app.services.placement.assignment import Batch, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.telemetry import metrics
 from app.worker import Pace, count_batch
 from tests.builders import add_executors, add_pool, add_tasks
 

@@ -16,8 +16,8 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
-from app.embedded import free_port
-from app.services.audit import find_violations
+from app.local.embedded import free_port
+from app.services.audit.invariants import find_violations
 from tests.builders import add_pool
 from tests.servers import ROOT
 

@@ -16,16 +16,16 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
+from app.doorbell.doorbell import GROUP, STREAM, RedisDoorbell, open_doorbell
 from app.engine.types import ExecutorId, PoolId, TaskId
-from app.queue import GROUP, STREAM, RedisDoorbell, open_doorbell
-from app.services.assignment import Found, place_batch
-from app.services.audit import find_violations
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.picture import PoolPicture
+from app.services.audit.invariants import find_violations
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ async def test_pitfall_6_absent_people_receive_nothing(database: Database, pool_
 async def test_a_decision_on_an_old_epoch_writes_nothing(
     database: Database, pool_id: PoolId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.services import assignment, statements
+    from app.services.placement import assignment, sql as statements
 
     await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 3)

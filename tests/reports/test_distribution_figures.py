@@ -12,13 +12,13 @@ from sqlalchemy import event
 from app.database import Database
 from app.engine.calendar import business_day
 from app.engine.types import PoolId, TaskId
-from app.services.archive import Files, archive_ended
-from app.services.assignment import Found, place_batch
-from app.services.distribution import get_distribution
-from app.services.intake import NewTask, write_tasks
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.moving_on import move_on
-from app.services.picture import PoolPicture
+from app.services.audit.archive import Files, archive_ended
+from app.services.fairness.distribution import get_distribution
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import Move, MoveName, move_tasks
+from app.services.tasks.pool_transfer import move_on
 from tests.builders import add_executors, add_pool
 from tests.conftest import Figure
 

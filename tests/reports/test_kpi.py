@@ -13,12 +13,18 @@ from hypothesis import given, strategies as st
 
 from app.database import Database
 from app.engine.types import PoolId, TaskId
-from app.services.assignment import Found, place_batch
-from app.services.fairness_watch import FairnessWatch
-from app.services.intake import NewTask, write_tasks
-from app.services.kpi import LATENCY_BOUNDS, Happened, count_events, latency_histogram, latency_percentile
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.picture import PoolPicture
+from app.services.common.counters import (
+    LATENCY_BOUNDS,
+    Happened,
+    count_events,
+    latency_histogram,
+    latency_percentile,
+)
+from app.services.fairness.fairness_watch import FairnessWatch
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_executors, add_pool
 
 NOON = datetime(2026, 3, 5, 12, 20, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services.rule_templates import RUSSIAN, TEMPLATES
+from app.services.rules.rule_templates import RUSSIAN, TEMPLATES
 from tests.api.conftest import problem_in
 from tests.builders import add_tasks
 

@@ -7,12 +7,12 @@ import pytest
 from app.database import Database
 from app.engine.types import PoolId
 from app.rule_engine import RuleSetInvalid
-from app.services.assignment import Found, place_batch
-from app.services.picture import PoolPicture
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
 from tests.api.conftest import problem_in
 from tests.builders import add_tasks
+from tests.placement.test_worker import until
 from tests.rules.test_over_http import GRADE, SKILL, a_catalogue, a_draft, a_team, act
-from tests.test_worker import until
 
 
 async def place(database: Database, picture: PoolPicture) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from app.database import Database
 from app.engine.types import PoolId
-from app.services import statements
-from app.services.waking_statements import WAKE_FOR
+from app.services.placement import sql as statements
+from app.services.waking.sql import WAKE_FOR
 from tests.builders import add_executors, add_pool, add_tasks
 
 HISTORY = """

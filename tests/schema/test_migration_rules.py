@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "alembic" / "versions").glob("*.py"))[1:]  # the first one makes everything
 LARGE = (
     "tasks", "task_events", "assignments", "outbox", "idempotency_keys", "audit_log", "trail_frames",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.models import Base
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # Every table, column, constraint and index, each as PostgreSQL itself would write it. NOT NULL is in the columns,
 # triggers are the audit log's (tests/access/test_audit_log.py).

@@ -21,12 +21,12 @@ import pytest
 
 from app.config import Settings
 from app.database import Database
-from app.embedded.data import free_port
-from app.services.audit import find_violations
+from app.local.embedded.data import free_port
+from app.services.audit.invariants import find_violations
 from tests.conftest import Figure
 from tests.lifecycle.conftest import until
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 ENOUGH = 20
 """Requests answered in each stage of the upgrade."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from defusedxml import ElementTree
 
-from app.services.lifecycle import MOVES
+from app.services.tasks.moves import MOVES
 from scripts.make_schema_doc import DOCUMENT, schema_document
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?\)")

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app import tracing
 from app.config import Settings
 from app.database import Database
+from app.doorbell.doorbell import SilentDoorbell
 from app.engine.types import PoolId
-from app.logs import mask
-from app.queue import SilentDoorbell
+from app.telemetry import tracing
+from app.telemetry.logs import mask
 from app.worker import Worker
 from benchmarks.chaos.external import external_system
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool
 from tests.lifecycle.conftest import until
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_json_log_masks_exceptions_too():
     code = """
 import structlog
 from app.config import Settings
-from app.logs import configure_logging
+from app.telemetry.logs import configure_logging
 configure_logging(Settings(_env_file=None, log_format="json"))
 try:
     raise ValueError("postgresql://balancer:hunter2@db")
@@ -135,5 +135,5 @@ async def finished(spans: InMemorySpanExporter, name: str) -> bool:
 
 
 def test_tracing_is_imported_only_where_it_is_wanted():
-    code = "import app.tracing, sys; sys.exit('opentelemetry' in sys.modules)"
+    code = "import app.telemetry.tracing, sys; sys.exit('opentelemetry' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

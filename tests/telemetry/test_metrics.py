@@ -19,21 +19,21 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from app import metrics
 from app.config import Settings
 from app.database import Database
-from app.embedded.data import free_port
 from app.engine.types import PoolId
-from app.services.assignment import Found, place_batch
-from app.services.fairness_watch import FairnessWatch
-from app.services.intake import NewTask, write_tasks
-from app.services.picture import PoolPicture
+from app.local.embedded.data import free_port
+from app.services.fairness.fairness_watch import FairnessWatch
+from app.services.intake.intake import NewTask, write_tasks
+from app.services.placement.assignment import Found, place_batch
+from app.services.placement.pool_snapshot import PoolPicture
+from app.telemetry import metrics
 from tests.api.conftest import client_of, serving
 from tests.builders import add_executors, add_pool
 from tests.lifecycle.conftest import until
-from tests.test_worker import worker_process
+from tests.placement.test_worker import worker_process
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PROMISED = {
     "assignments_total",

@@ -1,6 +1,6 @@
 """Lets a request in or refuses it, before its body is read: who asks, may they, and is the thing in their reach.
 
-It matches routes as the router does, from the same list, and decides by app/api/permissions.py. What it does not know
+It matches routes as the router does, from the same list, and decides by app/api/edge/permissions.py. What it does not know
 it does not decide; `decided` then refuses, so that a route that got past here still runs for nobody.
 """
 
@@ -16,8 +16,9 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access import Caller, no_pool
-from app.api.permissions import (
+from app.access.roles import Caller, no_pool
+from app.api.edge.local_only import reached_by_others, why_not_local
+from app.api.edge.permissions import (
     NARROWED,
     NOT_FROM_HOME,
     OWNED,
@@ -28,11 +29,10 @@ from app.api.permissions import (
     Decision,
 )
 from app.api.problems import problem_response
-from app.api.stance import reached_by_others, why_not_local
 from app.engine.types import PoolId
 from app.errors import DomainError, FieldError, Forbidden, NotFound, Unauthenticated, Unavailable
 from app.schemas.common import ID_FORM, read_id
-from app.services.callers import Callers
+from app.services.accounts.callers import Callers
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class Guard:
             return
         if line.decision is None:
             raise Forbidden(
-                f"Nobody decided who may use '{line.name}': add its line to ROUTES in app/api/permissions.py."
+                f"Nobody decided who may use '{line.name}': add its line to ROUTES in app/api/edge/permissions.py."
             )
         if not self._has_secret and reached_by_others(scope):
             raise Unavailable("The service listens to other machines without SECRET_KEY: set it (make env).")
@@ -150,7 +150,7 @@ class Guard:
         thing = THINGS.get(key)
         if thing is None:
             raise Forbidden(
-                f"Nobody decided whose thing '{key}' names: add its line to THINGS in app/api/permissions.py."
+                f"Nobody decided whose thing '{key}' names: add its line to THINGS in app/api/edge/permissions.py."
             )
         async with scope["app"].state.parts.database.hot.acquire() as connection:
             row = await connection.fetchrow(thing.whose, number)

@@ -1,7 +1,7 @@
 """HTTP connections that cannot hold the server: a request's head must come soon and be small.
 
 uvicorn with httptools waits for ever for the rest of a head and keeps whatever comes (slowloris, endless headers).
-`executor-balancer run` uses this; by hand: `uvicorn app.main:app --http app.http_protocol:BoundedProtocol`.
+`executor-balancer run` uses this; by hand: `uvicorn app.main:app --http app.api.edge.http_protocol:BoundedProtocol`.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Wait no more: the body has its own bounds (app/api/middleware.py)."""
+        """Wait no more: the body has its own bounds (app/api/edge/middleware.py)."""
         self._head_came()
         super().on_headers_complete()
 

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.body_limit import BodyLimit
-from app.api.deadline import Deadline
-from app.api.guard import Guard
+from app.api.edge.body_limit import BodyLimit
+from app.api.edge.deadline import Deadline
+from app.api.edge.guard import Guard
+from app.api.edge.shortcut import Shortcut
 from app.api.problems import domain_error_of, problem_response
-from app.api.shortcut import Shortcut
 from app.config import Settings
 from app.errors import DomainError
-from app.metrics import http_seconds
-from app.tracing import request_span
+from app.telemetry.metrics import http_seconds
+from app.telemetry.tracing import request_span
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """Which route asks for which action, and whose thing a path names: the one place where that is decided.
 
-A new route is one line in `ROUTES`: the name of its function and an action of app/access.py. A route without a line is
+A new route is one line in `ROUTES`: the name of its function and an action of app/access/roles.py. A route without a line is
 refused to everybody. A new kind of `{..._id}` in a path is one line in `THINGS`: the guard then answers 404 for another
 pool's thing before the route runs. Lists that may span pools narrow themselves (`within_reach`).
 """
@@ -8,7 +8,7 @@ pool's thing before the route runs. Lists that may span pools narrow themselves 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.access import Action
+from app.access.roles import Action
 
 Decision = Action | Literal["public"]
 

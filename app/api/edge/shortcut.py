@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
-from app.api.tasks import submit_task, take_in
+from app.api.routes.work.tasks import submit_task, take_in
 from app.errors import DomainError
 from app.schemas.tasks import TaskIn
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.engine.fair import FairShare, fair_share
+from app.engine.fairness.fair import FairShare, fair_share
 from app.engine.types import BoolArray, ExecutorId, FloatArray, IntArray
 
 _MILLI = 1000

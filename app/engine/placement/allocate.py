@@ -32,10 +32,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.engine.eligibility import EligibilityClass
-from app.engine.scores import BLOCKED, FAR, OUT, Board, View
-from app.engine.state import MILLI, PoolState
-from app.engine.trail import ROUTED
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.eligibility import EligibilityClass
+from app.engine.placement.scores import BLOCKED, FAR, OUT, Board, View
+from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
 _MISSES = 10

@@ -29,11 +29,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from app.engine.outlook import Outlook
+from app.engine.fairness.forecast import Outlook
 from app.engine.types import AssignmentKind, ExecutorId
 
 if TYPE_CHECKING:
-    from app.engine.state import PoolState
+    from app.engine.placement.state import PoolState
 
 Frame: TypeAlias = dict[str, Any]
 

@@ -17,11 +17,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from app.engine.allocate import Decision, Waiting, place
-from app.engine.scores import GRID
-from app.engine.snapshot import unfold, unpack
-from app.engine.state import MILLI, PoolState
-from app.engine.trail import ROUTED, Picture, Standing, everybody, outlook_row, picture_at, settings_row
+from app.engine.placement.allocate import Decision, Waiting, place
+from app.engine.placement.decision_log import (
+    ROUTED,
+    Picture,
+    Standing,
+    everybody,
+    outlook_row,
+    picture_at,
+    settings_row,
+)
+from app.engine.placement.scores import GRID
+from app.engine.placement.snapshot import unfold, unpack
+from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import AssignmentKind, ExecutorId, Policy, Task, TaskId, WaitReason
 
 Terms: TypeAlias = tuple[tuple[str, float], ...]

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.engine.allocate import Decision
-from app.engine.fair import fair_share
-from app.engine.outlook import Outlook, Prospect, prices
-from app.engine.state import MILLI, UNLIMITED, PoolState
-from app.engine.trail import ROUTED
+from app.engine.fairness.fair import fair_share
+from app.engine.fairness.forecast import Outlook, Prospect, prices
+from app.engine.placement.allocate import Decision
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.state import MILLI, UNLIMITED, PoolState
 from app.engine.types import BoolArray, ClassKey, FloatArray, IntArray, Policy
 
 MOST_PEOPLE = 300

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.eligibility import EligibilityClass
-from app.engine.state import MILLI, PoolState
+from app.engine.placement.eligibility import EligibilityClass
+from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import BoolArray, ClassKey, ExecutorId, FloatArray, IntArray, Policy
 
 GRID = 1e9

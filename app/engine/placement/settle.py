@@ -11,7 +11,7 @@ Between two settlements whoever comes joins in level with those present (`PoolSt
 
 from collections.abc import Iterable, Mapping
 
-from app.engine.state import PoolState
+from app.engine.placement.state import PoolState
 from app.engine.types import ExecutorId
 
 MOST_CARRIED = 5.0

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.eligibility import EligibilityClass
+from app.engine.placement.eligibility import EligibilityClass
 from app.engine.types import BoolArray, IntArray, Rules
 
 _MANY = 500

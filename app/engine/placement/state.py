@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.engine.eligibility import Classes, EligibilityClass
-from app.engine.outlook import Outlook, Present
-from app.engine.snapshot import ClassSnapshot, class_digest, class_snapshot, people_digest
-from app.engine.trail import Trail
+from app.engine.fairness.forecast import Outlook, Present
+from app.engine.placement.decision_log import Trail
+from app.engine.placement.eligibility import Classes, EligibilityClass
+from app.engine.placement.snapshot import ClassSnapshot, class_digest, class_snapshot, people_digest
 from app.engine.types import (
     BoolArray,
     ClassKey,
@@ -38,7 +38,7 @@ from app.engine.types import (
 )
 
 if TYPE_CHECKING:
-    from app.engine.scores import Board
+    from app.engine.placement.scores import Board
 
 MILLI = 1000
 """Weights are whole thousandths inside the engine: sums stay exact whatever their order."""

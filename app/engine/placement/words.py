@@ -7,8 +7,8 @@ from the caller; whoever is not among them is called by their id.
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from app.engine.explain import Because, Candidate, Explanation, WhyNot
-from app.engine.trail import ROUTED
+from app.engine.placement.decision_log import ROUTED
+from app.engine.placement.explain import Because, Candidate, Explanation, WhyNot
 from app.engine.types import AssignmentKind, ExecutorId, Policy, WaitReason
 
 Language: TypeAlias = Literal["ru", "en"]

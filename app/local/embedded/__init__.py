@@ -4,9 +4,9 @@ The programs come from wheels (the `embedded` extra) or, for Redis, from PATH; s
 them is ours. Both listen on loopback only, behind a password made up on the first start.
 """
 
-from app.embedded.data import EmbeddedError, default_data_directory, free_port, temporary_directory
-from app.embedded.postgresql import Durability
-from app.embedded.servers import Addresses, EmbeddedServers, running_addresses
+from app.local.embedded.data import EmbeddedError, default_data_directory, free_port, temporary_directory
+from app.local.embedded.postgresql import Durability
+from app.local.embedded.servers import Addresses, EmbeddedServers, running_addresses
 
 __all__ = [
     "Addresses",

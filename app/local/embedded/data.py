@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from app.keeper import RunAs
+from app.local.keeper import RunAs
 
 NAME = "executor-balancer"
 LOCK_PATIENCE = 30.0

@@ -17,8 +17,8 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from app.embedded.data import DataDirectory, EmbeddedError, process_arguments, reaches
-from app.keeper import KeptProcess
+from app.local.embedded.data import DataDirectory, EmbeddedError, process_arguments, reaches
+from app.local.keeper import KeptProcess
 
 USER = "executor_balancer"
 DATABASE = "executor_balancer"

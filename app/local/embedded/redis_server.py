@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from app.embedded.data import DataDirectory, EmbeddedError, reaches
-from app.embedded.postgresql import Durability
-from app.keeper import KeptProcess
+from app.local.embedded.data import DataDirectory, EmbeddedError, reaches
+from app.local.embedded.postgresql import Durability
+from app.local.keeper import KeptProcess
 
 LOWEST_VERSION = (6, 2)
 START_PATIENCE = 60.0

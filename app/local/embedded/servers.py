@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.embedded.data import DataDirectory, is_alive
-from app.embedded.postgresql import Durability, PostgresServer, postgres_url
-from app.embedded.redis_server import RedisServer, find_redis, redis_url
+from app.local.embedded.data import DataDirectory, is_alive
+from app.local.embedded.postgresql import Durability, PostgresServer, postgres_url
+from app.local.embedded.redis_server import RedisServer, find_redis, redis_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import GRANTS, Action, Caller, Role
+from app.access.keys import make_api_key
+from app.access.roles import GRANTS, Action, Caller, Role
 from app.errors import FieldError, Invalid, NotFound
 from app.models import ApiKey
-from app.security import make_api_key
-from app.services.users import check_pools
+from app.services.accounts.users import check_pools
 
 
 @dataclass(frozen=True, slots=True)

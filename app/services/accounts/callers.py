@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.access import Caller
+from app.access.keys import NOT_VALID, Claims, KeyRing, hash_secret, same_secret, split_api_key
+from app.access.roles import Caller
 from app.database import HotPool
 from app.errors import Unauthenticated
-from app.security import NOT_VALID, Claims, KeyRing, hash_secret, same_secret, split_api_key
 
 _FRESH_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000

@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.keys import KeyRing, hash_secret, make_secret
 from app.errors import Unauthenticated
 from app.models import RefreshToken, User
-from app.security import KeyRing, hash_secret, make_secret
-from app.services.audit_log import note
-from app.services.passwords import Passwords
+from app.services.accounts.passwords import Passwords
+from app.services.audit.audit_log import note
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from app.access.keys import hash_password, verify_password
 from app.errors import FieldError, Invalid, Overloaded
-from app.security import hash_password, verify_password
 
 SHORTEST: Final = 12
 LONGEST: Final = 200

@@ -20,15 +20,15 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Role
+from app.access.keys import KeyRing, hash_secret, make_secret
+from app.access.oidc import Asked, Identity, Provider, challenge_of
+from app.access.roles import Role
 from app.config import ProviderGrant, Settings
 from app.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
 from app.models import Pool, ProviderSignIn, User
-from app.oidc import Asked, Identity, Provider, challenge_of
-from app.security import KeyRing, hash_secret, make_secret
-from app.services.passwords import Passwords
-from app.services.sign_in import Lives, SignedIn, begin_chain, end_all_chains
-from app.services.users import checked, lock_admins
+from app.services.accounts.password_sign_in import Lives, SignedIn, begin_chain, end_all_chains
+from app.services.accounts.passwords import Passwords
+from app.services.accounts.users import checked, lock_admins
 
 log = structlog.get_logger()
 

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller
+from app.access.keys import make_secret
+from app.access.roles import Caller
 from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.models import Executor, Pool, User
-from app.security import make_secret
-from app.services.passwords import Passwords, check_choice
-from app.services.sign_in import end_all_chains
+from app.services.accounts.password_sign_in import end_all_chains
+from app.services.accounts.passwords import Passwords, check_choice
 
 
 async def create_user(

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import structlog
 
+from app.access.keys import KeyRing
 from app.config import Settings
 from app.database import HotPool
-from app.security import KeyRing
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller, within_reach
+from app.access.roles import Caller, within_reach
 from app.database import HotPool
 from app.models import AuditEntry
 

@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.database import TROUBLE, HotConnection, HotPool
-from app.services.audit import Finding, find_violations, repair_counters
-from app.services.audit_anchors import Anchors
-from app.services.audit_log import verify
-from app.services.unreadable import find_unreadable
+from app.services.audit.audit_anchors import Anchors
+from app.services.audit.audit_log import verify
+from app.services.audit.invariants import Finding, find_violations, repair_counters
+from app.services.common.unreadable import find_unreadable
 
 PATIENCE = 3.0
 """Seconds a server may take to answer."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from app.database import HotPool
 from app.engine.types import PoolId
-from app.services.audit import repair_counters
-from app.services.waking import wake_for
+from app.services.audit.invariants import repair_counters
+from app.services.waking.waking import wake_for
 
 # Rows of days that are past, in every pool's own zone; takes each pool first.
 TAKE_POOLS = "UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 RETURNING epoch"

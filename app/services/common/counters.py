@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import HotConnection
-from app.engine.allocate import Outcome
+from app.engine.placement.allocate import Outcome
 from app.engine.types import ExecutorId, PoolId
 
 LATENCY_BOUNDS = tuple(round(0.001 * 2 ** (step / 2), 6) for step in range(53))

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.engine.types import BoolArray, ClassKey, Executor, FloatArray, IntArray, Rules, Task
 from app.rule_engine import RuleSet, compile_rules
-from app.services.options import EscalationStep
+from app.services.common.pool_options import EscalationStep
 
 
 def names_of(rule_set: RuleSet) -> list[str]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from app.engine.alarm import Bounds
+from app.engine.fairness.alarm import Bounds
 
 Share = Annotated[float, Field(strict=True, gt=0, le=10, allow_inf_nan=False)]
 

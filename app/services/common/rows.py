@@ -7,12 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.engine.calendar import WorkingHours, WrongHours, next_of
-from app.engine.state import PoolSettings
+from app.engine.placement.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
-from app.metrics import rule_compile_seconds
 from app.rule_engine import Catalogue, Parameter, ParameterType, parse_rule_set
-from app.services.escalation import with_escalation
-from app.services.options import EscalationStep, fairness_options
+from app.services.common.escalation_steps import with_escalation
+from app.services.common.pool_options import EscalationStep, fairness_options
+from app.telemetry.metrics import rule_compile_seconds
 
 
 @dataclass(frozen=True, slots=True)

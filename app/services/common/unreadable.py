@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
 from app.engine.calendar import WorkingHours, WrongHours
-from app.services import statements
-from app.services.options import BrokenSettings, fairness_options, flow_options, pool_zone
-from app.services.rows import availability_of, catalogue_of, rules_of
+from app.services.common.pool_options import BrokenSettings, fairness_options, flow_options, pool_zone
+from app.services.common.rows import availability_of, catalogue_of, rules_of
+from app.services.placement import sql as statements
 
 _PEOPLE = """
 SELECT id, pool_id, active, availability, working_hours, parameters, NULL::timestamptz AS edge, false AS away

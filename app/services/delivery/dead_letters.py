@@ -6,7 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller, within_reach
+from app.access.roles import Caller, within_reach
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, NotFound
 from app.models import OutboxMessage

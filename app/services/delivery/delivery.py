@@ -3,7 +3,7 @@
 Any number of senders may run. A message is taken with a lease, so nobody else sends it meanwhile; a later message of
 the same task waits until the earlier one is there. Failures are repeated with growing pauses, and a receiver that does
 not answer at all is left alone for a while (`Breaker`). What a receiver refuses for good is set aside as dead: visible,
-and sent again on request (`app.services.outbox`).
+and sent again on request (`app.services.delivery.dead_letters`).
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import metrics
-from app.ais import AisClient, AisDown, Verdict
 from app.config import Settings
 from app.database import TROUBLE, Database
 from app.engine.types import PoolId
 from app.errors import DomainError
-from app.failpoints import failpoint
-from app.services import delivery_statements as statements
-from app.services.executor_sync import sync_executors
-from app.services.kpi import Happened, count_events
-from app.services.messages import message_of
-from app.services.pools import find_pool
-from app.services.reconciliation import reconcile
-from app.services.webhooks import WebhookReceiver, find_receiver
-from app.tracing import follow, request_ids
+from app.integrations.ais import AisClient, AisDown, Verdict
+from app.services.common.counters import Happened, count_events
+from app.services.delivery import sql as statements
+from app.services.delivery.messages import message_of
+from app.services.delivery.reconciliation import reconcile
+from app.services.delivery.webhooks import WebhookReceiver, find_receiver
+from app.services.executors.executor_sync import sync_executors
+from app.services.pools.pools import find_pool
+from app.telemetry import metrics
+from app.telemetry.tracing import follow, request_ids
+from app.utils.failpoints import failpoint
 
 log = structlog.get_logger()
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.ais import AisClient
 from app.database import HotPool
 from app.engine.types import TaskId
-from app.services import delivery_statements as statements
-from app.services.messages import status_of
+from app.integrations.ais import AisClient
+from app.services.delivery import sql as statements
+from app.services.delivery.messages import status_of
 
 _AT_ONCE = 100
 

@@ -2,7 +2,7 @@
 
 The header `X-Balancer-Signature: t=<unix seconds>,v1=<hex>` carries HMAC-SHA256 of `<t>.<body>` under the webhook's
 secret; a receiver checks it and refuses a `t` that is minutes old. Addresses inside this network are refused
-(`app.outbound`), when the webhook is made and at each request.
+(`app.integrations.public_addresses`), when the webhook is made and at each request.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ import httpx
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.ais import AisDown, Verdict
 from app.config import Settings
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import Conflict, Invalid, NotFound
+from app.integrations.ais import AisDown, Verdict
+from app.integrations.public_addresses import check_url, outbound_client, parse_networks, read_bounded
 from app.models import Webhook
-from app.outbound import check_url, outbound_client, parse_networks, read_bounded
-from app.services.pools import get_pool
+from app.services.pools.pools import get_pool
 
 PREFIX = "webhook:"
 _MOST_PER_POOL = 10

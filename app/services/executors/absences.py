@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import ExecutorId, PoolId
 from app.errors import FieldError, Invalid, NotFound
 from app.models import Executor, ExecutorAbsence
-from app.services.epoch import raise_epoch
-from app.services.waking import wake_for_present
+from app.services.common.pool_lock import raise_epoch
+from app.services.waking.waking import wake_for_present
 
 OpenTasks = Literal["keep", "reassign"]
 

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.ais import AisClient
 from app.engine.types import PoolId
 from app.errors import Invalid
+from app.integrations.ais import AisClient
 from app.models import Executor
-from app.services.executors import put_executors
-from app.services.person import NumberedPerson, differs, values_of
+from app.services.executors.executors import put_executors
+from app.services.executors.person_fields import NumberedPerson, differs, values_of
 
 
 @dataclass(frozen=True, slots=True)

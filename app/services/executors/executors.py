@@ -18,11 +18,11 @@ from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
-from app.services.epoch import raise_epoch
-from app.services.options import pool_zone
-from app.services.parameter_filter import Condition, where
-from app.services.parameters import read_catalogue
-from app.services.waking import PersonChange, facts_of, wake_for_people
+from app.services.common.pool_lock import raise_epoch
+from app.services.common.pool_options import pool_zone
+from app.services.pools.parameter_filter import Condition, where
+from app.services.pools.parameters import read_catalogue
+from app.services.waking.waking import PersonChange, facts_of, wake_for_people
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, NotFound
 from app.models import Executor, ExecutorLoad
-from app.services.audit_log import note
-from app.services.epoch import raise_epoch
+from app.services.audit.audit_log import note
+from app.services.common.pool_lock import raise_epoch
 
 _ABOUT = {
     "executor": "SELECT * FROM executors WHERE id = :id",

@@ -20,12 +20,12 @@ from app.engine.types import PoolId, Scalar
 from app.errors import FieldError, Invalid
 from app.models import Executor, Parameter
 from app.rule_engine import Catalogue
-from app.services.executor_sync import known_people
-from app.services.executors import put_executors
-from app.services.parameters import list_parameters
-from app.services.person import Person, changes_in, values_of
-from app.services.rows import parameter_of
-from app.services.tables import Cell, Table
+from app.services.common.rows import parameter_of
+from app.services.executors.executor_sync import known_people
+from app.services.executors.executors import put_executors
+from app.services.executors.person_fields import Person, changes_in, values_of
+from app.services.executors.spreadsheets import Cell, Table
+from app.services.pools.parameters import list_parameters
 
 _OWN = {
     "external_id": (

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any, TypeAlias
 
 from app.errors import FieldError, Invalid, TooLarge
-from app.services.xml_bounds import Bounds, TooMuch
+from app.services.executors.xml_bounds import Bounds, TooMuch
 
 Cell: TypeAlias = str | int | float | bool | None
 

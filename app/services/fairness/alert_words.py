@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from app.engine.alarm import AlarmKind
-from app.services.alerts import Alert
+from app.engine.fairness.alarm import AlarmKind
+from app.services.fairness.alerts import Alert
 
 _EN = {
     "gap": "The fairness gap of today is {value} (bound {bound}): some work is with the wrong people.",

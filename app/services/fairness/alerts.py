@@ -9,10 +9,10 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import metrics
-from app.engine.alarm import Alarm, AlarmKind
+from app.engine.fairness.alarm import Alarm, AlarmKind
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, FairnessAlert
+from app.telemetry import metrics
 
 log = structlog.get_logger()
 

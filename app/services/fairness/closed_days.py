@@ -16,12 +16,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
-from app.engine.fair import fairness_gap, mean_absolute_deviation
+from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.models import ExecutorDay, KpiDay, Pool
-from app.services.distribution import get_shares
-from app.services.fairness import get_fair_shares
-from app.services.options import pool_zone
+from app.services.common.pool_options import pool_zone
+from app.services.fairness.distribution import get_shares
+from app.services.fairness.fairness import get_fair_shares
 
 # One process closes days at a time; the others come back later. Any number will do, as long as it stays.
 _TAKE_THE_BOOKS = text("SELECT pg_try_advisory_xact_lock(7313480025)")

@@ -11,12 +11,12 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day
-from app.engine.fair import fairness_gap, mean_absolute_deviation
+from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
-from app.services.fairness import get_fair_shares
-from app.services.options import pool_zone
+from app.services.common.pool_options import pool_zone
+from app.services.fairness.fairness import get_fair_shares
 
 
 @dataclass(frozen=True, slots=True)

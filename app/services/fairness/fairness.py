@@ -12,10 +12,10 @@ import numpy as np
 from sqlalchemy import Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.alarm import Standing
-from app.engine.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
-from app.engine.outlook import Outlook
-from app.engine.snapshot import unpack
+from app.engine.fairness.alarm import Standing
+from app.engine.fairness.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
+from app.engine.fairness.forecast import Outlook
+from app.engine.placement.snapshot import unpack
 from app.engine.types import ExecutorId, IntArray, PoolId
 from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
 

@@ -14,12 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import business_day, window_start
-from app.engine.fair import fairness_gap, mean_absolute_deviation, utilisations
+from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, FairnessHour, KpiDay, Pool
-from app.services.fairness import get_standings
-from app.services.options import pool_zone
-from app.services.pools import get_pool
+from app.services.common.pool_options import pool_zone
+from app.services.fairness.fairness import get_standings
+from app.services.pools.pools import get_pool
 
 Period: TypeAlias = Literal["day", "week", "month"]
 

@@ -19,18 +19,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
-from app.engine.alarm import find_alarms
 from app.engine.calendar import business_day, window_start
-from app.engine.fair import fairness_gap, mean_absolute_deviation, utilisations
-from app.engine.outlook import Outlook
-from app.engine.settle import levels_to_settle
+from app.engine.fairness.alarm import find_alarms
+from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, utilisations
+from app.engine.fairness.forecast import Outlook
+from app.engine.placement.settle import levels_to_settle
 from app.engine.types import ExecutorId, Policy, PoolId
 from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
-from app.services.alerts import keep_alarms
-from app.services.epoch import try_to_raise_epoch
-from app.services.fairness import DayStandings, columns_of, get_standings
-from app.services.options import BrokenSettings, FairnessOptions, fairness_options, pool_zone
-from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
+from app.services.common.pool_lock import try_to_raise_epoch
+from app.services.common.pool_options import BrokenSettings, FairnessOptions, fairness_options, pool_zone
+from app.services.fairness.alerts import keep_alarms
+from app.services.fairness.fairness import DayStandings, columns_of, get_standings
+from app.services.placement.sql import SERVING_CHANNEL, TICK_CHANNEL
 
 log = structlog.get_logger()
 

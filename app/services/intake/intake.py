@@ -14,15 +14,15 @@ from hashlib import sha256
 
 import structlog
 
-from app import jsontext
 from app.database import HotConnection, HotPool
+from app.doorbell.doorbell import Doorbell
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
-from app.failpoints import failpoint
-from app.metrics import tasks_accepted_total
-from app.queue import Doorbell
-from app.services import statements
-from app.tracing import ORIGIN
+from app.services.placement import sql as statements
+from app.telemetry.metrics import tasks_accepted_total
+from app.telemetry.tracing import ORIGIN
+from app.utils import fast_json
+from app.utils.failpoints import failpoint
 from app.utils.trouble import Trouble, says, trouble_of
 
 log = structlog.get_logger()
@@ -126,7 +126,7 @@ async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Ou
         statements.INSERT_TASKS,
         [task.pool_id for task in tasks],
         [task.external_id for task in tasks],
-        [jsontext.encode_given(task.parameters) for task in tasks],
+        [fast_json.encode_given(task.parameters) for task in tasks],
         [task.weight for task in tasks],
         [task.priority for task in tasks],
         [task.deadline for task in tasks],

@@ -19,8 +19,8 @@ from typing import Any, Literal
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import Unavailable
-from app.services.overview import Minute, Overview, Picture
-from app.services.ticks import Tick, Ticks
+from app.services.live.notifications import Tick, Ticks
+from app.services.live.overview import Minute, Overview, Picture
 
 MOST_WATCHERS = 500
 """Streams that one process serves; each holds a connection."""

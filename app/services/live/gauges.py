@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-from app import metrics
 from app.database import TROUBLE, HotConnection, HotPool
-from app.services.delivery_statements import BREAKERS
-from app.services.statements import BACKLOG
+from app.services.delivery.sql import BREAKERS
+from app.services.placement.sql import BACKLOG
+from app.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ FROM (SELECT destination FROM outbox WHERE dead_at IS NOT NULL LIMIT $1) dead GR
 
 
 class Gauges:
-    """Fills `app.metrics.SYSTEM`; looks that come at once share one."""
+    """Fills `app.telemetry.metrics.SYSTEM`; looks that come at once share one."""
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool

@@ -8,8 +8,8 @@ from typing import Literal
 import asyncpg
 
 from app.database import TROUBLE, HotPool
-from app.queue import Doorbell, SilentDoorbell
-from app.services.delivery_statements import BREAKERS
+from app.doorbell.doorbell import Doorbell, SilentDoorbell
+from app.services.delivery.sql import BREAKERS
 
 _RECEIVERS = {"ais": "the external system does not answer", "webhook": "webhooks that do not answer: {}"}
 PATIENCE = 2.0

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.database import TROUBLE, HotPool
+from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId, TaskId
-from app.services.listening import Hearer, Listener
-from app.services.statements import SERVING_CHANNEL, TICK_CHANNEL
-from app.serving import Serving
+from app.services.live.listen import Hearer, Listener
+from app.services.placement.sql import SERVING_CHANNEL, TICK_CHANNEL
 
 _KEPT_TICKS = 1000
 

@@ -12,16 +12,17 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from app import jsontext
 from app.database import HotConnection, HotPool
-from app.engine.allocate import Decision, Outcome, Waiting, place
-from app.engine.state import PoolState
-from app.engine.trail import ROUTED, Frame
+from app.doorbell.pool_owners import LATE_SECONDS, Told
+from app.engine.placement.allocate import Decision, Outcome, Waiting, place
+from app.engine.placement.decision_log import ROUTED, Frame
+from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
-from app.failpoints import failpoint
-from app.services import statements
-from app.services.ahead import Following
-from app.services.attempts import (
+from app.services.common.counters import BatchFigures
+from app.services.common.rows import task_of
+from app.services.placement import sql as statements
+from app.services.placement.parked_classes import park
+from app.services.placement.poison import (
     MOST,
     Attempts,
     NoPicture,
@@ -31,13 +32,12 @@ from app.services.attempts import (
     is_innocent,
     set_aside,
 )
-from app.services.classes import keep_classes, keep_roster
-from app.services.kpi import BatchFigures
-from app.services.parking import park
-from app.services.picture import PoolPicture
-from app.services.rows import task_of
-from app.services.waking import keep_current
-from app.serving import LATE_SECONDS, Told
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.read_ahead import Following
+from app.services.placement.stored_classes import keep_classes, keep_roster
+from app.services.waking.waking import keep_current
+from app.utils import fast_json
+from app.utils.failpoints import failpoint
 from app.utils.trouble import says, trouble_of
 
 
@@ -279,7 +279,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [decision.kind.value for decision in decisions],
         [decision.weight for decision in decisions],
         [decision.score for decision in decisions],
-        [jsontext.encode(decision.explanation) for decision in decisions],
+        [fast_json.encode(decision.explanation) for decision in decisions],
         [write.class_ids[decision.class_digest] for decision in decisions],
         write.now,
         picture.rule_set_id,
@@ -295,9 +295,9 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [waiting.reason.value for waiting in waits],
         picture.valid_until,
         statements.TICK_CHANNEL,
-        jsontext.encode({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
+        fast_json.encode({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
         write.frame["start"],
-        jsontext.encode(write.frame),
+        fast_json.encode(write.frame),
         write.roster_id,
         [write.groups[waiting.task_id] for waiting in waits],
         [_why(waiting, write.class_ids[waiting.class_digest]) for waiting in waits],
@@ -317,14 +317,14 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
 def _words(pool_id: PoolId, by: Told | None) -> str | None:
     if by is None:
         return None
-    return jsontext.encode(
+    return fast_json.encode(
         {"pool": pool_id, "by": by.worker, "share": round(by.share, 3), "late": by.is_late}
     )
 
 
 def _why(waiting: Waiting, class_id: int) -> str:
     """What explains a wait: its class as of this look, which may not be the one under which it is found."""
-    return jsontext.encode({**waiting.explanation, "weight": waiting.weight, "class": class_id})
+    return fast_json.encode({**waiting.explanation, "weight": waiting.weight, "class": class_id})
 
 
 async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
-from app.engine.outlook import WEEKS, Forecast, Outlook, outlook_of
-from app.engine.snapshot import key_text, unpack
-from app.engine.state import PoolState, present_in
+from app.engine.fairness.forecast import WEEKS, Forecast, Outlook, outlook_of
+from app.engine.placement.snapshot import key_text, unpack
+from app.engine.placement.state import PoolState, present_in
 from app.engine.types import PoolId, RuleSetId
 
 LEAST_BATCH = 16

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.database import HotConnection
-from app.engine.allocate import Outcome
+from app.engine.placement.allocate import Outcome
 from app.engine.types import TaskId
-from app.services import waking_statements as statements
-from app.services.picture import PoolPicture
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.waking import sql as statements
 
 
 class Parking(NamedTuple):

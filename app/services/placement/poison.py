@@ -18,7 +18,7 @@ import structlog
 
 from app.database import HotConnection
 from app.engine.types import PoolId
-from app.services import statements
+from app.services.placement import sql as statements
 from app.utils.trouble import Trouble, says, trouble_of
 
 log = structlog.get_logger()

@@ -13,17 +13,24 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from app.database import HotConnection
-from app.engine.allocate import Outcome
 from app.engine.calendar import business_day, next_midnight, next_of, window_start
-from app.engine.state import PoolState
+from app.engine.placement.allocate import Outcome
+from app.engine.placement.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.errors import DomainError
-from app.services import statements
-from app.services.ahead import Ahead
-from app.services.foresight import Foresight, outlook_lasts
-from app.services.options import fairness_options, flow_options, pool_zone
-from app.services.reserve import PoolReserve, last_outlook
-from app.services.rows import availability_of, catalogue_of, executor_of, load_of, rules_of, settings_of
+from app.services.common.pool_options import fairness_options, flow_options, pool_zone
+from app.services.common.rows import (
+    availability_of,
+    catalogue_of,
+    executor_of,
+    load_of,
+    rules_of,
+    settings_of,
+)
+from app.services.placement import sql as statements
+from app.services.placement.forecast_outlook import Foresight, outlook_lasts
+from app.services.placement.read_ahead import Ahead
+from app.services.placement.reserve_outlook import PoolReserve, last_outlook
 
 log = structlog.get_logger()
 

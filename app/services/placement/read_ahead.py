@@ -13,7 +13,7 @@ from typing import Any
 
 from app.database import TROUBLE, HotPool
 from app.engine.types import PoolId
-from app.services import statements
+from app.services.placement import sql as statements
 
 
 @dataclass(frozen=True, slots=True)

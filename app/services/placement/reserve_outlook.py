@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from app.database import HotConnection
-from app.engine.allocate import Decision
-from app.engine.outlook import Outlook
-from app.engine.reserve import MOST_PEOPLE, Mix, Reserve, lasts
-from app.engine.snapshot import unpack
-from app.engine.state import PoolState
+from app.engine.fairness.forecast import Outlook
+from app.engine.placement.allocate import Decision
+from app.engine.placement.reserve_draw import MOST_PEOPLE, Mix, Reserve, lasts
+from app.engine.placement.snapshot import unpack
+from app.engine.placement.state import PoolState
 from app.engine.types import Policy, PoolId, RuleSetId
 
 _REST = 50.0

@@ -5,7 +5,7 @@ Locks are taken in one order everywhere: pool (`pool_states`), executors by id, 
 PostgreSQL plans each statement once for any arrays (a generic plan, from the sixth time on), and takes every array and
 every CTE for about ten rows. So none is joined with another: that would be a nested loop over all pairs, which cost
 half of a batch's time before. Tables are joined by their primary keys, and what a step returns is all that the next
-one needs. tests/test_hot_plans.py holds this.
+one needs. tests/schema/test_hot_plans.py holds this.
 """
 
 TICK_CHANNEL = "executor_balancer"
@@ -13,7 +13,7 @@ TICK_CHANNEL = "executor_balancer"
 
 SERVING_CHANNEL = "executor_balancer_serving"
 """What workers tell each other (and whoever rings at them) of a pool: a few words a second, however much is decided.
-`{"pool": 1, "by": "host-42", "share": 0.3, "late": false}` says who serves it (`app.serving.Told`), and
+`{"pool": 1, "by": "host-42", "share": 0.3, "late": false}` says who serves it (`app.doorbell.pool_owners.Told`), and
 `{"pool": 1, "watched": 0.04}` that its fairness was measured, in so many seconds."""
 
 # Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where

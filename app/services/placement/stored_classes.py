@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 
-from app import jsontext
 from app.database import HotConnection
-from app.engine.allocate import Outcome
-from app.engine.state import PoolState
-from app.services import statements
-from app.services.picture import PoolPicture
+from app.engine.placement.allocate import Outcome
+from app.engine.placement.state import PoolState
+from app.services.placement import sql as statements
+from app.services.placement.pool_snapshot import PoolPicture
+from app.utils import fast_json
 
 
 async def keep_classes(
@@ -18,7 +18,7 @@ async def keep_classes(
     """The stored ids of the eligibility classes by digest; classes not seen before are stored first."""
     missing = sorted(outcome.digests() - picture.class_ids.keys())
     if missing:
-        contents = [jsontext.encode(state.snapshot(digest).content) for digest in missing]
+        contents = [fast_json.encode(state.snapshot(digest).content) for digest in missing]
         rows = await connection.fetch(
             statements.KEEP_CLASSES, picture.pool_id, picture.rule_set_id, missing, contents
         )

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.access import Caller, no_pool
+from app.access.roles import Caller, no_pool
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import NotFound
 from app.rule_engine import Catalogue
-from app.services.options import BrokenSettings, pool_zone
-from app.services.rows import catalogue_of
+from app.services.common.pool_options import BrokenSettings, pool_zone
+from app.services.common.rows import catalogue_of
 
 _FRESH_SECONDS = 1.0
 

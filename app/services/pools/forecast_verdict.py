@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import PoolId
 from app.errors import FieldError, Invalid
 from app.models import Replay
-from app.replay.verdict import Effect
+from app.replay_report.verdict import Effect
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from app.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFound
 from app.models import Executor, Parameter, RuleSet, Task
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.rule_engine.values import read_atom
-from app.services.epoch import raise_epoch
-from app.services.rows import parameter_of
-from app.services.waking import wake_everything
+from app.services.common.pool_lock import raise_epoch
+from app.services.common.rows import parameter_of
+from app.services.waking.waking import wake_everything
 
 
 async def list_parameters(

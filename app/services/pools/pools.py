@@ -7,14 +7,20 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller, no_pool, within_reach
+from app.access.roles import Caller, no_pool, within_reach
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, FieldError, Invalid
 from app.models import Pool, PoolState, RuleSet
-from app.services.epoch import raise_epoch
-from app.services.forecasts import refuse_bad_forecast
-from app.services.options import BrokenSettings, FlowOptions, fairness_options, flow_options, next_pool
-from app.services.waking import wake_everything, wake_for_present
+from app.services.common.pool_lock import raise_epoch
+from app.services.common.pool_options import (
+    BrokenSettings,
+    FlowOptions,
+    fairness_options,
+    flow_options,
+    next_pool,
+)
+from app.services.pools.forecast_verdict import refuse_bad_forecast
+from app.services.waking.waking import wake_everything, wake_for_present
 from app.utils.trouble import sqlstate_of
 
 _NO_SUCH_ZONE = "22023"

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Invalid
 from app.models import ExecutorDay, Replay, RuleSet
-from app.services.history import MOST_ITEMS
-from app.services.replays import Wish, start_replay
+from app.services.replays.history import MOST_ITEMS
+from app.services.replays.replays import Wish, start_replay
 
 _WEEKS = (6, 5, 4, 3, 2)
 """Weeks of history that a trial plays: as many as one replay takes."""

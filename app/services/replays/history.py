@@ -12,9 +12,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
+from app.engine.placement.decision_log import Standing, standings_after
+from app.engine.placement.state import MILLI
 from app.engine.replay import Arrival, Stream, Turn, Window
-from app.engine.state import MILLI
-from app.engine.trail import Standing, standings_after
 from app.engine.types import AssignmentKind, Executor, ExecutorId, PoolId, Task, TaskId
 
 MOST_ITEMS = 200_000

@@ -1,7 +1,7 @@
 """Replays of this system's own history: asked for, watched, and carried out by a process of their own.
 
 A replay computes for seconds or minutes; in the API's process it would hold up every request. So it has a process with
-a lower priority (`app/replay_job.py`), which writes down how far it is and looks whether it is still wanted.
+a lower priority (`app/commands/replay_job.py`), which writes down how far it is and looks whether it is still wanted.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.config import Settings
 from app.database import Database
+from app.engine.placement.state import PoolSettings, PoolState, expected_day_load
 from app.engine.replay import Played, Window, recount, replay
-from app.engine.state import PoolSettings, PoolState, expected_day_load
 from app.engine.types import Policy, PoolId, Rules, RuleSetId
 from app.errors import Conflict, Invalid, NotFound, Overloaded
 from app.models import Pool, Replay, RuleSet
-from app.replay.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
-from app.replay.page import page
+from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
+from app.replay_report.page import page
 from app.rule_engine import Catalogue, compile_rules, parse_rule_set
-from app.services.history import History, Limits, TooMuch, read_history
-from app.services.options import pool_zone
-from app.services.parameters import read_catalogue
-from app.services.rules import find_faults, get_rule_set
+from app.services.common.pool_options import pool_zone
+from app.services.pools.parameters import read_catalogue
+from app.services.replays.history import History, Limits, TooMuch, read_history
+from app.services.rules.rules import find_faults, get_rule_set
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ async def start_replay(
 async def launch(settings: Settings, replay_id: int) -> None:
     """Start the process that carries a replay out; it outlives this one and reports to the database."""
     environment = {**os.environ, "DATABASE_URL": settings.database_url, "PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, "-m", "app.replay_job", str(replay_id)]
+    command = [sys.executable, "-m", "app.commands.replay_job", str(replay_id)]
     # A process of asyncio's belongs to the loop, which fails over its end where the loop has ended before it.
     process = await asyncio.to_thread(
         subprocess.Popen,
@@ -125,7 +125,7 @@ async def launch(settings: Settings, replay_id: int) -> None:
     threading.Thread(target=process.wait, daemon=True, name=f"replay-{replay_id}").start()
 
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 async def get_replay(session: AsyncSession, *, replay_id: int, now: datetime) -> Replay:

@@ -1,4 +1,4 @@
-"""Key figures as tables, and as CSV and JSON that stream; Excel is `app.services.workbook`'s.
+"""Key figures as tables, and as CSV and JSON that stream; Excel is `app.services.reports.workbook`'s.
 
 Text that a spreadsheet would take for a formula is escaped: names come from people outside.
 """
@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, KpiDay
-from app.services.days import DayShares, get_day_shares
-from app.services.figures import Counts, Figures
+from app.services.fairness.closed_days import DayShares, get_day_shares
+from app.services.reports.figures import Counts, Figures
 
 Cell = str | int | float | date | datetime | None
 Language = str

@@ -14,9 +14,9 @@ from app.engine.calendar import business_day
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
-from app.services.days import DayShares, get_day_shares
-from app.services.kpi import latency_percentile
-from app.services.options import pool_zone
+from app.services.common.counters import latency_percentile
+from app.services.common.pool_options import pool_zone
+from app.services.fairness.closed_days import DayShares, get_day_shares
 
 MOST_CATEGORIES = 50
 """Kinds of work shown by name; what is beyond them is summed up as the last one."""

@@ -11,8 +11,8 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from app.services.exports import Cell, Column, Kind, Language, Table, harmless, tables_of
-from app.services.figures import Figures
+from app.services.reports.exports import Cell, Column, Kind, Language, Table, harmless, tables_of
+from app.services.reports.figures import Figures
 
 SHOWN_PEOPLE = 40
 """Bars that a chart of people has; with more people it shows those furthest above and below their fair share."""

@@ -15,7 +15,7 @@ from app.models import Executor as ExecutorRow, RuleSet as RuleSetRow, Task as T
 from app.rule_engine import Catalogue, Fault, RuleSet, RuleSetInvalid, Surprise, parse_rule_set, run_examples
 from app.rule_engine.findings import Finding, look_at_document
 from app.rule_engine.roster import Candidate, ClassCount, Funnel, Roster, StreamFunnel, look_at_roster
-from app.services.parameters import read_catalogue
+from app.services.pools.parameters import read_catalogue
 
 MOST_TASKS: Final = 5000
 """Recent tasks that rules are looked at with: the last day's, or the last ones where there were few."""

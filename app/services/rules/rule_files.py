@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import PoolId, RuleSetId
 from app.errors import FieldError, Invalid
 from app.models import Parameter, RuleSet
-from app.services.epoch import raise_epoch
-from app.services.parameters import check_parameter, list_parameters
-from app.services.rule_checks import refuse
-from app.services.rules import add_version, find_faults, get_rule_set
+from app.services.common.pool_lock import raise_epoch
+from app.services.pools.parameters import check_parameter, list_parameters
+from app.services.rules.rule_checks import refuse
+from app.services.rules.rules import add_version, find_faults, get_rule_set
 
 FORMAT = "executor-balancer/rules/1"
 FIELDS = (

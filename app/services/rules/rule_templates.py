@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.services.rule_files import FORMAT
+from app.services.rules.rule_files import FORMAT
 
 
 def _contains(field: str, value: str, name: str) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from app.errors import Conflict, NotFound
 from app.models import RuleSet
 from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
-from app.services.epoch import raise_epoch
-from app.services.parameters import read_catalogue
-from app.services.rule_checks import find_active, refuse, refuse_surprises
-from app.services.waking import wake_for_rules
+from app.services.common.pool_lock import raise_epoch
+from app.services.pools.parameters import read_catalogue
+from app.services.rules.rule_checks import find_active, refuse, refuse_surprises
+from app.services.waking.waking import wake_for_rules
 
 
 async def find_faults(

@@ -3,10 +3,10 @@
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import LOCAL_PROGRAM_SCOPES
+from app.access.keys import hash_password, hash_secret, make_password, split_api_key
+from app.access.roles import LOCAL_PROGRAM_SCOPES
 from app.config import Settings
 from app.models import ApiKey, Pool, PoolState, User
-from app.security import hash_password, hash_secret, make_password, split_api_key
 
 # Two processes that start at once must not both find nothing. The number is any that no other advisory lock has.
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7276391405114202)")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.models import Executor, ExecutorLoad, Parameter, Pool, RuleSet, Task
-from app.services.epoch import raise_epoch
+from app.services.common.pool_lock import raise_epoch
 
 CATEGORIES = ("network", "hardware", "software", "access")
 REGIONS = ("north", "south")

@@ -9,16 +9,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import HotPool
-from app.engine.allocate import Decision, Waiting
-from app.engine.explain import Explanation, Record, explain, explain_preview
-from app.engine.state import PoolState
-from app.engine.trail import picture_at
+from app.engine.placement.allocate import Decision, Waiting
+from app.engine.placement.decision_log import picture_at
+from app.engine.placement.explain import Explanation, Record, explain, explain_preview
+from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
 from app.errors import Conflict, NotFound
 from app.models import ClassSnapshot, Executor, Task as TaskRow, TrailFrame
-from app.services import statements
-from app.services.picture import PoolPicture
-from app.services.tasks import TaskView, get_task
+from app.services.placement import sql as statements
+from app.services.placement.pool_snapshot import PoolPicture
+from app.services.tasks.task_queries import TaskView, get_task
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from app.database import HotConnection, HotPool
-from app.engine.allocate import place
-from app.engine.state import PoolState
+from app.engine.placement.allocate import place
+from app.engine.placement.state import PoolState
 from app.engine.types import ExecutorId, PoolId, TaskId, WaitReason
 from app.errors import NotFound
-from app.services import lifecycle_statements as statements
-from app.services.explanations import Previewer
-from app.services.lifecycle import Move, Moved, MoveName, apply_moves
-from app.services.rows import task_of
+from app.services.common.rows import task_of
+from app.services.tasks import sql as statements
+from app.services.tasks.explanations import Previewer
+from app.services.tasks.moves import Move, Moved, MoveName, apply_moves
 
 
 @dataclass(frozen=True, slots=True)

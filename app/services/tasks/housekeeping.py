@@ -10,12 +10,12 @@ import structlog
 
 from app.database import HotPool
 from app.engine.types import PoolId, TaskId
-from app.services import lifecycle_statements as statements
-from app.services.leaving import hand_over_due
-from app.services.lifecycle import Move, MoveName, move_tasks
-from app.services.moving_on import move_on
-from app.services.options import BrokenSettings, EscalationStep, flow_options
-from app.services.waking import Overlooked, wake_by_clock
+from app.services.common.pool_options import BrokenSettings, EscalationStep, flow_options
+from app.services.tasks import sql as statements
+from app.services.tasks.hand_over import hand_over_due
+from app.services.tasks.moves import Move, MoveName, move_tasks
+from app.services.tasks.pool_transfer import move_on
+from app.services.waking.waking import Overlooked, wake_by_clock
 
 log = structlog.get_logger()
 

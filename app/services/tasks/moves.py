@@ -20,14 +20,14 @@ import asyncpg
 import structlog
 
 from app.database import HotConnection, HotPool
+from app.doorbell.doorbell import Doorbell
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.errors import DomainError, FieldError, ForbiddenMove, Invalid, NotFound, StaleVersion, Unavailable
-from app.failpoints import failpoint
-from app.queue import Doorbell
-from app.services import lifecycle_statements as statements
-from app.services.kpi import Happened, count_events
-from app.services.statements import TICK_CHANNEL
-from app.services.waking import wake_for
+from app.services.common.counters import Happened, count_events
+from app.services.placement.sql import TICK_CHANNEL
+from app.services.tasks import sql as statements
+from app.services.waking.waking import wake_for
+from app.utils.failpoints import failpoint
 
 log = structlog.get_logger()
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from app.database import HotConnection, HotPool
 from app.engine.types import PoolId
 from app.rule_engine import Catalogue
-from app.services import lifecycle_statements as statements
-from app.services.kpi import Happened, count_events
-from app.services.rows import catalogue_of
-from app.services.statements import PARAMETERS, TICK_CHANNEL
+from app.services.common.counters import Happened, count_events
+from app.services.common.rows import catalogue_of
+from app.services.placement.sql import PARAMETERS, TICK_CHANNEL
+from app.services.tasks import sql as statements
 
 _DETAILS = ("eligible", "absent", "at_limit", "busy")
 

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import Caller
+from app.access.roles import Caller
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Assignment, Executor, Task, TaskEvent
-from app.services.epoch import raise_epoch
-from app.services.parameter_filter import Condition, where
-from app.services.parameters import read_catalogue
+from app.services.common.pool_lock import raise_epoch
+from app.services.pools.parameter_filter import Condition, where
+from app.services.pools.parameters import read_catalogue
 
 
 @dataclass(frozen=True, slots=True)

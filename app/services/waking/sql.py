@@ -125,7 +125,7 @@ RETURNING id
 TODAY = "SELECT (clock_timestamp() AT TIME ZONE timezone)::date FROM pools WHERE id = $1"
 
 # Wakes the first task of each parked class that was not looked at since somebody changed in a way that rules may read.
-# What a worker finds about it holds for its whole class: see `app.services.waking.keep_current`.
+# What a worker finds about it holds for its whole class: see `app.services.waking.waking.keep_current`.
 WAKE_SCOUTS = f"""
 WITH RECURSIVE {_PARKED_CLASSES}
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()

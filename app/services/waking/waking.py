@@ -20,9 +20,9 @@ from app.engine.calendar import next_midnight, next_of
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, RuleSet
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
-from app.services import waking_statements as statements
-from app.services.options import pool_zone
-from app.services.rows import availability_of
+from app.services.common.pool_options import pool_zone
+from app.services.common.rows import availability_of
+from app.services.waking import sql as statements
 
 _LOOKED_AT_AGAIN = 100
 """Tasks whose reasons are made true again at once, where nothing else would look at them."""

@@ -13,7 +13,7 @@ from streamlit_app.formatting import day, instant, number, percent, signed_perce
 from streamlit_app.parts import charts, figures, notices
 from streamlit_app.parts.figures import Figure
 from streamlit_app.styles import EVEN, OVER, PURPLE, UNDER
-from streamlit_app.views import analytics_rules
+from streamlit_app.views.analytics import analytics_rules
 from streamlit_app.words import t
 
 DAYS = (1, 7, 30)

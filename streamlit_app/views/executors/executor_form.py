@@ -63,7 +63,7 @@ def change(person: Json, **values: Any) -> None:
 
 def tell_changed(text: str) -> None:
     """Somebody was changed: say so, and look at everybody anew."""
-    from streamlit_app.views import executors
+    from streamlit_app.views.executors import page as executors
 
     executors.forget()
     notices.flash(text)

@@ -114,7 +114,7 @@ def _confirm(name: str, content: bytes, seen: Json) -> None:
         return
     if st.button(t("executors.import_do", n=seen["added"] + seen["changed"]), type="primary"):
         done = _send(name, content, dry_run=False)
-        from streamlit_app.views import executors
+        from streamlit_app.views.executors import page as executors
 
         executors.forget()
         notices.flash(t("executors.imported", added=done["added"], changed=done["changed"]))

@@ -10,7 +10,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import moment, number, plain, signed
 from streamlit_app.parts import catalogue, figures, notices, seen_rows
 from streamlit_app.parts.figures import Figure
-from streamlit_app.views import executor_form
+from streamlit_app.views.executors import executor_form
 from streamlit_app.words import t, word
 
 STATES = ("available", "break", "offline")

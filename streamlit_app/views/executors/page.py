@@ -10,7 +10,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import number, plain, signed
 from streamlit_app.parts import catalogue, charts, figures, live, notices, people, seen_rows
 from streamlit_app.parts.figures import Figure
-from streamlit_app.views import executor_form, executor_import, executor_page
+from streamlit_app.views.executors import executor_form, executor_import, executor_page
 from streamlit_app.words import t, word
 
 

@@ -13,7 +13,7 @@ from streamlit_app.formatting import moment, number
 from streamlit_app.parts import catalogue, notices, people, rule_editor
 from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, in_words
-from streamlit_app.views import rule_preview, rule_replay, rule_templates
+from streamlit_app.views.rules import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
 from streamlit_app.words.rule_remarks import fault_in_russian, finding_in_russian, json_fault_in_russian
 

@@ -8,7 +8,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import number, plain
 from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.parts.rule_editor import Editor
-from streamlit_app.views import task_card
+from streamlit_app.views.tasks import task_card
 from streamlit_app.words import t
 
 _COLUMNS = 4

@@ -6,7 +6,7 @@ from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import ago, moment
 from streamlit_app.parts import delivery_errors, live, notices
-from streamlit_app.views import system_audit, system_people, system_settings
+from streamlit_app.views.system import system_audit, system_people, system_settings
 from streamlit_app.words import t, word
 
 STATES = ("dead", "failing", "waiting", "delivered")

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.parts import notices
-from streamlit_app.views import system_flow
+from streamlit_app.views.system import system_flow
 from streamlit_app.words import t
 
 POLICIES = ("fair", "round_robin", "longest_idle", "best_match")

@@ -6,7 +6,7 @@ from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.formatting import ago, plain
 from streamlit_app.parts import catalogue, notices
-from streamlit_app.views import task_card
+from streamlit_app.views.tasks import task_card
 from streamlit_app.words import t, word
 
 _OPEN = ("in_progress", "assigned", "returned")

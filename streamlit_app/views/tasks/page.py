@@ -10,7 +10,7 @@ from streamlit_app import session
 from streamlit_app.client import ApiError, Json
 from streamlit_app.formatting import ago, moment, plain
 from streamlit_app.parts import catalogue, charts, notices, people, seen_rows
-from streamlit_app.views import task_card
+from streamlit_app.views.tasks import task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50

@@ -9,8 +9,8 @@ from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.schemas.access import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyPage
 from app.schemas.common import Identifier
-from app.services import api_keys as key_service
-from app.services.api_keys import KeyWish
+from app.services.accounts import api_keys as key_service
+from app.services.accounts.api_keys import KeyWish
 
 router = APIRouter(prefix="/v1/api-keys", tags=["access"])
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from fastapi import APIRouter, status
 
-from app.access import ACTIONS
+from app.access.roles import ACTIONS
 from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
 from app.api.problems import problems
 from app.schemas.access import Credentials, Me, PasswordChange, RefreshIn, Tokens
-from app.services import sign_in as sign_in_service, users as user_service
-from app.services.sign_in import Lives, SignedIn
+from app.services.accounts import password_sign_in as sign_in_service, users as user_service
+from app.services.accounts.password_sign_in import Lives, SignedIn
 
 router = APIRouter(prefix="/v1/auth", tags=["access"])
 

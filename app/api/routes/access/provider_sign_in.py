@@ -5,13 +5,13 @@ Addresses hold a code that works once, for the page that began alone; tokens are
 
 from fastapi import APIRouter
 
-from app.api.auth import lives_of
+from app.access.oidc import Provider
 from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
 from app.api.problems import problems
+from app.api.routes.access.auth import lives_of
 from app.errors import NotFound
-from app.oidc import Provider
 from app.schemas.access import ProviderAnswer, ProviderBegin, ProviderBegun, ProviderTokens, SignInOptions
-from app.services import provider_sign_in as service
+from app.services.accounts import provider_sign_in as service
 
 router = APIRouter(prefix="/v1/auth", tags=["access"])
 

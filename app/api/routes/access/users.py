@@ -9,7 +9,7 @@ from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.schemas.access import UserChange, UserIn, UserOut, UserPage
 from app.schemas.common import Identifier
-from app.services import users as user_service
+from app.services.accounts import users as user_service
 
 router = APIRouter(prefix="/v1/users", tags=["access"])
 

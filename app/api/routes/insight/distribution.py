@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
-from app.engine.alarm import AlarmKind
+from app.engine.fairness.alarm import AlarmKind
 from app.engine.types import PoolId
 from app.schemas.common import Day, Identifier
 from app.schemas.distribution import (
@@ -20,10 +20,10 @@ from app.schemas.distribution import (
     ShareOut,
 )
 from app.schemas.explanations import Words
-from app.services.alert_words import alarm_text
-from app.services.alerts import Alert, list_alerts
-from app.services.distribution import get_distribution
-from app.services.fairness_report import HourFairness, Period, PersonFairness, get_fairness_report
+from app.services.fairness.alert_words import alarm_text
+from app.services.fairness.alerts import Alert, list_alerts
+from app.services.fairness.distribution import get_distribution
+from app.services.fairness.fairness_report import HourFairness, Period, PersonFairness, get_fairness_report
 
 router = APIRouter(prefix="/v1/distribution", tags=["distribution"])
 

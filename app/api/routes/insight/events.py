@@ -14,11 +14,11 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
 from app.api.deps import DirectoryDep, LiveBoardDep
-from app.api.overview import overview_out
 from app.api.problems import problems
+from app.api.routes.insight.overview import overview_out
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
-from app.services.live import Figures, Message, News
+from app.services.live.event_stream import Figures, Message, News
 
 router = APIRouter(prefix="/v1/events", tags=["system"])
 

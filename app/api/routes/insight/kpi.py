@@ -15,8 +15,8 @@ from app.api.problems import problems
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.kpi import CountsOut, DayOut, HourOut, KpiOut
-from app.services.exports import Table, csv_lines, executor_days, json_head, json_rows, tables_of
-from app.services.figures import Counts, Figures, get_days, get_figures, get_hours
+from app.services.reports.exports import Table, csv_lines, executor_days, json_head, json_rows, tables_of
+from app.services.reports.figures import Counts, Figures, get_days, get_figures, get_hours
 
 router = APIRouter(prefix="/v1", tags=["distribution"])
 
@@ -160,7 +160,7 @@ async def _excel(figures: Figures, name: str, language: str) -> Response:
     folder = tempfile.TemporaryDirectory(prefix="executor-balancer-report-")
     path = Path(folder.name) / "report.xlsx"
     try:
-        from app.services.workbook import write_workbook  # megabytes that few requests need
+        from app.services.reports.workbook import write_workbook  # megabytes that few requests need
 
         await asyncio.to_thread(write_workbook, path, figures, language)
     except BaseException:

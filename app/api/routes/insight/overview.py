@@ -19,7 +19,7 @@ from app.schemas.overview import (
     PeopleOut,
     WaitingOut,
 )
-from app.services.overview import Minute, Picture
+from app.services.live.overview import Minute, Picture
 
 router = APIRouter(prefix="/v1/distribution", tags=["distribution"])
 

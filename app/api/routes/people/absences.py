@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 
 from app.api.deps import CallerDep, DoorbellDep, NowDep, PartsDep, SessionDep
-from app.api.executors import ExecutorIdPath
 from app.api.problems import problems
+from app.api.routes.people.executors import ExecutorIdPath
 from app.engine.types import ExecutorId
 from app.models import ExecutorAbsence
 from app.schemas.absences import (
@@ -20,8 +20,9 @@ from app.schemas.absences import (
     PlannedTask,
 )
 from app.schemas.common import Identifier
-from app.services import absences as absence_service, leaving
-from app.services.absences import NewAbsence
+from app.services.executors import absences as absence_service
+from app.services.executors.absences import NewAbsence
+from app.services.tasks import hand_over as hand_over_service
 
 router = APIRouter(prefix="/v1/executors/{executor_id}", tags=["executors"])
 
@@ -78,7 +79,7 @@ async def remove_absence(
 @router.get("/leaving", responses=problems(404, 422))
 async def plan_leaving(executor_id: ExecutorIdPath, parts: PartsDep) -> LeavingPlan:
     """Who would get their open tasks if they went now; changes nothing."""
-    plan = await leaving.plan_leaving(
+    plan = await hand_over_service.plan_leaving(
         parts.database.hot, parts.previewer, executor_id=ExecutorId(executor_id)
     )
     items = [
@@ -104,9 +105,9 @@ async def hand_over(
     number = ExecutorId(executor_id)
     if body.after_minutes:
         at = now + timedelta(minutes=body.after_minutes)
-        await leaving.relieve_later(parts.database.hot, executor_id=number, at=at)
+        await hand_over_service.relieve_later(parts.database.hot, executor_id=number, at=at)
         return HandOverOut(task_ids=[], at=at)
-    done = await leaving.hand_over(
+    done = await hand_over_service.hand_over(
         parts.database.hot,
         executor_id=number,
         actor=caller.name,

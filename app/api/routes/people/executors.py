@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response, status
 
-from app.ais import AisDown, closing_client
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
-from app.api.tasks import task_out
+from app.api.routes.work.tasks import task_out
 from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.errors import Conflict, Unavailable
+from app.integrations.ais import AisDown, closing_client
 from app.schemas.common import Identifier
 from app.schemas.executors import (
     ExecutorBatchIn,
@@ -25,11 +25,12 @@ from app.schemas.executors import (
     ExecutorSyncOut,
 )
 from app.schemas.tasks import TaskPage, TaskStatus
-from app.services import executor_sync, executors as executor_service, tasks as task_service
-from app.services.executors import ExecutorView
-from app.services.leaving import hand_over, relieve_later
-from app.services.parameter_filter import read_filter
-from app.services.tasks import TaskFilter
+from app.services.executors import executor_sync, executors as executor_service
+from app.services.executors.executors import ExecutorView
+from app.services.pools.parameter_filter import read_filter
+from app.services.tasks import task_queries as task_service
+from app.services.tasks.hand_over import hand_over, relieve_later
+from app.services.tasks.task_queries import TaskFilter
 
 router = APIRouter(prefix="/v1/executors", tags=["executors"])
 

@@ -9,7 +9,7 @@ from app.api.deps import CallersDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.engine.types import ExecutorId
 from app.schemas.common import Identifier
-from app.services import privacy
+from app.services.executors import privacy
 
 router = APIRouter(prefix="/v1/privacy", tags=["access"])
 

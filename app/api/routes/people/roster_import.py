@@ -12,9 +12,9 @@ from app.api.problems import problems
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.executors import CellProblem, ExecutorImportOut, RowOutcome
-from app.services import roster_import
-from app.services.parameters import list_parameters
-from app.services.tables import MOST_BYTES, read_table
+from app.services.executors import roster_import
+from app.services.executors.spreadsheets import MOST_BYTES, read_table
+from app.services.pools.parameters import list_parameters
 
 router = APIRouter(prefix="/v1/executors/import", tags=["executors"])
 

@@ -10,7 +10,7 @@ from app.engine.types import PoolId
 from app.models import Parameter
 from app.schemas.common import Identifier
 from app.schemas.parameters import Option, ParameterChange, ParameterIn, ParameterList, ParameterOut
-from app.services import parameters as parameter_service
+from app.services.pools import parameters as parameter_service
 
 router = APIRouter(prefix="/v1/parameters", tags=["parameters"])
 

@@ -8,16 +8,16 @@ from fastapi.responses import HTMLResponse
 
 from app.api.deps import CallerDep, NowDep, SessionDep, SettingsDep
 from app.api.problems import problems
-from app.api.rules import RuleSetIdPath
+from app.api.routes.rules.rules import RuleSetIdPath
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Conflict
 from app.models import Replay
 from app.schemas.common import Identifier
 from app.schemas.replays import ReplayIn, ReplayOut
-from app.services import replays as replay_service
-from app.services.pools import get_pool
-from app.services.replays import Wish
-from app.services.rules import get_rule_set
+from app.services.pools.pools import get_pool
+from app.services.replays import replays as replay_service
+from app.services.replays.replays import Wish
+from app.services.rules.rules import get_rule_set
 
 router = APIRouter(prefix="/v1", tags=["replays"])
 

@@ -24,9 +24,9 @@ from app.schemas.rules import (
     RulesVerdict,
 )
 from app.schemas.tasks import TaskIn
-from app.services import rule_checks
-from app.services.rule_checks import Verdict
-from app.services.rule_templates import TEMPLATES, in_language
+from app.services.rules import rule_checks
+from app.services.rules.rule_checks import Verdict
+from app.services.rules.rule_templates import TEMPLATES, in_language
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
 

@@ -20,7 +20,7 @@ from app.schemas.rules import (
     RulesFile,
     RulesFileIn,
 )
-from app.services import rule_files, rules as rule_service
+from app.services.rules import rule_files, rules as rule_service
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from app.api.deps import PartsDep
 from app.api.problems import problems
-from app.services.daily_counts import reset_daily_counts as reset
+from app.services.audit.recount import reset_daily_counts as reset
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
 

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from app.access import Caller
+from app.access.roles import Caller
 from app.api.deps import CallerDep, DatabaseDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.database import Database
 from app.schemas.access import AuditEntryOut, AuditListedOut, AuditPage, AuditProofOut
 from app.schemas.common import Identifier, Instant, Name
-from app.services import audit_log
-from app.services.audit_log import AuditFilter
+from app.services.audit import audit_log
+from app.services.audit.audit_log import AuditFilter
 
 router = APIRouter(prefix="/v1/audit", tags=["access"])
 

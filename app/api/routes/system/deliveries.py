@@ -18,8 +18,8 @@ from app.schemas.deliveries import (
     WebhookList,
     WebhookOut,
 )
-from app.services import outbox, webhooks as webhook_service
-from app.services.outbox import DeliveryState, state_of
+from app.services.delivery import dead_letters, webhooks as webhook_service
+from app.services.delivery.dead_letters import DeliveryState, state_of
 
 router = APIRouter(tags=["deliveries"])
 
@@ -38,7 +38,7 @@ async def list_deliveries(
     limit: LimitParam = 50,
 ) -> DeliveryPage:
     """Messages to the external system and to webhooks, newest first."""
-    found, before = await outbox.list_deliveries(
+    found, before = await dead_letters.list_deliveries(
         session,
         caller=caller,
         pool_id=None if pool_id is None else PoolId(pool_id),
@@ -53,7 +53,7 @@ async def list_deliveries(
 @router.post("/v1/deliveries/{delivery_id}/replay", responses=problems(404, 409, 422))
 async def replay_delivery(delivery_id: DeliveryIdPath, session: SessionDep) -> DeliveryOut:
     """Send a message again that was set aside or failed so far."""
-    return delivery_out(await outbox.replay_delivery(session, delivery_id=delivery_id))
+    return delivery_out(await dead_letters.replay_delivery(session, delivery_id=delivery_id))
 
 
 @router.get("/v1/webhooks", responses=problems(404, 422))

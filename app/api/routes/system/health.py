@@ -9,7 +9,7 @@ from app import __version__
 from app.api.deps import ExaminationDep
 from app.api.problems import problems
 from app.errors import Unavailable
-from app.services.health import Part
+from app.services.live.health import Part
 
 router = APIRouter(prefix="/v1/health", tags=["system"])
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.deps import PartsDep
-from app.metrics import exposition
+from app.telemetry.metrics import exposition
 
 router = APIRouter(tags=["system"])
 

@@ -6,18 +6,18 @@ from fastapi import APIRouter, Path, Response, status
 
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep, SettingsDep
 from app.api.problems import problems
-from app.api.replays import replay_out
+from app.api.routes.rules.replays import replay_out
 from app.engine.types import PoolId
 from app.models import Pool
 from app.schemas.common import Identifier
 from app.schemas.explanations import Words
 from app.schemas.pools import ForecastOut, PoolChange, PoolIn, PoolList, PoolOut
 from app.schemas.replays import ReplayOut
-from app.services import pools as pool_service
-from app.services.forecasts import last_trial, verdict_text
-from app.services.options import BrokenSettings, fairness_options
-from app.services.replays import launch
-from app.services.trials import start_trial
+from app.services.common.pool_options import BrokenSettings, fairness_options
+from app.services.pools import pools as pool_service
+from app.services.pools.forecast_verdict import last_trial, verdict_text
+from app.services.replays.forecast_trial import start_trial
+from app.services.replays.replays import launch
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 

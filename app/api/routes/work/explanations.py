@@ -6,14 +6,14 @@ from fastapi import APIRouter, Path, Query
 
 from app.api.deps import DatabaseDep, DirectoryDep, PreviewerDep, SessionDep
 from app.api.problems import problems
-from app.api.tasks import new_task
-from app.engine.explain import Candidate
+from app.api.routes.work.tasks import new_task
+from app.engine.placement.explain import Candidate
+from app.engine.placement.words import because, sentences
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
-from app.engine.words import because, sentences
 from app.schemas.common import Identifier
 from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, Words
 from app.schemas.tasks import TaskIn
-from app.services.explanations import Explained, explain_task, parents_executor
+from app.services.tasks.explanations import Explained, explain_task, parents_executor
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 

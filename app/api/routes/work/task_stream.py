@@ -17,13 +17,13 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.deps import DirectoryDep, PartsDep
 from app.api.problems import field_errors, problem_of, problems
-from app.api.tasks import new_task
+from app.api.routes.work.tasks import new_task
 from app.engine.types import PoolId
 from app.errors import DomainError, Invalid, Overloaded, TooLarge
 from app.schemas.common import Identifier
 from app.schemas.tasks import TaskIn
-from app.services.directory import PoolDirectory
-from app.services.intake import Intake, NewTask, Outcome, Receipt
+from app.services.intake.intake import Intake, NewTask, Outcome, Receipt
+from app.services.pools.directory import PoolDirectory
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 
-from app.access import Caller
+from app.access.roles import Caller
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
@@ -25,12 +25,12 @@ from app.schemas.tasks import (
     TaskPage,
     TaskStatus,
 )
-from app.services import tasks as task_service
-from app.services.directory import KnownPool, PoolDirectory
-from app.services.intake import NewTask, Outcome
-from app.services.lifecycle import allowed_moves
-from app.services.parameter_filter import read_filter
-from app.services.tasks import TaskFilter, TaskView
+from app.services.intake.intake import NewTask, Outcome
+from app.services.pools.directory import KnownPool, PoolDirectory
+from app.services.pools.parameter_filter import read_filter
+from app.services.tasks import task_queries as task_service
+from app.services.tasks.moves import allowed_moves
+from app.services.tasks.task_queries import TaskFilter, TaskView
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
@@ -59,7 +59,7 @@ async def submit_task(
     ] = 0,
 ) -> Response:
     """Take in one task. It is committed before the answer, and never lost after it."""
-    # Plain requests do not come here: app/api/shortcut.py takes them past the framework, with the same `take_in`.
+    # Plain requests do not come here: app/api/edge/shortcut.py takes them past the framework, with the same `take_in`.
     return await take_in(parts, caller, body, idempotency_key, wait)
 
 

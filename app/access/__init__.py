@@ -1,0 +1,1 @@
+"""Roles, credentials and identity providers."""

@@ -1,0 +1,1 @@
+"""Routers, one per resource: parse, call one service, shape the answer."""

@@ -1,0 +1,1 @@
+"""Routes of users, keys and signing in."""

@@ -1,0 +1,1 @@
+"""Routes of figures and live events."""

@@ -1,0 +1,1 @@
+"""Routes of rule sets, parameters and replays."""

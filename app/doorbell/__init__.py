@@ -1,0 +1,1 @@
+"""Wakes workers: the doorbell on Redis, and which worker serves which pool."""

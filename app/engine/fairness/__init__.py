@@ -1,0 +1,1 @@
+"""Computes fair shares, forecasts and alarms."""

@@ -1,0 +1,1 @@
+"""Decides who receives a task, and explains it."""

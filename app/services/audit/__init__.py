@@ -1,0 +1,1 @@
+"""Proves that the data is right: invariants, audit log, doctor, archive."""

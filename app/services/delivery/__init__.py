@@ -1,0 +1,1 @@
+"""Delivers decisions to the external system and to webhooks."""

@@ -1,0 +1,1 @@
+"""Executors: records, absences, import, synchronisation, personal data."""

@@ -1,0 +1,1 @@
+"""Measures how fair a business day was, and raises alarms."""

@@ -1,0 +1,1 @@
+"""Takes tasks in: each is committed once before its sender gets an answer."""

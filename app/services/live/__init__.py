@@ -1,0 +1,1 @@
+"""The present state of the system: overview, event stream, notifications, gauges, health."""

@@ -1,0 +1,1 @@
+"""Places waiting tasks: snapshot of the pool, decision in memory, one transaction that writes it."""

@@ -1,0 +1,1 @@
+"""Pools, their parameter catalogues and settings."""

@@ -1,0 +1,1 @@
+"""Replays a pool's own history under other rules."""

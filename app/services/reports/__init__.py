@@ -1,0 +1,1 @@
+"""Key figures: read, exported, made into a workbook."""

@@ -1,0 +1,1 @@
+"""Rule sets: drafted, checked, activated, moved as files."""

@@ -1,0 +1,1 @@
+"""Prepares an empty database: first administrator, sample data."""

@@ -1,0 +1,1 @@
+"""The life of a task after its assignment, and what is read of it."""

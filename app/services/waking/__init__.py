@@ -1,0 +1,1 @@
+"""Finds the waiting tasks that an event may have made room for."""

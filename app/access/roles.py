@@ -1,4 +1,4 @@
-"""Who may do what: roles, actions, and the caller of a request. Which route asks for which: app/api/edge/permissions.py.
+"""Who may do what: roles, actions, and the caller of a request. Routes and their actions: app/api/edge/permissions.py.
 
 Whatever is not granted here is refused. Roles:
 

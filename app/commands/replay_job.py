@@ -1,4 +1,4 @@
-"""The process that carries out one replay: `python -m app.commands.replay_job ID`. Works behind everything else, then ends."""
+"""The process of one replay: `python -m app.commands.replay_job ID`. Runs at the lowest priority, then ends."""
 
 import asyncio
 import os

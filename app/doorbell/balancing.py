@@ -1,4 +1,4 @@
-"""Which pools a worker serves, beside others: what it knows of them (`app.doorbell.pool_owners`) and of itself, decided.
+"""Which pools a worker serves: decided from its own load and from what other workers report (`pool_owners`).
 
 Once a second at most; in between a pool stays where it is.
 """

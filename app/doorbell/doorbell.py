@@ -2,10 +2,10 @@
 
 Redis Streams with one consumer group, or silence where there is no Redis; workers sweep PostgreSQL either way, so a
 lost ring costs a moment and never a task. An entry is removed as soon as it is acknowledged: the stream's length is
-what nobody has answered yet. A pool is rung at whoever served it last (`app.doorbell.pool_owners`), by PUBLISH, and in the stream
-where nobody hears that. Traps designed around: the group is created at 0 (a group at `$` skips what
-came before), no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle time, a consumer
-leaves with its process.
+what no worker has answered yet. A pool is rung at the worker that served it last (`pool_owners`), by PUBLISH,
+and in the stream where no worker hears that. Traps designed around: the group is created at 0 (a group at `$`
+skips what came before), no MAXLEN (it trims pending entries), entries of dead consumers are claimed by idle
+time, a consumer leaves with its process.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ class ClassSnapshot(Base):
 
 
 class TrailFrame(Base):
-    """Who carried what when one batch was decided; see `app.engine.placement.decision_log`. `number` is the batch's epoch."""
+    """Loads when one batch was decided; see `app.engine.placement.decision_log`. `number` is the batch's epoch."""
 
     __tablename__ = "trail_frames"
     __table_args__ = (Index("ix_trail_frames_pool_id_start_number", "pool_id", "start", "number"),)

@@ -10,7 +10,7 @@ from app.models.base import EMPTY_OBJECT, Base, Json
 
 
 class KpiHour(Base):
-    """A stripe of a pool's figures of one hour; the hour's are the sum over its stripes. See `app.services.common.counters`."""
+    """A stripe of the figures of a pool in one hour; the sum over stripes is the hour (services/common/counters.py)."""
 
     __tablename__ = "kpi_hours"
     __table_args__ = {"postgresql_with": {"fillfactor": "50"}}

@@ -15,7 +15,7 @@ class Task(Base):
     """A piece of work.
 
     Pending with a `wait_reason` means parked: looked at, nobody could take it; an event or the pool's clock wakes it
-    (`app.services.waking.waking`), what was set aside a clock of its own (`wake_at`). `executor_id` is the current executor,
+    (`app.services.waking`), what was set aside a clock of its own (`wake_at`). `executor_id` is the current executor,
     or the previous one while the task is pending again: `route` then says whether it goes back to them (rework), away
     from them (reassign), or to them because a person decided so (manual). `pool_id` is where it is worked on;
     `home_pool_id` (null: the same) where it was handed in, where its `external_id` is unique and whose people go on

@@ -18,7 +18,7 @@ _OURS = (
     ("webhook_gone", r"the webhook was deleted"),
     ("drift_missing", r"drift: the external system does not show the task"),
 )  # fmt: skip
-"""How our sender and its HTTP client say it (app/services/delivery/delivery.py, app/integrations/ais.py, reconciliation.py), and whole."""
+"""Error texts of app/services/delivery and app/integrations/ais.py, matched as a whole."""
 _DRIFT = re.compile(r"drift: it shows (message|executor|status) (\S+) instead of (\S+)")
 _HTTPX = re.compile(r"\w+ (?:error|response) '(\d{3})[^']*' for url .*", re.DOTALL)
 _STATUS = re.compile(r"([1-5]\d\d)(?: (.*))?", re.DOTALL)

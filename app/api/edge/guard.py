@@ -1,6 +1,6 @@
 """Lets a request in or refuses it, before its body is read: who asks, may they, and is the thing in their reach.
 
-It matches routes as the router does, from the same list, and decides by app/api/edge/permissions.py. What it does not know
+It matches routes as the router does, from the same list, and decides by `permissions.py`. What it does not know
 it does not decide; `decided` then refuses, so that a route that got past here still runs for nobody.
 """
 

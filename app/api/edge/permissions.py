@@ -1,8 +1,9 @@
 """Which route asks for which action, and whose thing a path names: the one place where that is decided.
 
-A new route is one line in `ROUTES`: the name of its function and an action of app/access/roles.py. A route without a line is
-refused to everybody. A new kind of `{..._id}` in a path is one line in `THINGS`: the guard then answers 404 for another
-pool's thing before the route runs. Lists that may span pools narrow themselves (`within_reach`).
+A new route is one line in `ROUTES`: the name of its function and an action of app/access/roles.py. A route
+without a line is refused to every caller. A new kind of `{..._id}` in a path is one line in `THINGS`: the guard
+then answers 404 for another pool's thing before the route runs. Lists that may span pools narrow themselves
+(`within_reach`).
 """
 
 from dataclasses import dataclass

@@ -20,6 +20,7 @@ from app.api.routes.people import absences, executors, privacy, roster_import
 from app.api.routes.rules import parameters, replays, rule_checks, rules
 from app.api.routes.system import admin, audit, deliveries, health, metrics, pools
 from app.api.routes.work import explanations, task_moves, task_stream, tasks
+from app.api.strict import nothing_ignored
 from app.config import Settings, get_settings
 from app.database import Database
 from app.doorbell.doorbell import open_doorbell
@@ -93,7 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_middleware(app, settings, routes)
     add_problem_handlers(app)
     for module in ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(decided)])
+        app.include_router(module.router, dependencies=[Depends(decided), Depends(nothing_ignored)])
     return app
 
 

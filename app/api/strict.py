@@ -1,68 +1,55 @@
-"""Bodies in which nothing may be lost: no key twice, no NaN, no bottomless nesting, no more than a megabyte.
+"""What a client sends is understood or refused: keys of JSON, query parameters, the header Idempotency-Key.
 
-JSON parsers keep the last of two equal keys and say nothing; in a rule that could drop a condition. So a body is read
-once more here, before the route sees it.
+JSON parsers keep the last of two equal keys and say nothing: a condition of a rule, a person's limit or a task's
+weight would be lost unseen. Every route that takes a JSON body is a StrictRoute (tests/api/test_strict_input.py holds
+it); the shortcut of POST /v1/tasks and the stream of tasks call `read_json` themselves. Frameworks leave unknown query
+parameters out: `?dryrun=true` would write. `nothing_ignored` runs before every route and refuses them.
 """
 
 import json
-from collections.abc import Callable, Coroutine
-from typing import Any
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.errors import FieldError, Invalid, TooLarge
 
-MOST_BYTES = 1024 * 1024
 _LONGEST_NUMBER = 400
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class StrictRoute(APIRoute):
-    """A route that refuses such bodies."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler after the check."""
-        handle = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            if request.method in ("POST", "PUT", "PATCH"):
-                check_body(await _read(request))
-            return await handle(request)
-
-        return strict
-
-
-async def _read(request: Request) -> bytes:
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MOST_BYTES:
-        raise _too_large()
-    body = await request.body()  # the application's own bound holds for what was not announced
-    if len(body) > MOST_BYTES:
-        raise _too_large()
-    return body
-
-
-def check_body(body: bytes) -> None:
-    """Raise Invalid where something would be lost; what is no JSON at all is left to the route to tell."""
-    if b"\\u0000" in body:
-        raise _invalid("the character NUL, which the database cannot keep", "leave it out")
+def read_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises Invalid where something would be lost, JSONDecodeError where it is no JSON."""
     try:
-        read = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole)
-        json.dumps(read, ensure_ascii=False).encode()
+        text = body.decode(json.detect_encoding(body))
+        read = _decode(text)
+        if "\\ud" in text or "\\uD" in text:  # only an escape can write half a character
+            json.dumps(read, ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        raise
     except UnicodeEncodeError:
         raise _invalid("half a character (a lone surrogate)", "send text in UTF-8") from None
+    except UnicodeDecodeError:
+        raise _invalid("it cannot be read", "send JSON in UTF-8") from None
     except RecursionError:
         raise _invalid("nested too deep", "nest at most 20 conditions") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return
+    if "\\u0000" in text and _NUL.search(text):
+        raise _invalid("the character NUL, which the database cannot keep", "leave it out")
+    return read
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _invalid(f"the key {key[:100]!r} stands twice in one object", "keep one of them")
-        found[key] = value
+    """An object of JSON. It is called for every object of every task: it does no more than it must."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _invalid(f"the key {key[:100]!r} stands twice in one object", "keep one of them")
+            seen.add(key)
     return found
 
 
@@ -76,9 +63,135 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
+_decode = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole).decode
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON body is read by `read_json`, once."""
+
+    most_bytes: ClassVar[int | None] = None
+    """A bound of its own beside the application's."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler after the check."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def strict(request: Request) -> Response:
+            if request.method in _SAFE:
+                return await handle(request)
+            read = _StrictRequest(request.scope, request.receive)
+            if not takes_body:
+                await read.must_be_empty()
+            elif _is_json(request):
+                await read.read_strictly(self.most_bytes)
+            return await handle(read)
+
+        return strict
+
+
+class RuleRoute(StrictRoute):
+    """A route that takes a rule set, which needs no more than a megabyte."""
+
+    most_bytes = 1024 * 1024
+
+
+class _StrictRequest(Request):
+    """Gives the framework the body that was read here, so that it is parsed once."""
+
+    _read: Any = None
+    _failed: json.JSONDecodeError | None = None
+
+    async def read_strictly(self, most: int | None) -> None:
+        """Read the body. Raises Invalid, TooLarge; what is no JSON at all is left to the framework to tell."""
+        announced = self.headers.get("content-length", "0")
+        if most is not None and announced.isdigit() and int(announced) > most:
+            raise _too_large(most)
+        body = await self.body()  # the application's own bound holds for what was not announced
+        if most is not None and len(body) > most:
+            raise _too_large(most)
+        try:
+            self._read = read_json(body) if body else None
+        except json.JSONDecodeError as error:
+            self._failed = error
+
+    async def must_be_empty(self) -> None:
+        """Raise Invalid where there is a body: `{"pool_id": 2}` must not be taken for the default pool."""
+        if (await self.body()).strip() not in _EMPTY:
+            raise _invalid("this request takes none", "leave it out; see its query parameters")
+
+    async def json(self) -> Any:
+        """The body's value. Raises JSONDecodeError."""
+        if self._failed is not None:
+            raise self._failed
+        return self._read
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+async def nothing_ignored(request: Request) -> None:
+    """Refuse a query parameter that the route does not have or that comes twice, and a key that it would not honour.
+
+    Raises Invalid.
+    """
+    parameters, headers = _names(request.scope["route"])
+    if request.scope["query_string"]:
+        faults = _query_faults(request, parameters)
+        if faults:
+            raise Invalid(f"{faults[0].field}: {faults[0].reason}; {faults[0].remedy}.", faults)
+    if _KEY in request.headers and request.method not in _SAFE and _KEY not in headers:
+        reason, remedy = "this request does not honour it", "leave the header out"
+        raise Invalid(
+            f"Idempotency-Key: {reason}; {remedy}.", [FieldError("Idempotency-Key", reason, remedy)]
+        )
+
+
+_KEY = "idempotency-key"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that may be repeated as they are, and whose body has no meaning."""
+_EMPTY = (b"", b"{}", b"null")
+"""What clients send that always send JSON."""
+
+
+def _query_faults(request: Request, known: frozenset[str]) -> list[FieldError]:
+    faults, seen = [], set[str]()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            faults.append(FieldError(name[:100], "not a parameter of this request", f"it takes {listed}"))
+        elif name in seen:  # no route takes a list
+            faults.append(FieldError(name, "it stands twice", "send it once"))
+        seen.add(name)
+    return faults
+
+
+_known_names: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+"""By the names of routes, which are unique: app/api/edge/permissions.py decides by them."""
+
+
+def _names(route: APIRoute) -> tuple[frozenset[str], frozenset[str]]:
+    """The query parameters and the headers that a route reads."""
+    if route.name not in _known_names:
+        parts = list(_with_inner(route.dependant))
+        _known_names[route.name] = (
+            frozenset(field.alias for part in parts for field in part.query_params),
+            frozenset(field.alias for part in parts for field in part.header_params),
+        )
+    return _known_names[route.name]
+
+
+def _with_inner(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _with_inner(inner)
+
+
 def _invalid(reason: str, remedy: str) -> Invalid:
     return Invalid(f"body: {reason}; {remedy}.", [FieldError("body", reason, remedy)])
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"body: larger than {MOST_BYTES} bytes, which no rule set needs; use fewer conditions.")
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"body: larger than {most} bytes, which no rule set needs; use fewer conditions.")

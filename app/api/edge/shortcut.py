@@ -4,7 +4,6 @@ Who asks and what the body may be is decided by the same middleware before and c
 not plain, or not right, goes on to the route with its body, so that every complaint and every rarer way has one place.
 """
 
-import json
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.api.routes.work.tasks import submit_task, take_in
+from app.api.strict import read_json
 from app.errors import DomainError
 from app.schemas.tasks import TaskIn
 
@@ -82,8 +82,8 @@ def _task_of(first: Message | HTTPException) -> TaskIn | None:
     if isinstance(first, HTTPException) or first["type"] != "http.request" or first.get("more_body"):
         return None
     try:
-        task: TaskIn = _validated(json.loads(first.get("body", b"")))
-    except (ValidationError, ValueError, RecursionError):
+        task: TaskIn = _validated(read_json(first.get("body", b"")))
+    except (ValidationError, ValueError, DomainError):
         return None
     return task
 

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Path, status
 from app.api.deps import CallerDep, CallersDep, NowDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.schemas.access import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyPage
 from app.schemas.common import Identifier
 from app.services.accounts import api_keys as key_service
 from app.services.accounts.api_keys import KeyWish
 
-router = APIRouter(prefix="/v1/api-keys", tags=["access"])
+router = APIRouter(prefix="/v1/api-keys", tags=["access"], route_class=StrictRoute)
 
 ApiKeyIdPath = Annotated[Identifier, Path(description="The key's id.")]
 

@@ -9,11 +9,12 @@ from app.access.oidc import Provider
 from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.access.auth import lives_of
+from app.api.strict import StrictRoute
 from app.errors import NotFound
 from app.schemas.access import ProviderAnswer, ProviderBegin, ProviderBegun, ProviderTokens, SignInOptions
 from app.services.accounts import provider_sign_in as service
 
-router = APIRouter(prefix="/v1/auth", tags=["access"])
+router = APIRouter(prefix="/v1/auth", tags=["access"], route_class=StrictRoute)
 
 
 @router.get("/options")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from app.api.deps import CallerDep, DoorbellDep, NowDep, PartsDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.people.executors import ExecutorIdPath
+from app.api.strict import StrictRoute
 from app.engine.types import ExecutorId
 from app.models import ExecutorAbsence
 from app.schemas.absences import (
@@ -24,7 +25,7 @@ from app.services.executors import absences as absence_service
 from app.services.executors.absences import NewAbsence
 from app.services.tasks import hand_over as hand_over_service
 
-router = APIRouter(prefix="/v1/executors/{executor_id}", tags=["executors"])
+router = APIRouter(prefix="/v1/executors/{executor_id}", tags=["executors"], route_class=StrictRoute)
 
 AbsenceIdPath = Annotated[Identifier, Path(description="The absence's id.")]
 

@@ -9,6 +9,7 @@ from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep,
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.routes.work.tasks import task_out
+from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.errors import Conflict, Unavailable
@@ -32,7 +33,7 @@ from app.services.tasks import task_queries as task_service
 from app.services.tasks.hand_over import hand_over, relieve_later
 from app.services.tasks.task_queries import TaskFilter
 
-router = APIRouter(prefix="/v1/executors", tags=["executors"])
+router = APIRouter(prefix="/v1/executors", tags=["executors"], route_class=StrictRoute)
 
 ExecutorIdPath = Annotated[Identifier, Path(description="The executor's id.")]
 
@@ -79,9 +80,13 @@ async def create_executor(
 async def put_executors(
     body: ExecutorBatchIn, session: SessionDep, directory: DirectoryDep, doorbell: DoorbellDep, now: NowDep
 ) -> ExecutorBatchOut:
-    """Add many, all or none; those with a known external_id are changed."""
+    """Add many, all or none; those with a known external_id are changed.
+
+    What is left out stays as it is: a person who was let go comes back only where `active` is sent as true. Parameters
+    are merged over what is there, and null removes a value, a limit or working hours.
+    """
     pool = await directory.get(None if body.pool_id is None else PoolId(body.pool_id))
-    people = [person.model_dump() for person in body.executors]
+    people = [person.model_dump(exclude_unset=True) for person in body.executors]
     ids = await executor_service.put_executors(session, pool_id=pool.id, people=people, now=now)
     doorbell.ring(pool.id)
     return ExecutorBatchOut(executor_ids=list(ids))

@@ -7,11 +7,12 @@ from pydantic import BaseModel, Field
 
 from app.api.deps import CallersDep, NowDep, SessionDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import ExecutorId
 from app.schemas.common import Identifier
 from app.services.executors import privacy
 
-router = APIRouter(prefix="/v1/privacy", tags=["access"])
+router = APIRouter(prefix="/v1/privacy", tags=["access"], route_class=StrictRoute)
 
 ExecutorIdPath = Annotated[Identifier, Path(description="The executor's id.")]
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Query, Response, UploadFile
 
 from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.executors import CellProblem, ExecutorImportOut, RowOutcome
@@ -16,7 +17,7 @@ from app.services.executors import roster_import
 from app.services.executors.spreadsheets import MOST_BYTES, read_table
 from app.services.pools.parameters import list_parameters
 
-router = APIRouter(prefix="/v1/executors/import", tags=["executors"])
+router = APIRouter(prefix="/v1/executors/import", tags=["executors"], route_class=StrictRoute)
 
 _SHOWN, _TOLD = 50, 1000
 _READERS = ThreadPoolExecutor(2, "tables")

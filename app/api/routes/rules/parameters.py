@@ -6,13 +6,14 @@ from fastapi import APIRouter, Path, Query, status
 
 from app.api.deps import DirectoryDep, SessionDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.models import Parameter
 from app.schemas.common import Identifier
 from app.schemas.parameters import Option, ParameterChange, ParameterIn, ParameterList, ParameterOut
 from app.services.pools import parameters as parameter_service
 
-router = APIRouter(prefix="/v1/parameters", tags=["parameters"])
+router = APIRouter(prefix="/v1/parameters", tags=["parameters"], route_class=StrictRoute)
 
 ParameterIdPath = Annotated[Identifier, Path(description="The parameter's id.")]
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from app.api.deps import CallerDep, NowDep, SessionDep, SettingsDep
 from app.api.problems import problems
 from app.api.routes.rules.rules import RuleSetIdPath
+from app.api.strict import StrictRoute
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Conflict
 from app.models import Replay
@@ -19,7 +20,7 @@ from app.services.replays import replays as replay_service
 from app.services.replays.replays import Wish
 from app.services.rules.rules import get_rule_set
 
-router = APIRouter(prefix="/v1", tags=["replays"])
+router = APIRouter(prefix="/v1", tags=["replays"], route_class=StrictRoute)
 
 ReplayIdPath = Annotated[Identifier, Path(description="The replay's id.")]
 

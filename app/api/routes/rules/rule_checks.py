@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
-from app.api.strict import StrictRoute
+from app.api.strict import RuleRoute
 from app.engine.types import PoolId, Task, TaskId
 from app.schemas.common import Identifier
 from app.schemas.rule_document import document_schema
@@ -28,7 +28,7 @@ from app.services.rules import rule_checks
 from app.services.rules.rule_checks import Verdict
 from app.services.rules.rule_templates import TEMPLATES, in_language
 
-router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=RuleRoute)
 
 MOST_CANDIDATES = 500
 

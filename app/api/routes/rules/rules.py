@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, status
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
-from app.api.strict import StrictRoute
+from app.api.strict import RuleRoute
 from app.engine.types import PoolId, RuleSetId
 from app.models import RuleSet
 from app.schemas.common import Identifier
@@ -22,7 +22,7 @@ from app.schemas.rules import (
 )
 from app.services.rules import rule_files, rules as rule_service
 
-router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=RuleRoute)
 
 RuleSetIdPath = Annotated[Identifier, Path(description="The rule set's id.")]
 

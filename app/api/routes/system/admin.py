@@ -5,9 +5,10 @@ from pydantic import BaseModel, Field
 
 from app.api.deps import PartsDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.services.audit.recount import reset_daily_counts as reset
 
-router = APIRouter(prefix="/v1/admin", tags=["admin"])
+router = APIRouter(prefix="/v1/admin", tags=["admin"], route_class=StrictRoute)
 
 
 class DailyCountsReset(BaseModel):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, status
 from app.api.deps import CallerDep, DirectoryDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
 from app.models import OutboxMessage, Webhook
 from app.schemas.common import Identifier
@@ -21,7 +22,7 @@ from app.schemas.deliveries import (
 from app.services.delivery import dead_letters, webhooks as webhook_service
 from app.services.delivery.dead_letters import DeliveryState, state_of
 
-router = APIRouter(tags=["deliveries"])
+router = APIRouter(tags=["deliveries"], route_class=StrictRoute)
 
 DeliveryIdPath = Annotated[Identifier, Path(description="The delivery's id.")]
 WebhookIdPath = Annotated[Identifier, Path(description="The webhook's id.")]

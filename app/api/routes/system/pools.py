@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response, status
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, SessionDep, SettingsDep
 from app.api.problems import problems
 from app.api.routes.rules.replays import replay_out
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.models import Pool
 from app.schemas.common import Identifier
@@ -19,7 +20,7 @@ from app.services.pools.forecast_verdict import last_trial, verdict_text
 from app.services.replays.forecast_trial import start_trial
 from app.services.replays.replays import launch
 
-router = APIRouter(prefix="/v1/pools", tags=["pools"])
+router = APIRouter(prefix="/v1/pools", tags=["pools"], route_class=StrictRoute)
 
 PoolIdPath = Annotated[Identifier, Path(description="The pool's id.")]
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from app.api.deps import DatabaseDep, DirectoryDep, PreviewerDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.work.tasks import new_task
+from app.api.strict import StrictRoute
 from app.engine.placement.explain import Candidate
 from app.engine.placement.words import because, sentences
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
@@ -15,7 +16,7 @@ from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotO
 from app.schemas.tasks import TaskIn
 from app.services.tasks.explanations import Explained, explain_task, parents_executor
 
-router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=StrictRoute)
 
 WhyNotParam = Annotated[Identifier | None, Query(description="Ask about this executor: why not them?")]
 

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Response
 from app.api.deps import CallerDep, DoorbellDep, NowDep, PartsDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.work.tasks import TaskIdPath, task_out
+from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.schemas.tasks import MoveIn, ReasonedMoveIn, ReassignIn, TaskChange, TaskOut
 from app.services.tasks import task_queries as task_service
 from app.services.tasks.moves import Move, MoveName
 
-router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["lifecycle"])
+router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["lifecycle"], route_class=StrictRoute)
 
 _PROBLEMS = problems(404, 409, 412, 422, 503)
 

@@ -6,6 +6,7 @@ durable; whoever is cut off sends the rest again, or everything: known external 
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.deps import DirectoryDep, PartsDep
 from app.api.problems import field_errors, problem_of, problems
 from app.api.routes.work.tasks import new_task
+from app.api.strict import read_json
 from app.engine.types import PoolId
 from app.errors import DomainError, Invalid, Overloaded, TooLarge
 from app.schemas.common import Identifier
@@ -107,9 +109,11 @@ class _Taking:
 
     async def _checked(self, line: bytes) -> NewTask | DomainError:
         try:
-            body = TaskIn.model_validate_json(line)
+            body = TaskIn.model_validate(read_json(line))
             chosen = self._pool_id if body.pool_id is None else PoolId(body.pool_id)
             return new_task(await self._directory.get(chosen), body, None)[0]
+        except json.JSONDecodeError as error:
+            return Invalid(f"body: JSON decode error at character {error.pos}: {error.msg}")
         except ValidationError as error:
             faults = field_errors(error.errors())
             return Invalid(f"{faults[0].field}: {faults[0].reason}", faults)

@@ -10,6 +10,7 @@ from app.access.roles import Caller
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problem_of, problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, TooLarge
 from app.schemas.common import Identifier, Name
@@ -32,7 +33,7 @@ from app.services.tasks import task_queries as task_service
 from app.services.tasks.moves import allowed_moves
 from app.services.tasks.task_queries import TaskFilter, TaskView
 
-router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=StrictRoute)
 
 TaskIdPath = Annotated[Identifier, Path(description="The task's id.")]
 

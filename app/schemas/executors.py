@@ -77,7 +77,7 @@ class ExecutorChange(BaseModel):
 
 
 class ExecutorBatchIn(BaseModel):
-    """Many executors; those with a known external_id are changed."""
+    """Many executors; those with a known external_id are changed, in what is sent of them."""
 
     model_config = ConfigDict(
         extra="forbid",

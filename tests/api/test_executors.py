@@ -57,6 +57,46 @@ async def test_many_are_added_and_known_ones_changed(client: httpx.AsyncClient) 
     ]
 
 
+FULL = {
+    "external_id": "E-1",
+    "availability": "break",
+    "working_hours": {"days": {"mon": [["09:00", "18:00"]]}},
+    "daily_limit": 7,
+    "max_open": 3,
+    "qualification": 2.5,
+    "parameters": {"grade": 3, "city": "Omsk"},
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "changed"),
+    [
+        ({}, {}),
+        ({"daily_limit": None}, {"daily_limit": None}),
+        ({"max_open": 5, "working_hours": None}, {"max_open": 5, "working_hours": None}),
+        ({"availability": "available"}, {"availability": "available"}),
+        ({"active": True}, {"active": True}),
+        ({"parameters": {}}, {}),
+        ({"parameters": {"city": None, "shift": 2}}, {"parameters": {"grade": 3, "shift": 2}}),
+    ],
+    ids=str,
+)
+async def test_a_batch_changes_what_it_says_of_a_known_person_and_nothing_else(
+    client: httpx.AsyncClient, sent: dict[str, object], changed: dict[str, object]
+) -> None:
+    person = await added(client, **FULL)
+    place = f"/v1/executors/{person['executor_id']}"
+    assert (await client.delete(place)).status_code == 204
+    before = (await client.get(place)).json()
+    answer = await client.post(
+        "/v1/executors/batch", json={"executors": [{"external_id": "E-1", "name": "Anna", **sent}]}
+    )
+    assert (answer.status_code, before["active"]) == (200, False)
+    after = (await client.get(place)).json()
+    moving = {"version": after["version"], "updated_at": after["updated_at"]}
+    assert after == {**before, **changed, **moving}
+
+
 async def test_the_same_person_twice_in_a_batch_is_one_and_can_work(
     client: httpx.AsyncClient, working: None
 ) -> None:

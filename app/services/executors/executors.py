@@ -48,7 +48,10 @@ async def create_executor(
 async def put_executors(
     session: AsyncSession, *, pool_id: PoolId, people: Sequence[Mapping[str, Any]], now: datetime
 ) -> list[ExecutorId]:
-    """Add many, all or none; those with a known external_id are changed. Raises NotFound (pool), Invalid."""
+    """Add many, all or none. Raises NotFound (pool), Invalid.
+
+    Those with a known external_id are changed: a field that `people` leaves out stays as it is, also `active`.
+    """
     written = await _write(session, pool_id, people, now, update_known=True)
     return [ExecutorId(executor.id) for executor, _ in written]
 
@@ -70,8 +73,10 @@ async def _write(
     written, fresh = [], []  # who comes twice in one batch is written twice and new once
     for index, values in enumerate(people):
         where = f"executors[{index}]." if update_known else ""
-        checked, unknown = _checked(catalogue, pool_zone(pool.timezone), values, where)
         executor = known.get(values.get("external_id"))
+        checked, unknown = _checked(
+            catalogue, pool_zone(pool.timezone), _over(executor, values) if update_known else values, where
+        )
         if executor is None:
             executor = Executor(pool_id=pool_id)
             session.add(executor)
@@ -133,6 +138,14 @@ async def _by_external_id(
         .order_by(Executor.id)
     )
     return {executor.external_id: executor for executor in rows}
+
+
+def _over(executor: Executor | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What to write of a person: parameters merged over those they have, of which null removes one."""
+    had = executor.parameters if executor is not None else {}
+    merged = {**had, **values.get("parameters", {})}
+    kept = {key: value for key, value in merged.items() if value is not None}
+    return {"external_id": None, **values, "parameters": kept}
 
 
 def _checked(
@@ -234,8 +247,7 @@ async def change_executor(
     # Hours that were kept before are not checked again: a person's break must not wait until they are mended.
     values = {"parameters": executor.parameters, "external_id": executor.external_id} | dict(changes)
     if merge_parameters and "parameters" in changes:
-        merged = {**executor.parameters, **(changes["parameters"] or {})}
-        values["parameters"] = {key: value for key, value in merged.items() if value is not None}
+        values["parameters"] = _over(executor, {"parameters": changes["parameters"] or {}})["parameters"]
     pool = await session.get_one(Pool, pool_id)
     catalogue = await read_catalogue(session, pool_id=pool_id)
     checked, unknown = _checked(catalogue, pool_zone(pool.timezone), values, "")

@@ -196,9 +196,9 @@ class _Placer:
             board.store()
             board = None
         if board is None:
-            if state.board is None or not state.board.current():
-                state.board = Board(state)
-            board = state.board
+            kept = state.board
+            board = kept if isinstance(kept, Board) and kept.current() else Board(state)
+            state.board = board
             board.load(self.floor)
         if board.name(key, weight) not in board.views:
             board.view(found, weight)

@@ -27,13 +27,10 @@ A frame::
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from app.engine.fairness.forecast import Outlook
-from app.engine.types import AssignmentKind, ExecutorId
-
-if TYPE_CHECKING:
-    from app.engine.placement.state import PoolState
+from app.engine.types import AssignmentKind, ExecutorId, Policy
 
 Frame: TypeAlias = dict[str, Any]
 
@@ -46,6 +43,40 @@ _MOST_ROWS = 4
 """Rows to be read for one explanation, for each executor: a full frame costs as much as one for each."""
 ROUTED = frozenset({AssignmentKind.PRIMARY, AssignmentKind.REASSIGN})
 """Kinds that use up the daily limit."""
+
+
+class LoggedSettings(Protocol):
+    """The settings of a pool that a frame keeps."""
+
+    @property
+    def policy(self) -> Policy:
+        """How the next executor is chosen."""
+
+    @property
+    def theta(self) -> float:
+        """Day loads that one point of preference is worth."""
+
+    @property
+    def day_load(self) -> float:
+        """Expected weight of a business day per unit of qualification."""
+
+
+class LoggedState(Protocol):
+    """The part of a pool state that frames keep; it has the columns of `COLUMNS` as arrays of shape (n,)."""
+
+    @property
+    def settings(self) -> LoggedSettings:
+        """How the pool distributes."""
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """The forecast of the day, if there is one."""
+
+    @property
+    def sequence(self) -> int:
+        """Number of the pool's last assignment."""
+
+    def __len__(self) -> int: ...
 
 
 class Trail:
@@ -73,7 +104,7 @@ class Trail:
         """Somebody changed other than by a decision."""
         self._touched.add(position)
 
-    def begin(self, state: "PoolState", number: int) -> None:
+    def begin(self, state: LoggedState, number: int) -> None:
         """Open a frame: everything placed until `end` belongs to it."""
         self._to, self._weights, self._fixed = [], [], []
         self._frames += 1
@@ -109,23 +140,23 @@ class Trail:
         self._to, self._weights, self._fixed = [], [], []
         return frame
 
-    def _needs_all(self, state: "PoolState") -> bool:
+    def _needs_all(self, state: LoggedState) -> bool:
         outgrown = self._rows > _MOST_ROWS * len(state) + _MOST_FRAMES or self._frames > _MOST_FRAMES
         return outgrown or self._settings != state.settings
 
 
-def settings_row(state: "PoolState") -> list[Any]:
+def settings_row(state: LoggedState) -> list[Any]:
     """The settings as a frame keeps them."""
     settings = state.settings
     return [settings.policy.value, settings.theta, settings.day_load]
 
 
-def outlook_row(state: "PoolState") -> dict[str, Any]:
+def outlook_row(state: LoggedState) -> dict[str, Any]:
     """The outlook as a frame keeps it."""
     return {"outlook": None if state.outlook is None else state.outlook.as_json()}
 
 
-def everybody(state: "PoolState") -> dict[str, Any]:
+def everybody(state: LoggedState) -> dict[str, Any]:
     """The columns of everybody as a frame keeps them."""
     columns: dict[str, Any] = {}
     for name in COLUMNS:
@@ -135,7 +166,7 @@ def everybody(state: "PoolState") -> dict[str, Any]:
     return columns
 
 
-def _rows_of(state: "PoolState", positions: list[int]) -> list[list[Any]]:
+def _rows_of(state: LoggedState, positions: list[int]) -> list[list[Any]]:
     if not positions:
         return []
     columns = [_plain(name, getattr(state, name)[positions].tolist()) for name in COLUMNS]

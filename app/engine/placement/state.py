@@ -17,7 +17,6 @@ Whoever left the pool is upserted with `active=False`; nobody is ever removed, s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,9 +35,6 @@ from app.engine.types import (
     Policy,
     Rules,
 )
-
-if TYPE_CHECKING:
-    from app.engine.placement.scores import Board
 
 MILLI = 1000
 """Weights are whole thousandths inside the engine: sums stay exact whatever their order."""
@@ -105,7 +101,7 @@ class PoolState:
         self.sequence = 0
         self.classes = Classes(rules)
         self.trail = Trail()
-        self.board: Board | None = None
+        self.board: object = None  # the score board that `allocate` keeps here between batches
         self.outlook: Outlook | None = None
         self._people: bytes = b""
         self._digests: dict[ClassKey, str] = {}

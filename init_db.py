@@ -1,6 +1,7 @@
 """Prepares the database: schema, default pool, first admin; with --sample also people, rules and tasks to look at.
 
-Says what it did and nothing else; run again it changes nothing and says nothing. The address comes from DATABASE_URL.
+Says what it did and nothing else; run again it changes nothing and says nothing. The schema is made by
+DATABASE_OWNER_URL where it is set, else by DATABASE_URL.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""Brings a database to a revision: `alembic upgrade head`, with the address from DATABASE_URL.
+"""Brings a database to a revision: `alembic upgrade head`, with the address from DATABASE_OWNER_URL or DATABASE_URL.
+
+After an upgrade or a downgrade the application's role gets its rights on the tables that there are.
 
 A migration is one transaction under an advisory lock, so that several processes that start at once migrate once. While
 it waits for a table, whoever comes after it waits too: it waits shortly, lets them pass, and begins again.
@@ -14,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from app.config import Settings
 from app.models import Base
+from app.services.database_role import GRANTS, grant_application_role
 
 LOCK = 7_276_391_405_114_201
 """Any number that no other advisory lock of this database has."""
@@ -31,6 +34,8 @@ def migrate(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"))
         context.run_migrations()
+        if "destination_rev" in context.get_context().opts:  # an upgrade or a downgrade; others only look
+            grant_application_role(connection, Settings())
 
 
 def write_sql() -> None:
@@ -38,12 +43,13 @@ def write_sql() -> None:
     context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
+        context.execute(GRANTS)
 
 
 async def connect_and_migrate() -> None:
     settings = Settings()
     engine = create_async_engine(
-        settings.database_url, poolclass=NullPool, connect_args={"timeout": settings.database_timeout}
+        settings.owner_url, poolclass=NullPool, connect_args={"timeout": settings.database_timeout}
     )
     try:
         for attempt in range(PATIENCE):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     )
 
     database_url: str = Field(DEFAULT_DATABASE_URL, description="PostgreSQL 15 or later; the only truth.")
+    database_owner_url: str | None = Field(
+        None,
+        description="The owner of the tables, who migrates and grants; DATABASE_URL then names a login with few rights.",
+    )
     redis_url: str | None = Field(
         None, description="Redis 6.2 or later; without it workers sweep PostgreSQL."
     )
@@ -194,15 +198,17 @@ class Settings(BaseSettings):
         False, description="Traces to OTEL_EXPORTER_OTLP_ENDPOINT; needs the extra `tracing`."
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_owner_url", mode="after")
     @classmethod
-    def _async_driver(cls, url: str) -> str:
+    def _async_driver(cls, url: str | None, info: ValidationInfo) -> str | None:
         """Accept the addresses that other tools print: the driver is ours to choose."""
+        if not url and info.field_name == "database_owner_url":
+            return None
         for prefix in ("postgresql+asyncpg://", "postgresql+psycopg2://", "postgresql://", "postgres://"):
-            if url.startswith(prefix):
+            if url and url.startswith(prefix):
                 return "postgresql+asyncpg://" + url.removeprefix(prefix)
         raise ValueError(
-            "DATABASE_URL must begin with postgresql:// (PostgreSQL is the only database supported)"
+            f"{str(info.field_name).upper()} must begin with postgresql:// (PostgreSQL is the only database supported)"
         )
 
     @field_validator("redis_url", "ais_url", "oidc_issuer", mode="before")
@@ -285,6 +291,11 @@ class Settings(BaseSettings):
     def _networks(cls, text: str) -> str:
         parse_networks(text)
         return text
+
+    @property
+    def owner_url(self) -> str:
+        """The address of who owns the tables: DATABASE_OWNER_URL, else DATABASE_URL."""
+        return self.database_owner_url or self.database_url
 
     @property
     def dsn(self) -> str:

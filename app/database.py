@@ -41,9 +41,43 @@ async def _close(session: AsyncSession) -> None:
         log.exception("session.broken")
 
 
+APPLICATION_ROLE = "executor_balancer_app"
+"""The role that migrations make for processes whose DATABASE_URL names a superuser (app/services/database_role.sql)."""
+
+# Nothing happens for a login of its own, whose rights are narrow already: behind a pooler that hands a session on after
+# each transaction, such a login leaves nothing of the session to be kept.
+_TAKE_ROLE = f"""
+SELECT set_config('role', narrow.rolname, false) FROM pg_roles login, pg_roles narrow
+WHERE login.rolname = session_user AND login.rolsuper AND narrow.rolname = '{APPLICATION_ROLE}'
+  AND has_table_privilege(narrow.oid, to_regclass('audit_log'), 'INSERT')
+"""  # noqa: S608 - a constant
+
+
+async def take_role(connection: Any) -> None:
+    """Give up a superuser's rights on this connection, where migrations made the narrow role."""
+    await connection.execute(_TAKE_ROLE)
+
+
+async def connect(dsn: str, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """A bare connection of the driver with the application's rights; `options` are those of `asyncpg.connect`."""
+    connection = await asyncpg.connect(dsn, **options)
+    try:
+        await take_role(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 async def prepare_connection(connection: Any) -> None:
-    """Let JSONB travel as text that Python has already encoded; decoded on the way back."""
+    """Take the narrow role, and let JSONB travel as text that Python has already encoded; decoded on the way back."""
+    await take_role(connection)
     await connection.set_type_codec("jsonb", encoder=_encode, decoder=fast_json.decode, schema="pg_catalog")
+
+
+def _take_role_at_first(connection: Any, _record: object) -> None:
+    """SQLAlchemy's hook for a new connection: the adapter runs a coroutine on the driver's own."""
+    connection.run_async(take_role)
 
 
 async def _nothing_to_reset(_connection: Any) -> None:
@@ -111,6 +145,7 @@ class Database:
                 },
             },
         )
+        event.listen(engine.sync_engine, "connect", _take_role_at_first)
         hot = await asyncpg.create_pool(
             settings.dsn,
             min_size=0,

@@ -113,6 +113,8 @@ async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Sym
         "commits survive a loss of power" if durable else "a loss of power may take back answered tasks",
         "" if durable else "Set fsync = on and synchronous_commit = on.",
     )
+    if right:
+        yield await _role(connection)
     timed = await connection.fetchval("SELECT current_setting('track_commit_timestamp') = 'on'")
     yield Symptom(
         "Commit times",
@@ -124,6 +126,33 @@ async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Sym
         ),
         "" if timed else "Set track_commit_timestamp = on and restart PostgreSQL.",
     )
+
+
+_ROLE = """
+SELECT session_user AS login, current_user AS role, login.rolsuper AS login_super, narrow.rolsuper AS super,
+    pg_has_role(narrow.oid, relowner, 'MEMBER') AS owns
+FROM pg_roles login, pg_roles narrow, pg_class
+WHERE login.rolname = session_user AND narrow.rolname = current_user AND pg_class.oid = 'audit_log'::regclass
+"""
+_OWN_LOGIN = (
+    "Name a login of its own in DATABASE_URL and this one in DATABASE_OWNER_URL, then run: python init_db.py"
+)
+
+
+async def _role(connection: HotConnection) -> Symptom:
+    """Which database role works here, and whether a holder of its password could rewrite the audit log."""
+    [who] = await connection.fetch(_ROLE)
+    login, role = who["login"], who["role"]
+    if who["super"]:
+        found = f"{login} is a superuser and works as one: the audit log can be rewritten past its triggers"
+        return Symptom("Database role", State.BROKEN, found, "Run: python init_db.py")
+    if who["owns"]:
+        found = f"{login} owns the tables: whoever has its password can switch off the audit log's triggers"
+        return Symptom("Database role", State.WORTH_KNOWING, found, _OWN_LOGIN)
+    if who["login_super"]:
+        found = f"works as {role}; signs in as {login}, a superuser"
+        return Symptom("Database role", State.WELL, found, f"For production: {_OWN_LOGIN}")
+    return Symptom("Database role", State.WELL, f"{role} reads and writes rows, and owns nothing")
 
 
 async def _doorbell(redis_url: str | None) -> Symptom:

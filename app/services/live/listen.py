@@ -9,10 +9,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import asyncpg
 import structlog
 
-from app.database import TROUBLE
+from app.database import TROUBLE, connect
 
 log = structlog.get_logger()
 
@@ -57,7 +56,7 @@ class Listener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=_PROBE_SECONDS)
+        connection = await connect(self._dsn, timeout=_PROBE_SECONDS)
         try:
             for channel in self._hearers:
                 await connection.add_listener(channel, self._heard)

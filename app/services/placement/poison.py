@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from app.database import HotConnection
+from app.database import HotConnection, connect
 from app.engine.types import PoolId
 from app.services.placement import sql as statements
 from app.utils.trouble import Trouble, says, trouble_of
@@ -69,7 +69,7 @@ class Attempts:
     async def _execute(self, statement: str, *arguments: object) -> None:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(
+                self._connection = await connect(
                     self._dsn,
                     timeout=_PATIENCE,
                     command_timeout=_PATIENCE,

@@ -245,5 +245,5 @@ SELECT id, $1, 'escalate', 'pending', 'pending', 'clock', reason, $5 FROM stayed
 END_HUNG = """
 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE state = 'active' AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => $1)
-  AND datname = current_database() AND usename = current_user AND application_name LIKE 'executor-balancer%'
+  AND datname = current_database() AND usename = session_user AND application_name LIKE 'executor-balancer%'
 """

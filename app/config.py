@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     database_url: str = Field(DEFAULT_DATABASE_URL, description="PostgreSQL 15 or later; the only truth.")
     database_owner_url: str | None = Field(
         None,
-        description="The owner of the tables, who migrates and grants; DATABASE_URL then names a login with few rights.",
+        description="Owner of the tables, migrates and grants; DATABASE_URL then names a login with few rights.",
     )
     redis_url: str | None = Field(
         None, description="Redis 6.2 or later; without it workers sweep PostgreSQL."

@@ -60,7 +60,7 @@ async def take_role(connection: Any) -> None:
 
 async def connect(dsn: str, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
     """A bare connection of the driver with the application's rights; `options` are those of `asyncpg.connect`."""
-    connection = await asyncpg.connect(dsn, **options)
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **options)
     try:
         await take_role(connection)
     except BaseException:

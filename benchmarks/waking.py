@@ -105,7 +105,7 @@ class _Crowd:
         await self.hot.execute("UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1")
         await self.hot.execute(_PARK, self.pool_id, self.size)
         await self._work()
-        await self.hot.execute("ANALYZE")
+        await self.hot.execute("BEGIN; SET LOCAL ROLE NONE; ANALYZE; COMMIT")
         classes = await self.hot.fetchval("SELECT count(DISTINCT wait_class_id) FROM tasks")
         self.back = await self._somebody(availability="break")
         await self._work()

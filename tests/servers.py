@@ -13,15 +13,16 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
 
+from app.config import Settings
 from app.local.embedded import Durability, EmbeddedServers, temporary_directory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +112,16 @@ def migrate(database_url: str) -> None:
 def with_database(url: str, name: str) -> str:
     """Return the same server's address with another database (or Redis database number)."""
     return f"{url.rpartition('/')[0]}/{name}"
+
+
+@asynccontextmanager
+async def owner_of(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection as the owner of the tables, with the rights that the application gives up."""
+    connection = await asyncpg.connect(settings.owner_url.replace("+asyncpg", ""))
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def in_own_loop(work: Coroutine[Any, Any, None]) -> None:

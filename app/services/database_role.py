@@ -40,7 +40,7 @@ def grant_application_role(connection: Connection, settings: Settings) -> None:
         stored = (
             connection.execute(_STORED, {"name": login.username}).scalar() if _is_super(connection) else None
         )
-        same = stored is not None and bool(login.password) and _fits(login.password or "", stored)
+        same = stored is not None and bool(login.password) and fits(login.password or "", stored)
         verifier = "" if same or not login.password else make_verifier(login.password)
         named = {"name": login.username, "verifier": verifier}
     connection.execute(_NAME_LOGIN, named)
@@ -54,7 +54,7 @@ def separate_login(settings: Settings) -> URL | None:
 
 
 def make_verifier(password: str, salt: bytes | None = None, iterations: int = _ITERATIONS) -> str:
-    """What PostgreSQL stores of a password (SCRAM-SHA-256): so the password itself never stands in a statement or log."""
+    """Return what PostgreSQL stores of a password (SCRAM-SHA-256), so that no statement or log holds the password."""
     salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
     normal = unicodedata.normalize("NFKC", password).encode()
     salted = hashlib.pbkdf2_hmac("sha256", normal, salt, iterations)
@@ -64,7 +64,7 @@ def make_verifier(password: str, salt: bytes | None = None, iterations: int = _I
     return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
 
 
-def _fits(password: str, stored: str) -> bool:
+def fits(password: str, stored: str) -> bool:
     """Whether a stored verifier is this password's; False for a form that is not SCRAM-SHA-256."""
     kind, _, rest = stored.partition("$")
     if kind != "SCRAM-SHA-256":

@@ -45,7 +45,9 @@ GROWTH_MB = 150.0
 """Resident memory that a process may gain in a run before it counts as growing; a leak of an hour is far more."""
 OWN_CLOCK = """
 CREATE SCHEMA clock;
+GRANT USAGE ON SCHEMA clock TO PUBLIC;
 CREATE TABLE clock.shift (by interval NOT NULL);
+GRANT SELECT, UPDATE ON clock.shift TO PUBLIC;
 INSERT INTO clock.shift VALUES ('0');
 CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM clock.shift)';

@@ -15,9 +15,9 @@ from app.commands.doctor import newest_schema
 from app.config import Settings
 from app.database import APPLICATION_ROLE, Database, connect
 from app.services.audit.doctor import State, examine
-from app.services.database_role import make_verifier
+from app.services.database_role import fits
 from app.services.tasks.housekeeping import end_hung
-from tests.servers import RunServers, in_own_loop
+from tests.servers import RunServers, in_own_loop, owner_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = (
@@ -244,8 +244,10 @@ async def test_hung_sessions_are_looked_for_as_the_login(database: Database) -> 
         assert await connection.fetchval("SELECT current_user") == APPLICATION_ROLE
 
 
-def test_verifier_is_the_one_that_postgresql_makes() -> None:
-    """Vector made by PostgreSQL 15: SET password_encryption = 'scram-sha-256'; CREATE ROLE ... PASSWORD 'pencil'."""
-    salt = bytes.fromhex("5b6d99683d9a24e4f6b4b1a8e5c2a1d0")
-    made = make_verifier("pencil", salt)
-    assert made.startswith("SCRAM-SHA-256$4096:W22ZaD2aJOT2tLGo5cKh0A==$")
+async def test_verifier_is_the_one_that_postgresql_makes(settings: Settings, roles: list[str]) -> None:
+    async with owner_of(settings) as connection:
+        await connection.execute(f"CREATE ROLE \"{roles[0]}\" PASSWORD 'pencil ½'")
+        stored = await connection.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", roles[0])
+    assert fits("pencil ½", stored)
+    assert not fits("pencil", stored)
+    assert not fits("pencil ½", "md5" + "0" * 32)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
 from app.services.placement import sql as statements
 from app.services.waking.sql import WAKE_FOR
 from tests.builders import add_executors, add_pool, add_tasks
+from tests.servers import owner_of
 
 HISTORY = """
 INSERT INTO tasks (pool_id, external_id, status)
@@ -31,14 +33,14 @@ PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
 
 
 @pytest.fixture
-async def pool_id(database: Database) -> PoolId:
+async def pool_id(database: Database, settings: Settings) -> PoolId:
     pool_id = await add_pool(database)
     await add_executors(database, pool_id, 300)
     async with database.hot.acquire() as connection:
         await connection.execute(HISTORY, pool_id, timeout=120)
         await connection.execute(DAYS, pool_id)
     await add_tasks(database, pool_id, 50)
-    async with database.hot.acquire() as connection:
+    async with owner_of(settings) as connection:
         await connection.execute("ANALYZE")
     return pool_id
 

@@ -45,7 +45,7 @@ class Housekeeper:
 async def end_hung(pool: HotPool) -> None:
     """End sessions of ours whose process hangs between two messages of one statement, and so whatever they hold.
 
-    A session may be seen and ended only by the role that it signed in as: a narrow role taken since is laid down for it.
+    Only the role that a session signed in as may see and end it: the narrow role taken since is laid down here.
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL ROLE NONE")

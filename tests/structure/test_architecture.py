@@ -1,12 +1,16 @@
 """The shape of the code: arrows of imports, size of files, what must stay empty."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from app.models.base import Base
+from scripts import code_figures
 from tests.servers import ROOT
 
 LONGEST_FILE = 500
@@ -69,3 +73,51 @@ def test_every_locked_requirement_has_hashes():
     for lock in ROOT.glob("requirements*.txt"):
         blocks = re.split(r"\n(?=\S)", lock.read_text().strip())
         assert [block for block in blocks if "--hash=sha256:" not in block] == [], lock.name
+
+
+MOST_FILES = 16
+
+
+def test_no_folder_of_product_code_is_a_hall():
+    files = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
+
+    assert {str(folder.relative_to(ROOT)): n for folder, n in files.items() if n > MOST_FILES} == {}
+
+
+def test_modules_import_each_other_in_no_circle():
+    trees = {path: ast.parse(path.read_text()) for path in code_figures.sources("app")}
+
+    assert code_figures.cycle(code_figures.imports(trees)) == []
+
+
+def test_a_circle_of_imports_is_found():
+    assert code_figures.cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) != []
+
+
+def test_each_package_of_services_says_in_one_line_what_it_is_for_and_hands_on_nothing():
+    rooms = [path for path in SOURCES if path.name == "__init__.py" and path.parents[1].name == "services"]
+    assert len(rooms) > 10
+
+    assert [
+        str(path.parent.name) for path in rooms if not re.fullmatch(r'"""[^\n]+"""\n', path.read_text())
+    ] == []
+
+
+def test_files_that_the_architecture_page_names_exist():
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 20
+
+    assert [name for name in named if not any((ROOT / root / name).is_file() for root in ("", "app"))] == []
+
+
+def test_tables_columns_and_files_that_the_glossary_names_exist():
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    columns = {
+        f"{table}.{column.name}" for table, of in Base.metadata.tables.items() for column in of.columns
+    }
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", text))
+    files = {name for name in named if name.endswith(".py")}
+    paths = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py)?)`", text)) | files
+
+    assert {name for name in named - files if not name.startswith("flow.")} - columns == set()
+    assert [path for path in paths if not any((ROOT / root / path).exists() for root in ("", "app"))] == []

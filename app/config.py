@@ -140,6 +140,13 @@ class Settings(BaseSettings):
         2000, ge=10, description="Connections `run` lets the API hold at once; more get 503."
     )
 
+    event_streams_per_caller: int = Field(
+        20, ge=1, le=500, description="Streams of /v1/events that one user or key may have open in a process."
+    )
+    event_streams_per_address: int = Field(
+        250, ge=1, le=500, description="The same of one address; a dashboard opens its people's from its own."
+    )
+
     auth_required: bool = Field(False, description="Refuse requests without credentials on loopback too.")
     secret_key: SecretStr | None = Field(
         None, description="Signs tokens; required on any address but loopback."

@@ -33,6 +33,7 @@ from app.services.live.gauges import Gauges
 from app.services.live.health import Examination
 from app.services.live.notifications import Ticks, WaitingRoom
 from app.services.live.overview import Overview
+from app.services.live.stream_places import StreamLimits, StreamPlaces
 from app.services.pools.directory import PoolDirectory
 from app.services.tasks.explanations import Previewer
 from app.services.tasks.moves import Lifecycle
@@ -108,7 +109,10 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     directory = PoolDirectory(database.hot, settings.default_pool)
     lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)
     overview = Overview(database.hot)
-    live_board = LiveBoard(ticks, database.hot, overview)
+    keys = settings.key_ring()
+    callers = Callers(database.hot, keys, settings.metrics_token)
+    limits = StreamLimits(settings.event_streams_per_caller, settings.event_streams_per_address)
+    live_board = LiveBoard(ticks, database.hot, overview, StreamPlaces(callers, limits))
     provider = _provider(settings)
     intake.start()
     lifecycle.start()
@@ -118,7 +122,6 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     try:
         examination = Examination(database.hot, doorbell)
         previewer = Previewer(database.hot)
-        keys = settings.key_ring()
         yield Parts(
             settings=settings,
             database=database,
@@ -130,7 +133,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             examination=examination,
             gauges=Gauges(database.hot),
             previewer=previewer,
-            callers=Callers(database.hot, keys, settings.metrics_token),
+            callers=callers,
             keys=keys,
             passwords=Passwords(),
             throttle=Throttle(burst=settings.sign_in_failures, per_minute=settings.sign_in_failures),

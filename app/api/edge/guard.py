@@ -114,7 +114,7 @@ class Guard:
         return None, {}
 
     async def _caller(self, scope: Scope) -> Caller:
-        credentials = _credentials(scope)
+        scope["credentials"] = credentials = _credentials(scope)
         if credentials is None:
             return replace(self._local(scope), address=_address(scope), request_id=scope.get("request_id"))
         callers: Callers = scope["app"].state.parts.callers

@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Any, Literal
 
+from app.access.roles import Caller
 from app.database import HotPool
 from app.engine.types import PoolId
-from app.errors import Unavailable
 from app.services.live.notifications import Tick, Ticks
 from app.services.live.overview import Minute, Overview, Picture
+from app.services.live.stream_places import StreamPlaces, Watcher
 
 MOST_WATCHERS = 500
 """Streams that one process serves; each holds a connection."""
@@ -85,86 +86,88 @@ Message = News | Figures | Quiet
 class LiveBoard:
     """Streams of what happens, one per watcher."""
 
-    def __init__(self, ticks: Ticks, pool: HotPool, overview: Overview) -> None:
+    def __init__(self, ticks: Ticks, pool: HotPool, overview: Overview, places: StreamPlaces) -> None:
         self._ticks = ticks
         self._pool = pool
         self._overview = overview
-        self._watchers = 0
-        self._closing = asyncio.Event()
+        self._places = places
         self._newest: dict[PoolId, tuple[float, list[Placed]]] = {}
 
     def start(self) -> None:
         """Let streams end when the process is told to stop: the server waits for them before anything else ends."""
+        self._places.start()
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            _call_first(number, lambda: loop.call_soon_threadsafe(self._closing.set))
+            _call_first(number, lambda: loop.call_soon_threadsafe(self._places.end_all))
 
     def stop(self) -> None:
         """End all streams."""
-        self._closing.set()
+        self._places.stop()
 
-    def watch(self, pool_id: PoolId, *, period: timedelta, since: datetime | None) -> AsyncIterator[Message]:
-        """What happens in a pool from `since` (at most the last MOST_ITEMS assignments) or from now on.
+    def join(self, pool_id: PoolId, *, caller: Caller, credentials: str | None) -> Watcher:
+        """Take a place for a stream of this pool; `leave` gives it back. Raises Overloaded, Unavailable."""
+        watcher = Watcher(pool_id, caller, credentials)
+        self._places.take(watcher, most=MOST_WATCHERS)
+        return watcher
 
-        Raises Unavailable when too many watch already.
-        """
-        if self._watchers >= MOST_WATCHERS:
-            raise Unavailable(
-                f"{MOST_WATCHERS} watch already; read /v1/distribution/overview instead.", retry_after=10
-            )
-        return self._stream(pool_id, period, since)
+    def leave(self, watcher: Watcher) -> None:
+        """Give the place back."""
+        self._places.leave(watcher)
 
-    async def _stream(
-        self, pool_id: PoolId, period: timedelta, since: datetime | None
+    async def watch(
+        self, watcher: Watcher, *, period: timedelta, since: datetime | None
     ) -> AsyncIterator[Message]:
-        self._watchers += 1
-        try:
-            with self._ticks.subscribe() as ticks:
-                since = since or datetime.now(UTC)
-                yield Quiet("began", since)
-                yield await self._figures(pool_id, period)
-                news = await self._news(pool_id, since, {})
-                while not self._closing.is_set():
-                    if news.placed or news.counts:
-                        yield news
-                        yield await self._figures(pool_id, period)
-                        since = news.until
-                    counts = await self._gather(
-                        ticks, pool_id, _SETTLE_SECONDS if news.counts else HEARTBEAT_SECONDS
-                    )
-                    if counts is None:
-                        yield Quiet("missed", datetime.now(UTC))
-                    elif not counts:
-                        yield Quiet("beat", datetime.now(UTC))
-                        yield await self._figures(pool_id, period)
-                    news = await self._news(pool_id, since, counts or {})
-        finally:
-            self._watchers -= 1
+        """What happens in the pool from `since` (at most the last MOST_ITEMS assignments) or from now on.
+
+        Ends when the process stops, when the caller may watch no more, or when it lost its place.
+        """
+        pool_id = watcher.pool_id
+        with self._ticks.subscribe() as ticks:
+            since = since or datetime.now(UTC)
+            yield Quiet("began", since)
+            yield await self._figures(pool_id, period)
+            news = await self._news(pool_id, since, {})
+            while not watcher.ended.is_set():
+                if news.placed or news.counts:
+                    yield news
+                    yield await self._figures(pool_id, period)
+                    since = news.until
+                counts = await self._gather(
+                    ticks, watcher, _SETTLE_SECONDS if news.counts else HEARTBEAT_SECONDS
+                )
+                if watcher.ended.is_set():
+                    return
+                if counts is None:
+                    yield Quiet("missed", datetime.now(UTC))
+                elif not counts:
+                    yield Quiet("beat", datetime.now(UTC))
+                    yield await self._figures(pool_id, period)
+                news = await self._news(pool_id, since, counts or {})
 
     async def _gather(
-        self, ticks: asyncio.Queue[Tick], pool_id: PoolId, patience: float
+        self, ticks: asyncio.Queue[Tick], watcher: Watcher, patience: float
     ) -> dict[str, int] | None:
         """How often each event happened; nothing after a quiet while, None when ticks were missed."""
         counts: Counter[str] = Counter()
         deadline = time.monotonic() + patience
-        while (left := deadline - time.monotonic()) > 0 and not self._closing.is_set():
-            tick = await self._next(ticks, left)
+        while (left := deadline - time.monotonic()) > 0 and not watcher.ended.is_set():
+            tick = await self._next(ticks, watcher, left)
             if tick is None:
                 break
             if tick.pool_id is None:
                 return None
-            if tick.pool_id == pool_id:
+            if tick.pool_id == watcher.pool_id:
                 if not counts:
                     deadline = min(deadline, time.monotonic() + GATHER_SECONDS)
                 counts[tick.event] += tick.count
         return dict(counts)
 
-    async def _next(self, ticks: asyncio.Queue[Tick], patience: float) -> Tick | None:
-        """The next tick; None when the time is over or the process stops."""
+    async def _next(self, ticks: asyncio.Queue[Tick], watcher: Watcher, patience: float) -> Tick | None:
+        """The next tick; None when the time is over or the stream ends."""
         coming = asyncio.ensure_future(ticks.get())
-        closing = asyncio.ensure_future(self._closing.wait())
+        closing = asyncio.ensure_future(watcher.ended.wait())
         try:
             await asyncio.wait([coming, closing], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             return coming.result() if coming.done() else None

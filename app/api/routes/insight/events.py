@@ -10,15 +10,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from app.api.deps import DirectoryDep, LiveBoardDep
+from app.api.deps import CallerDep, DirectoryDep, LiveBoardDep
 from app.api.problems import problems
 from app.api.routes.insight.overview import overview_out
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
-from app.services.live.event_stream import Figures, Message, News
+from app.services.live.event_stream import Figures, LiveBoard, Message, News
+from app.services.live.stream_places import Watcher
 
 router = APIRouter(prefix="/v1/events", tags=["system"])
 
@@ -37,22 +39,42 @@ _ANSWER = {
 }
 
 
-@router.get("", response_class=StreamingResponse, responses={200: _ANSWER, **problems(404, 422, 503)})
+@router.get("", response_class=StreamingResponse, responses={200: _ANSWER, **problems(404, 422, 429, 503)})
 async def watch_events(
+    request: Request,
     directory: DirectoryDep,
     board: LiveBoardDep,
+    caller: CallerDep,
     pool_id: Annotated[Identifier | None, Query(description="The default pool where left out.")] = None,
     period: Annotated[int, Query(ge=1, le=1440, description="Minutes that the key figures cover.")] = 60,
     last_event_id: Annotated[
         str | None, Header(max_length=200, description="Go on after this event; what is none is ignored.")
     ] = None,
 ) -> StreamingResponse:
-    """Assignments, changes of state and key figures of a pool, within a second of their commit."""
+    """Assignments, changes of state and key figures of a pool, within a second of their commit.
+
+    It ends within two seconds of the right to it: signed out, key revoked, pool taken away, token expired.
+    """
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
-    messages = board.watch(pool.id, period=timedelta(minutes=period), since=_instant(last_event_id))
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _events(pool.id, period, messages)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    watcher = board.join(pool.id, caller=caller, credentials=request.scope["credentials"])
+    messages = board.watch(watcher, period=timedelta(minutes=period), since=_instant(last_event_id))
+    return _Stream(_events(pool.id, period, messages), board, watcher)
+
+
+class _Stream(StreamingResponse):
+    """A stream that gives its place back however it ends."""
+
+    def __init__(self, content: AsyncIterator[str], board: LiveBoard, watcher: Watcher) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._board, self._watcher = board, watcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the client leaves or the stream ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._board.leave(self._watcher)
 
 
 async def _events(pool_id: PoolId, period: int, messages: AsyncIterator[Message]) -> AsyncIterator[str]:

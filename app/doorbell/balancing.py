@@ -17,13 +17,13 @@ from app.engine.types import PoolId
 log = structlog.get_logger(__name__)
 
 _APART_SECONDS = 60.0
-"""Whoever relieved another worker keeps its pools for so long: together they had too much to do."""
+"""Seconds for which a worker keeps pools taken from a busy one, so that they do not move to and fro."""
 _DECIDE_SECONDS = 0.9
 _SAMPLE_SECONDS = 0.5
 
 
 class Share:
-    """What share of a core this process uses: the mean of some seconds, the last ones most."""
+    """The share of a core that this process uses: a mean of some seconds, recent ones counting most."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, used: Callable[[], float] = time.process_time
@@ -117,16 +117,16 @@ class Sharing:
             log.info("pool.relieved", pool=self._relieved, of=self._serving.of(self._relieved), by=self._me)
 
     def leaves(self, pool_id: PoolId) -> bool:
-        """Whether somebody else serves this pool just now, and may go on."""
+        """Whether another worker serves this pool at present and may go on."""
         return pool_id != self._relieved and self._serving.leaves(pool_id, self._me)
 
     def heir(self, pool_id: PoolId, *, rung: bool) -> str | None:
-        """Who goes on with this pool, which is mine or for which I was rung, where one of us is enough for all."""
+        """The worker that goes on with this pool where one worker is enough for all pools."""
         is_mine = rung or self._serving.of(pool_id) == self._me
         return self._heir if is_mine and pool_id != self._relieved else None
 
     def news(self, pool_id: PoolId) -> Told | None:
-        """What to say of this worker with a batch; nothing where the others have just heard it."""
+        """The load report to publish with a batch; None if the same was published a moment ago."""
         if self._serving.knows(pool_id, self._me):
             return None
         return Told(self._me, self._share.now(), is_new=self._serving.is_new(pool_id, self._me))

@@ -47,7 +47,7 @@ class Ring:
 
 
 class Doorbell(Protocol):
-    """What producers and workers use; both implementations pass one conformance suite."""
+    """The doorbell as producers and workers use it; both implementations pass one conformance suite."""
 
     serving: Serving
 
@@ -89,7 +89,7 @@ class SilentDoorbell:
         self.serving = Serving()
 
     def ring(self, pool_id: PoolId) -> None:
-        """Nobody hears it; the sweep comes soon."""
+        """Does nothing: workers find the work by their sweep."""
 
     async def listen(self, consumer: str, seconds: float) -> Sequence[Ring]:
         """Quiet for the whole time."""
@@ -102,11 +102,11 @@ class SilentDoorbell:
         return ()
 
     async def hand_over(self, pool_id: PoolId, to: str) -> bool:
-        """Nobody hears it."""
+        """Does nothing."""
         return False
 
     async def forget_gone(self, pools: Iterable[PoolId], me: str) -> None:
-        """Nobody can tell: what is believed is believed for a moment only."""
+        """Does nothing: without Redis, reports of owners come with commits only."""
 
     async def claim(self, consumer: str, idle_seconds: float) -> Sequence[Ring]:
         """There is nothing to take over."""

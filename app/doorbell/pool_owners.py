@@ -1,11 +1,11 @@
-"""Who serves which pool just now: told by the commits themselves, believed for a moment.
+"""Which worker serves which pool: reported with commits, valid for a moment.
 
 A pool's batches are serial, so two workers at one pool only make each other read what the other wrote; and a batch
 costs about as much whether it holds ten tasks or a hundred, so workers that share out the work get less of it done than
-one that has time for all. So whoever served a pool last goes on with it, workers that have time to spare put their
-pools together, and one that has too much to do is relieved of a pool by one that has time, where there are processors
-for it. This is advice and never a lock: a worker that dies or hangs says nothing more, and after a moment anybody may
-take its pools.
+one that has time for all. So the worker that served a pool last goes on with it, workers that have time to spare put
+their pools together, and one that has too much to do is relieved of a pool by one that has time, where there are
+processors for it. This is advice and never a lock: a worker that dies or hangs says nothing more, and after a moment
+anybody may take its pools.
 """
 
 import time
@@ -19,7 +19,7 @@ HOT_SECONDS = 1.0
 """How long a commit is believed to be followed by another one of the same worker."""
 _STRAINED = 0.7
 _TOGETHER = 0.5
-"""Shares of a core: whoever uses the first has too much to do; workers that use less than the second together become
+"""Shares of a core: a worker that uses the first is overloaded; workers that use less than the second together become
 one. What lies between keeps a pool from wandering back and forth."""
 LATE_SECONDS = 1.0
 """A worker whose tasks wait longer has too much to do as well, whatever keeps it."""
@@ -28,9 +28,9 @@ _AGAIN_SECONDS = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a worker says of itself with each batch: what share of a core it uses, and whether its tasks wait long.
+    """Load report of a worker, published with a batch: its share of a core, and whether its tasks wait long.
 
-    Whoever `is_new` to a pool is not late there: what waited until now waited for somebody else.
+    A worker that `is_new` to a pool is not late there: tasks waited until now for another worker.
     """
 
     worker: str
@@ -54,7 +54,7 @@ _NOBODY = _Worker(Told(""), 0.0)
 
 
 class Serving:
-    """What one process knows of who serves what."""
+    """The owners of pools as one process knows them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -80,7 +80,7 @@ class Serving:
         self._last[pool_id] = (known.told, known.until) if known else (Told(worker), 0.0)
 
     def receive(self, pool_id: PoolId, me: str) -> None:
-        """From now on I serve the pool; nobody else knows before I say so."""
+        """Note that this worker serves the pool from now on; others learn it with the next report."""
         self._last[pool_id] = (Told(me, is_new=True), 0.0)
 
     def is_new(self, pool_id: PoolId, me: str) -> bool:
@@ -89,16 +89,16 @@ class Serving:
         return told is None or told.worker != me or told.is_new
 
     def forget(self, pool_id: PoolId) -> None:
-        """Whoever was believed to serve this pool has gone."""
+        """Forget the owner of this pool: it has gone."""
         self._last.pop(pool_id, None)
 
     def of(self, pool_id: PoolId) -> str | None:
-        """Who served this pool last and so knows it best, however long ago; None where nobody did."""
+        """The worker that served this pool last, however long ago, and has its snapshot; None if there was none."""
         told, _ = self._last.get(pool_id, (None, 0.0))
         return told.worker if told else None
 
     def leaves(self, pool_id: PoolId, me: str) -> bool:
-        """Whether to leave it to somebody else, who serves it just now."""
+        """Whether to leave the pool to another worker that serves it at present."""
         told, until = self._last.get(pool_id, (None, 0.0))
         return told is not None and told.worker != me and self._clock() < until
 
@@ -115,7 +115,7 @@ class Serving:
         return {pool_id for pool_id, (told, _) in self._last.items() if told.worker in them}
 
     def heir(self, me: str, share: float) -> str | None:
-        """Who takes my pools: who serves more (or as many and has the greater name), where one of us is enough.
+        """The worker that takes this one's pools where one is enough: it serves more, or as many under a greater name.
 
         Nobody gives to who is late, unless they are late themselves: that is then one and the same machine.
         """

@@ -29,7 +29,7 @@ from app.engine.types import ExecutorId
 
 @dataclass(frozen=True, slots=True)
 class PersonFigures:
-    """One executor over the period. `even` is an equal share of all work while they were there, whoever may do it."""
+    """One executor over the period. `even` is an equal share of all work while they were present, eligible or not."""
 
     executor_id: ExecutorId
     tasks: int
@@ -80,7 +80,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What became of a stream: fairness, load, waits, what was left over."""
+    """The outcome of a stream: fairness, load, waits, and the tasks left over."""
 
     people: Sequence[PersonFigures]
     days: Sequence[DayFigures]
@@ -96,7 +96,7 @@ class Figures:
 
     @property
     def worst(self) -> PersonFigures | None:
-        """Whoever is farthest from the fair share."""
+        """The executor farthest from the fair share."""
         return max(self.people, key=lambda one: abs(one.deviation), default=None)
 
 
@@ -151,7 +151,7 @@ class Ledger:
         wait: float | None,
         routed: bool,
     ) -> None:
-        """Somebody received a task at this instant."""
+        """Note that an executor received a task at this instant."""
         when = datetime.fromtimestamp(at, self._zone)
         day = self._days[when.date()]
         day.placed += 1
@@ -291,7 +291,7 @@ class _Sums:
 
 
 def members_of(state: PoolState) -> list[Member]:
-    """Who is there now, by id."""
+    """The executors present now, by id."""
     here = np.flatnonzero(state.here & state.active)
     return sorted(
         (

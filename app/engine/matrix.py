@@ -73,7 +73,7 @@ class MatrixRules:
         return self._factors.get(str(key), 1.0)
 
     def eligible(self, key: ClassKey) -> BoolArray:
-        """Who is listed for the activity."""
+        """The executors listed for the activity."""
         found = self._eligible.get(key)
         if found is None:
             found = self._eligible[key] = self._listed(str(key))
@@ -95,7 +95,7 @@ class MatrixRules:
         return self._preference[key]
 
     def excluded_by(self, key: ClassKey) -> IntArray:
-        """0 for whoever is not listed, -1 for whoever is."""
+        """0 for an executor who is not listed, -1 for one who is."""
         return np.where(self.eligible(key), -1, 0).astype(np.int64)
 
     def preference_terms(self, key: ClassKey, position: int) -> Sequence[tuple[str, float]]:

@@ -37,7 +37,7 @@ Progress: TypeAlias = Callable[[int], None]
 """Told how many arrivals were played so far."""
 
 _Name: TypeAlias = tuple[ClassKey, float]
-"""What waits alike: a class, and a weight in task units."""
+"""The key of tasks that wait alike: a class, and a weight in task units."""
 _CHUNK = 500
 _SETTLE_SECONDS = 600.0
 
@@ -47,8 +47,8 @@ class Arrival:
     """A task as it came in, and what really became of it.
 
     `stays` is how many seconds it is open once somebody has it. `follows` and `away_from` name an earlier task: this
-    one goes to whoever received that one (parent, rework), or not to them (reassigned). `actual` is who really got
-    it, after `waited` seconds (None: not known).
+    one goes to the executor who received that one (parent, rework), or not to them (reassigned). `actual` is the
+    executor who really received it, after `waited` seconds (None: not known).
     """
 
     task: Task
@@ -71,11 +71,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What is played: arrivals and turns, each in the order of time; business days and windows in a zone.
+    """The input of a replay: arrivals and turns, each in the order of time; business days and windows in a zone.
 
     Where it `settles`, levels start each day, and after turns, from what is still owed (see `settle`); otherwise from
-    zero with each window, and whoever comes joins in level. Where it `forecasts`, it leaves room for what the same
-    weekdays before brought from then on (see `outlook`).
+    zero with each window, and an executor who comes joins in level. Where it `forecasts`, it leaves room for what the
+    same weekdays before brought from then on (see `outlook`).
     """
 
     arrivals: Sequence[Arrival]
@@ -141,7 +141,7 @@ def _silent(_done: int) -> None:
 
 
 def _turn(state: PoolState, turn: Turn) -> None:
-    """Put people in; whoever comes joins in level with those who are there."""
+    """Put executors in; those who come join in level with those who are present."""
     before = {one.id for one in turn.changed if _is_here(state, one.id)}
     state.upsert(turn.changed)
     came = [one.id for one in turn.changed if one.available and one.active and one.id not in before]
@@ -362,7 +362,7 @@ class _Player:
             keys = self._place_heads(heads, at)
 
     def _served_by(self, freed: set[ExecutorId]) -> list[_Name]:
-        """What these people may take of what waits."""
+        """The waiting tasks that these executors may take."""
         positions = [self._state.position[who] for who in freed]
         return [key for key in self._waiting if self._state.classes.meet(key[0]).eligible[positions].any()]
 
@@ -383,7 +383,7 @@ class _Player:
         return more
 
     def _wind_up(self) -> None:
-        """What is still open may finish and what still waits be placed, until nothing happens any more that day."""
+        """Let open tasks finish and waiting ones be placed until nothing happens any more that day."""
         self._advance(self._midnight - 1e-3)
         for reason in self._reasons.values():
             self._played.ledger.unplaced[reason.value] += 1

@@ -65,7 +65,7 @@ class Executor:
 
     `qualification` > 0 is the share of work relative to others; `daily_limit` is in task weight per
     business day and `max_open` in open tasks at once (None: unlimited). `available` says whether they
-    take work right now (not on break, within working hours): the caller knows the clock. Whoever is not
+    take work right now (not on break, within working hours): the caller knows the clock. An executor who is not
     `active` has left the pool and is not eligible for anything.
     """
 
@@ -82,7 +82,7 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an executor carries and has received.
+    """The load of an executor: open and received work.
 
     `level` is the weight received since levels were last settled, plus what they were settled or joined at; `used` the
     routed weight of the business day; `open` the number of open tasks; `last_assigned` a sequence
@@ -116,7 +116,7 @@ class Task:
 
 
 class Rules(Protocol):
-    """What the engine asks of an active rule set.
+    """The interface of an active rule set to the engine.
 
     The rule set is bound to a roster: a list of executors in positions 0..n-1. Arrays have shape (n,)
     in that order. Returned arrays are shared and must not be written to. A task whose key equals

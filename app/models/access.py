@@ -1,4 +1,4 @@
-"""Who may do what, and who did."""
+"""Users, keys, sessions and the audit log."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.models.base import NOW, Base, Json, one_of
 
 
 class User(Base):
-    """Somebody who signs in, by a password or as `oidc_subject` of a provider. `pool_ids` null means all pools."""
+    """A person who signs in, by a password or as `oidc_subject` of a provider. `pool_ids` null means all pools."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -87,7 +87,7 @@ class ApiKey(Base):
 
 
 class AuditEntry(Base):
-    """Who changed what, when and from where, before and after; each entry carries the hash of the one before.
+    """An audit entry: actor, object, time, address, values before and after, and the hash of the entry before.
 
     Written by triggers (alembic/versions/0001_audit.sql), which also refuse every change of it.
     """

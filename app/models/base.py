@@ -1,4 +1,4 @@
-"""What all tables share: naming, types, the words for a CHECK."""
+"""The base of all tables: naming, types, the values of a CHECK."""
 
 from datetime import date, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What the outside must learn, and who asked to be told."""
+"""Messages to other systems, and their receivers."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.models.base import EMPTY_OBJECT, NOW, Base, Json
 
 
 class OutboxMessage(Base):
-    """What the outside must learn, written with the decision. `sequence` orders the messages of one task."""
+    """A message to another system, written with the decision. `sequence` orders the messages of one task."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -42,7 +42,7 @@ class OutboxMessage(Base):
 class DeliveryBreaker(Base):
     """A receiver that did not answer several times in a row, and is left alone until `open_until`; no row: it answers.
 
-    Each sender keeps its own breaker; here stands what the last of them found, for whoever looks at the system.
+    The breaker of a receiver as the last sender left it, for display: each sender keeps its own.
     """
 
     __tablename__ = "delivery_breakers"

@@ -1,4 +1,4 @@
-"""What makes decisions explainable and fair shares solvable for good."""
+"""Evidence that makes decisions explainable and fair shares solvable for good."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -47,7 +47,7 @@ class TrailFrame(Base):
 
 
 class Roster(Base):
-    """Who was present together: `members` are `[executor id, qualification, daily limit or null]`, by id."""
+    """Executors present together: `members` are `[executor id, qualification, daily limit or null]`, by id."""
 
     __tablename__ = "rosters"
     __table_args__ = (UniqueConstraint("pool_id", "digest"),)

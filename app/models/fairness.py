@@ -1,4 +1,4 @@
-"""What is kept of fairness: hours as they ended, alarms, and replays with their results."""
+"""Fairness as it is kept: hours as they ended, alarms, and replays with their results."""
 
 from datetime import datetime
 

@@ -51,7 +51,7 @@ class KpiDay(Base):
 
 
 class ArchivedDay(Base):
-    """What archived assignments of a business day sum up to: counters stay checkable without them."""
+    """Sums of the archived assignments of a business day: counters stay checkable without the rows."""
 
     __tablename__ = "archived_days"
 

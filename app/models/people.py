@@ -62,11 +62,11 @@ class ExecutorAbsence(Base):
 
 
 class ExecutorLoad(Base):
-    """What an executor carries now and has received in the fairness window; one row each, updated once per batch.
+    """Open work of an executor and work received in the fairness window; one row each, updated once per batch.
 
     `window_weight` counts from `window_start` and `day_*` on `business_day`: a row whose date is past means zero, so
-    nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`; whoever was
-    not `present` and is again gets an offset that lifts them to the level of those who were.
+    nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`; an executor
+    who was not `present` and is again gets an offset that lifts them to the level of those who were.
     """
 
     __tablename__ = "executor_loads"
@@ -93,7 +93,7 @@ class ExecutorLoad(Base):
 
 
 class ExecutorDay(Base):
-    """What an executor received on one business day of the pool's time zone; `routed_weight` is what limits bind.
+    """Work an executor received on one business day of the pool's time zone; daily limits bind `routed_weight`.
 
     A task that comes back to them after the client's answer (rework) is work again, in weight, and not another task.
     """

@@ -58,7 +58,7 @@ class PoolState(Base):
 
 
 class PoolAttempt(Base):
-    """What a worker is deciding now, noted outside the transaction that decides: see `services.placement.poison`."""
+    """The batch a worker is deciding, noted outside of its transaction: see `services.placement.poison`."""
 
     __tablename__ = "pool_attempts"
     __table_args__ = {"postgresql_with": {"fillfactor": "50"}}

@@ -48,7 +48,7 @@ class Codes:
 
 
 class Column(Protocol):
-    """What all columns can."""
+    """The interface of all columns."""
 
     def put(self, positions: IntArray, values: Sequence[Value], size: int) -> None:
         """Write values at positions; the column then has `size` of them."""
@@ -85,7 +85,7 @@ class CodeColumn:
         self.missing[positions] = self.data[positions] == ABSENT
 
     def where_text(self, says: Callable[[str], bool], at: At) -> BoolArray:
-        """Whose string fulfils something; each different string is asked once."""
+        """Positions whose string satisfies a test; each different string is tested once."""
         different, place = np.unique(self.data[at], return_inverse=True)
         atoms = (self._codes.atoms[code] if code != ABSENT else None for code in different.tolist())
         return np.array([isinstance(atom, str) and says(atom) for atom in atoms], dtype=np.bool_)[place]
@@ -123,7 +123,7 @@ class ListColumn:
                     self._draw(code, holders)
 
     def has(self, atom: Atom) -> BoolArray | None:
-        """Whose list has this member, shape (n,); None where nobody's has."""
+        """Positions whose list has this member, shape (n,); None if no list has it."""
         code = self._codes.get(atom)
         holders = None if code is None else self._holders.get(code)
         if code is None or not holders:

@@ -140,7 +140,7 @@ class Not:
 
 @dataclass(slots=True)
 class _Class:
-    """What is known of one class, as of a version of the roster."""
+    """The result for one class, as of a version of the roster."""
 
     version: int
     values: Values
@@ -201,7 +201,7 @@ class CompiledRules:
         return factor
 
     def eligible(self, key: ClassKey) -> BoolArray:
-        """Who passes all conditions."""
+        """The executors who pass all conditions."""
         known = self._classes.get(key)
         if known is None or known.version != self._version:
             known = self._current(key, known)
@@ -364,6 +364,6 @@ def _patched(before: Array, at: IntArray, answers: Array, size: int) -> Array:
 
 
 def _sealed(array: Array) -> Array:
-    """The array, to be shared: whoever writes to it is told."""
+    """The array, made read-only so that it can be shared."""
     array.flags.writeable = False
     return array

@@ -1,4 +1,4 @@
-"""What differs between two documents, by the names of conditions where they have any."""
+"""The differences between two documents, by the names of conditions where they have any."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is wrong with a document, told so that somebody can mend it."""
+"""Faults of a document, each with its place and remedy."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class RuleSetInvalid(ValueError):
 
 
 class Faults:
-    """The faults of one document, up to a bound: whoever sent more of them has enough to do."""
+    """The faults of one document, up to a bound."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
@@ -71,7 +71,7 @@ class Faults:
 
 
 def meant(given: Any, known: list[str]) -> str:
-    """What to write instead of an unknown name."""
+    """A suggestion for an unknown name."""
     text = given[:200] if isinstance(given, str) else ""
     plain = unicodedata.normalize("NFKC", text).translate(_LOOKS_LIKE)
     if plain != text and plain in known:

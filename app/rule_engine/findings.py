@@ -1,4 +1,4 @@
-"""What is legal in a rule set, but hardly meant: seen in the document alone.
+"""Findings: rules that are legal but hardly meant, seen in the document alone.
 
 Found are conditions that contradict each other, that can never hold or always do under the catalogue, that say the same
 twice, and fields that are on their way out. `roster` looks at the same rules with people and work.

@@ -92,7 +92,7 @@ class TaskKeys:
         self._fed: dict[str, list[Points]] = {}
         read = _task_fields(rule_set)
         reductions = {path: self._reduction(field, asked) for path, (field, asked) in read.items()}
-        # What repeats is read all at once, through a memory; numbers, instants and lists one by one.
+        # Repeating values are read through a cache, all at once; numbers, instants and lists one by one.
         alone = [field for field, _ in read.values() if field.is_list or field.is_ordered]
         alone.sort(key=lambda field: not field.parameter)
         once = sorted(
@@ -183,7 +183,7 @@ def _task_fields(rule_set: RuleSet) -> dict[str, tuple[Field, list[Comparison]]]
 
 
 def _opposite(field: Field, comparison: Comparison) -> Field | Value:
-    """What a field is compared with; itself, where both sides are the same field."""
+    """The other side of each comparison of a field; the field itself, where both sides are the same."""
     return comparison.value if comparison.field.path == field.path else comparison.field
 
 

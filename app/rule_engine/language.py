@@ -35,7 +35,7 @@ BUILT_IN: Mapping[str, ParameterType] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a condition reads: `name` is a field of the owner, or the key of a parameter.
+    """A field that a condition reads: `name` is a field of the owner, or the key of a parameter.
 
     `kinds` are those that its values, or the members of its lists, can have.
     """
@@ -176,7 +176,7 @@ def comparisons_in(condition: Condition) -> Iterator[Comparison]:
 
 
 def owners_in(condition: Condition) -> set[Owner]:
-    """Whose fields a condition reads."""
+    """The owners whose fields a condition reads."""
     return {each.owner for comparison in comparisons_in(condition) for each in comparison.fields}
 
 
@@ -200,7 +200,7 @@ def holds(condition: Condition, values: Mapping[str, Value]) -> bool:
 
 
 def compare(operator: str, left: Value, right: Value, on_missing: bool) -> bool:
-    """What one operator says of two values of the types that it was checked for."""
+    """Apply one operator to two values of the types that it was checked for."""
     if operator == "is_null":
         return (left is None) == (right == TRUE)
     if left is None or right is None:

@@ -23,7 +23,7 @@ MOST_CONDITIONS: Final = 1000
 HEAVIEST: Final = 1000.0
 LIGHTEST: Final = 0.001
 FURTHEST_PRODUCT: Final = 1e9
-"""What all preferences together may multiply by, or divide by."""
+"""Bound on the product of all preferences, and on its inverse."""
 
 DOCUMENT_KEYS = ("conditions", "weights", "task_weights", "tests", "comment")
 _GROUP_KEYS = ("operator", "conditions", "name", "comment")

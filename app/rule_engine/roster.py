@@ -90,7 +90,7 @@ class Roster:
         self._looked_at: dict[ClassKey, tuple[int, list[Step]]] = {}
 
     def funnel(self, task: Task) -> Funnel:
-        """Whom each condition leaves for this task."""
+        """The executors that each condition leaves for this task."""
         key = self.rules.task_key(task)
         eligible, steps = self._look(key)
         return Funnel(len(self.executors), eligible, steps)
@@ -134,7 +134,7 @@ class Roster:
         return sorted(found, key=lambda each: (each.eligible, -each.tasks))
 
     def candidates(self, task: Task) -> list[Candidate]:
-        """Everybody, the eligible and preferred first."""
+        """All executors, the eligible and preferred first."""
         key = self.rules.task_key(task)
         failed = self.rules.excluded_by(key).tolist()
         preference = self.rules.preference(key)

@@ -34,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class ParameterType(StrEnum):
-    """What kind of values a parameter takes."""
+    """The type of a parameter's values."""
 
     STRING = "string"
     NUMBER = "number"
@@ -45,7 +45,7 @@ class ParameterType(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a single value is; values of different kinds are never equal."""
+    """The kind of a single value; values of different kinds are never equal."""
 
     STRING = "string"
     NUMBER = "number"
@@ -143,7 +143,7 @@ _READERS: dict[ParameterType, Callable[[Any], Value]] = {
 
 
 def reader_of(type_: ParameterType, kinds: frozenset[Kind]) -> Callable[[Any], Value]:
-    """What turns raw values of this type into values."""
+    """The function that turns raw values of this type into values."""
     if type_ in _READERS:
         return _READERS[type_]
     if type_ == ParameterType.LIST:

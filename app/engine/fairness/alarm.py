@@ -1,8 +1,8 @@
 """When fairness is worth an alarm, and whose fault it is.
 
 Two things look alike on a list of loads and are not: work that went to the wrong people (`gap`, `deviation`: received
-against the fair share, which is the best that rules, limits and presence allow), and work that nobody else could have
-taken (`demand`: the fair share itself against an equal one). The first is ours to mend; the second asks for other
+against the fair share, which is the best that rules, limits and presence allow), and work that no other executor could
+have taken (`demand`: the fair share itself against an equal one). The first is ours to mend; the second asks for other
 rules or other people.
 
 An outlook keeps people apart on purpose while the day goes on, and that alone is no alarm. Of a forecast counts only
@@ -26,13 +26,11 @@ were 26 alarms without a reserve, 57 with it, and none where so much was forgive
 
 
 class AlarmKind(StrEnum):
-    """What passed its bound."""
+    """The measure that passed its bound."""
 
     GAP = "gap"  # the pool: too much work is with the wrong people
     DEVIATION = "deviation"  # a person: far from the fair share, although it could be otherwise
-    DEMAND = (
-        "demand"  # a person: far from an equal share, because nobody else, or hardly anything, is eligible
-    )
+    DEMAND = "demand"  # a person: far from an equal share, because no other executor is eligible, or hardly any task is
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Somebody's period so far, in task weight: received, fair share, equal share of all work while they were there.
+    """An executor's period so far, in task weight: received, fair share, equal share of all work while present.
 
     `expected` is what a forecast expects them to have received at the end of the day (None: it expects nothing).
     """
@@ -104,7 +102,7 @@ def find_alarms(
 
 
 def _unexplained(standings: Sequence[Standing]) -> list[float]:
-    """Everybody's deviation without what a forecast explains.
+    """Deviation of each executor without the part that a forecast explains.
 
     What those lack who are held back, others have: of too much no larger part counts than of too little.
     """

@@ -172,7 +172,7 @@ class _Flow:
         if self._flow.solve(0, 1) != self._flow.OPTIMAL:
             raise ArithmeticError("the flow solver found no optimum")
         self.by_class = self._flow.flows(arcs[:k]).astype(np.float64)
-        # What rounding may cost: a unit for each person.
+        # Allowance for rounding: one unit for each executor.
         self.complete = int(supply.sum()) - self._flow.optimal_flow() <= n + k
 
     def pressed_classes(self) -> BoolArray:
@@ -186,7 +186,7 @@ class _Flow:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody present in a span; `limit` is their daily limit in task units, None without one."""
+    """An executor present in a span; `limit` is the daily limit in task units, None without one."""
 
     id: int
     qualification: float
@@ -240,7 +240,7 @@ def fair_share_of_spans(
 
 
 def even_share_of_spans(spans: Sequence[Span]) -> dict[int, float]:
-    """An equal share per unit of qualification of all work while somebody was there, whoever may do it."""
+    """An equal share per unit of qualification of all work while each executor was present, eligible or not."""
     even: dict[int, float] = defaultdict(float)
     for span in spans:
         work = sum(weight for _, weight in span.work)

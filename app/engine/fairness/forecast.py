@@ -4,10 +4,10 @@ Without it a day whose kinds of work change from morning to afternoon is unfair 
 levelled, and what comes in the afternoon can only go to the few who may do it. Given what the same weekdays before
 brought from now on, the fair share of what was and what is to come is solved at once, for each of those days: the level
 at which everybody would end is the price of giving them anything more now (the derivative of the best that can still be
-reached). Whoever is to end higher than others is *held back*: at their price, work that others can take goes to
+reached). An executor who is to end higher than others is *held back*: at their price, work that others can take goes to
 others first; among equal prices the level decides as ever. So people are kept apart no more than what comes demands,
-and a wrong forecast of a steady day costs it little in the end. Whoever will use up their daily limit is no bargain for
-ending low: what they take now others will have to take from them later, at the price of those others.
+and a wrong forecast of a steady day costs it little in the end. An executor who will use up their daily limit is no
+bargain for ending low: what they take now others will have to take from them later, at the price of those others.
 
 An outlook ages with every task, so it is made anew whenever half a task a person was placed. It helps no more than the
 same weekdays are alike: so it is off unless somebody switches it on, and it is measured on past days by replay first.
@@ -32,7 +32,7 @@ WEEKS = 4
 """How many of the same weekdays before tell what a day brings."""
 
 Rest: TypeAlias = Mapping[str, float]
-"""What is still to come of each class, by the text of its key, in task units."""
+"""Weight still to come in each class, by the text of its key, in task units."""
 
 
 class Prospect(NamedTuple):
@@ -47,7 +47,7 @@ class Prospect(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """Everybody's prospect, by id; whoever is missing is not held back."""
+    """The prospect of each executor, by id; an executor who is missing is not held back."""
 
     people: Mapping[int, Prospect]
 
@@ -76,7 +76,7 @@ class Outlook:
 
 
 class Present(NamedTuple):
-    """Somebody who is there: level, the day's routed work so far, what is left of the daily limit (None: no limit)."""
+    """A present executor: level, routed work of the day so far, rest of the daily limit (None: no limit)."""
 
     id: ExecutorId
     qualification: float
@@ -122,9 +122,9 @@ def outlook_of(
 def prices(
     eligible: BoolArray, solved: FairShare, qualifications: FloatArray, room: FloatArray
 ) -> FloatArray:
-    """What one task more for each would cost, per unit of qualification: the level at which they would end.
+    """Price of one more task for each executor, per unit of qualification: the level at which they would end.
 
-    `eligible` are the rows of work to come. Of whoever will have no `room` left, the highest level at which work
+    `eligible` are the rows of work to come. Of executors who will have no `room` left, the highest level at which work
     that they may take would end with others (of work that nobody will have room for, the highest of all).
     """
     ends: FloatArray = solved.shares / qualifications
@@ -148,7 +148,7 @@ _Hours: TypeAlias = Mapping[tuple[int, str], float]
 
 
 class Forecast:
-    """What the rest of a day should bring, by what the same weekdays before brought at those hours."""
+    """The expected rest of a day, from the same hours of earlier weekdays of the same name."""
 
     def __init__(self, weeks: int = WEEKS) -> None:
         self._weeks = weeks
@@ -160,7 +160,7 @@ class Forecast:
         hours[when.hour, key] = hours.get((when.hour, key), 0.0) + weight
 
     def rests(self, now: datetime, until: datetime | None = None) -> list[Rest]:
-        """What each of the same weekdays before brought from now to `until` (or the end of the day).
+        """Work of each earlier weekday of the same name from now to `until` (or the end of the day).
 
         Of the hour that has begun what is left of it counts, and no more than today has not yet brought of it. Both are
         local.

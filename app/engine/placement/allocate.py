@@ -66,7 +66,7 @@ class Decision(NamedTuple):
 
     @property
     def explanation(self) -> dict[str, Any]:
-        """What to store with the assignment, as JSON."""
+        """The explanation to store with the assignment, as JSON."""
         facts = {"level": self.level_before, "frame": self.frame, "step": self.step}
         if self.barred or self.instead_of:
             return {**facts, **_route(self.barred, self.instead_of)}
@@ -92,7 +92,7 @@ class Waiting(NamedTuple):
 
     @property
     def explanation(self) -> dict[str, Any]:
-        """What to store with the task, as JSON."""
+        """The reason of waiting to store with the task, as JSON."""
         facts = {**self.details, "frame": self.frame, "step": self.step}
         return {**facts, **_route(self.barred, self.instead_of)}
 
@@ -109,7 +109,7 @@ _NOBODY: frozenset[ExecutorId] = frozenset()
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch, in the order in which it was decided."""
+    """The outcome of a batch, in the order in which it was decided."""
 
     decisions: list[Decision] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
@@ -143,7 +143,7 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
 
 
 def preview(state: PoolState, task: Task) -> Decision | Waiting:
-    """Who would get this task now; `state` stays as it is."""
+    """Decide who would receive this task now, without changing `state`."""
     outcome = place(state.copy(), [task])
     return outcome.decisions[0] if outcome.decisions else outcome.waiting[0]
 

@@ -80,7 +80,7 @@ class LoggedState(Protocol):
 
 
 class Trail:
-    """What a pool state writes down for later. Silent until `begin` is called."""
+    """Records loads and decisions of a pool state for later explanations. Records nothing until `begin` is called."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -101,7 +101,7 @@ class Trail:
         return len(self._to)
 
     def touch(self, position: int) -> None:
-        """Somebody changed other than by a decision."""
+        """Note that an executor changed other than by a decision."""
         self._touched.add(position)
 
     def begin(self, state: LoggedState, number: int) -> None:
@@ -202,7 +202,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everybody's standing before a decision, and the settings it was made with."""
+    """The loads of all executors before a decision, and the settings it was made with."""
 
     standings: Mapping[ExecutorId, Standing]
     policy: str
@@ -232,7 +232,7 @@ def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
 def standings_after(
     frames: Iterable[tuple[int, Mapping[str, Any]]],
 ) -> Iterator[tuple[int, Mapping[ExecutorId, Standing]]]:
-    """Everybody as each frame's batch found them: (number, standings), the standings changing from one to the next.
+    """The loads of all executors before each frame's batch, as (number, loads); one mapping, updated in place.
 
     Frames come in order, the first one with `full`; loads in the standings are not followed.
     """

@@ -1,7 +1,7 @@
 """Eligibility classes: what the rules say once for all tasks that they cannot tell apart.
 
 A class is asked of the rules when its first task is placed, and again after people changed. `flex` counts
-the different sets of executors that each one is in: at equal scores the work goes to whoever can do little
+the different sets of executors that each one is in: at equal scores the work goes to the executor who can do little
 else. Both follow from the order of decisions alone, never from how these were cut into batches.
 """
 
@@ -109,7 +109,7 @@ class Classes:
     def levels_to_join(self, positions: IntArray, relative: FloatArray) -> FloatArray:
         """Per position the highest, over the sets it is in, of the lowest `relative` within the set.
 
-        `relative`, shape (n,), is infinite for whoever does not count; so is a result that nothing supports.
+        `relative`, shape (n,), is infinite for an executor who does not count; so is a result without support.
         """
         lows = np.full(len(positions), -np.inf)
         for known in self._sets.values():

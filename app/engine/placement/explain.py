@@ -40,7 +40,7 @@ class Because(StrEnum):
     """Why somebody did not receive a task."""
 
     CHOSEN = "chosen"  # they did
-    BOUND = "bound"  # it was bound to somebody else: parent, rework, a person's decision
+    BOUND = "bound"  # it was bound to another executor: parent, rework, a person's decision
     UNKNOWN = "unknown"  # not in the pool then
     LEFT = "left"  # no longer active
     RULE = "rule"  # a condition does not hold
@@ -55,7 +55,7 @@ class Because(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored with an assignment, or with a task that waits (then no executor, kind or score)."""
+    """The record stored with an assignment, or with a task that waits (then without executor, kind and score)."""
 
     task_id: TaskId
     weight: float
@@ -134,7 +134,7 @@ class Explanation:
 
     @property
     def chosen(self) -> Candidate | None:
-        """Whoever received the task; None while it waits, or where they could not have taken it unbound."""
+        """The executor who received the task; None while it waits, or where they could not have taken it unbound."""
         return next((one for one in self.ranking if one.executor_id == self.record.executor_id), None)
 
     def runners_up(self, count: int = 3) -> tuple[Candidate, ...]:
@@ -182,7 +182,7 @@ def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Exp
 
 
 def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, Explanation]:
-    """Who would get this task now, and why; `state` stays as it is."""
+    """Decide who would receive this task now, and explain it, without changing `state`."""
     twin = state.copy()
     picture = picture_of(twin)
     outcome = place(twin, [task])
@@ -192,7 +192,7 @@ def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, E
 
 
 def picture_of(state: PoolState) -> Picture:
-    """Everybody's standing right now."""
+    """The loads of all executors at present."""
     frame = {"full": everybody(state), "settings": settings_row(state), "to": [], "weight": [], "fixed": []}
     frame |= outlook_row(state)
     return picture_at([{**frame, "sequence": state.sequence}], 0)
@@ -218,7 +218,7 @@ def _likings(content: Mapping[str, Any]) -> dict[ExecutorId, tuple[float, Terms]
 def _obstacle(
     executor_id: ExecutorId, standing: Standing, record: Record, rules: Mapping[ExecutorId, str]
 ) -> WhyNot | None:
-    """What kept somebody from being a candidate at all, in the order in which it is checked."""
+    """The reason why an executor was no candidate at all, in the order in which reasons are checked."""
     if not standing.active:
         return WhyNot(executor_id, Because.LEFT)
     if executor_id in rules:
@@ -260,7 +260,7 @@ def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | N
 
 
 def _score(standing: Standing, weight: int, picture: Picture, preference: float, held: int) -> float:
-    """What `scores` compared, on the same grid."""
+    """The score that `scores` compared, on the same grid."""
     if picture.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
         return float(standing.last)
     scale = GRID / (standing.qualification * picture.day_load * MILLI)
@@ -274,7 +274,7 @@ def _score(standing: Standing, weight: int, picture: Picture, preference: float,
 
 
 def _order(one: Candidate, picture: Picture) -> tuple[float, ...]:
-    """What decides between two candidates before ties."""
+    """The key that decides between two candidates before ties."""
     if picture.policy == Policy.BEST_MATCH:
         return (-one.preference, one.score)
     if picture.policy == Policy.LONGEST_IDLE:

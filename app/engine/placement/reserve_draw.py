@@ -4,8 +4,9 @@ Levels look back. Where what some may do is a part of what others may do, chance
 and no later work can take from them what others could have had. So the day's own mix is asked what comes next: a future
 is drawn (what part each kind has from a Dirichlet of the counts so far, then tasks from a multinomial), and solved for
 the level at which everybody would end. As with a forecast that level is the price of giving them anything more now, and
-whoever is to end higher than others is *held back*. A single draw is noise; the mean of the last few is not. The future
-is short (a third of what came, at most 30 tasks a person), so a day that turns out otherwise has lost little.
+an executor who is to end higher than others is *held back*. A single draw is noise; the mean of the last few is not.
+The future is short (a third of what came, at most 30 tasks a person), so a day that turns out otherwise has lost
+little.
 
 People are compared with those they share work with. Where all may do the same, nobody is held back and there is no
 outlook at all.
@@ -42,7 +43,7 @@ _LEAST = 8
 
 
 class Mix(NamedTuple):
-    """What came today for one set of people; `eligible` has shape (n,), by the state's positions."""
+    """The day's work for one set of executors; `eligible` has shape (n,), by the state's positions."""
 
     eligible: BoolArray
     tasks: float
@@ -75,7 +76,7 @@ class Reserve:
         return fits and state.settings.policy is Policy.FAIR
 
     def stale(self, state: PoolState) -> bool:
-        """Whether more came than was noted (somebody else decided), or who may do what is no longer the same."""
+        """Whether more work came than was noted (another worker decided), or eligibility has changed."""
         return self._counted != (state.roster_version, state.sequence)
 
     def begin(self, state: PoolState, mixes: Iterable[Mix]) -> None:
@@ -122,13 +123,13 @@ class Reserve:
         self._outlook = _held_back(state, here, self._ends, self._circles)
 
     def outlook(self, state: PoolState) -> Outlook | None:
-        """What was last drawn; nothing where that is old, or where people or levels are others."""
+        """The last draw; None where it is old, or people or levels have changed."""
         self._forget_others(state)
         young = self._drawn_at is not None and state.sequence - self._drawn_at <= 2 * lasts(people_in(state))
         return self._outlook if young else None
 
     def outlook_for(self, state: PoolState, tasks: int) -> Outlook | None:
-        """The outlook for a batch of so many tasks, where nobody else decides: all that came is what was noted."""
+        """The outlook for a batch of so many tasks, where no other worker decides: all work that came was noted."""
         if not self.serves(state, tasks):
             return None
         if self.due(state):
@@ -183,7 +184,7 @@ def _ends(state: PoolState, here: IntArray, eligible: BoolArray, mixes: list[Mix
 
 
 def _held_back(state: PoolState, here: IntArray, ends: FloatArray, circles: IntArray) -> Outlook | None:
-    """Everybody against the lowest of their own circle; None where nobody is to end higher than another."""
+    """Each executor's expected end above the lowest of their circle; None where all end alike."""
     lowest = np.full(len(here), np.inf)
     np.minimum.at(lowest, circles, ends)
     held = _STEEP * (ends - lowest[circles]) * state.qualification[here]
@@ -194,7 +195,7 @@ def _held_back(state: PoolState, here: IntArray, ends: FloatArray, circles: IntA
 
 
 def _circles(eligible: BoolArray) -> IntArray:
-    """Who is linked by work that both may do, directly or by way of others: equal numbers, shape (n,)."""
+    """Circles of executors linked by shared work, directly or through others: equal numbers, shape (n,)."""
     circles = np.arange(eligible.shape[1])
     for row in eligible:
         linked = np.unique(circles[row])

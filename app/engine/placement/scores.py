@@ -20,13 +20,13 @@ from app.engine.types import BoolArray, ClassKey, ExecutorId, FloatArray, IntArr
 GRID = 1e9
 """Score units per day load: scores are compared as whole numbers, so a tie on paper is a tie here."""
 BLOCKED = 1 << 61
-"""Added to whoever cannot take the task. Two of them still fit into 64 bits."""
+"""Added to the score of an executor who cannot take the task. Two of them still fit into 64 bits."""
 OUT = BLOCKED >> 1
 """A sum from here on is somebody blocked, whatever a preference took off it."""
 BUSY = 1 << 40
-"""Added in `longest_idle` to whoever has open work."""
+"""Added in `longest_idle` to the score of an executor who has open work."""
 FAR = (1 << 30) - 1
-"""What is this far from the lowest, or farther; two of them still fit into 32 bits."""
+"""Scores this far from the lowest, or farther, are clipped; two of them still fit into 32 bits."""
 _MANY = 2_000
 """People from whom on 32 bits are quicker than 64."""
 _MOST_BYTES = 64 << 20
@@ -135,7 +135,7 @@ class Board:
         return [(score + halves[weight]) / GRID for score, weight in zip(scores, weights, strict=True)]
 
     def half(self, weight: int) -> int:
-        """What half the weight adds to everybody's score, where the layers leave it out."""
+        """The term of half the weight in all scores, where the layers leave it out."""
         return round(weight / 2 * self.scale[0]) if self.uniform and self.scale else 0
 
     def give(self, rank: int, weight: int, routed: bool) -> int:
@@ -176,7 +176,7 @@ class Board:
         return self._ranks[position]
 
     def name(self, key: ClassKey, weight: int) -> ClassKey:
-        """What `views` is asked by: the weight matters only where qualifications differ."""
+        """The key of `views`: the weight matters only where qualifications differ."""
         return key if self.uniform else (key, weight)
 
     def view(self, found: EligibilityClass, weight: int) -> View:

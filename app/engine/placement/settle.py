@@ -6,7 +6,7 @@ people again and again. So it is set to the remainder: received beyond the fair 
 `fair`. Measured (benchmarks/fairness.py, shifts, 100 people, 20 changes of roster a day): mean gap 3.7 % joining in
 level, 1.7 % from zero, 0.7 % settled; on a log of 141 short days 42 %, 42 % and 0.2 %.
 
-Between two settlements whoever comes joins in level with those present (`PoolState.join_levels`).
+Between two settlements an executor who comes joins in level with those present (`PoolState.join_levels`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ MOST_CARRIED = 5.0
 def levels_to_settle(
     people: Iterable[tuple[ExecutorId, float]], remainders: Mapping[ExecutorId, float], task_weight: float
 ) -> dict[ExecutorId, float]:
-    """Everybody's level, in task units, never negative: the remainder, and what lifts all alike per qualification.
+    """The level of each executor, in task units, never negative: the remainder plus an equal lift per qualification.
 
     `people` are ids with their qualifications, `remainders` received minus fair share (absent: 0), `task_weight` that
     of a usual task.

@@ -1,4 +1,4 @@
-"""What is stored once per eligibility class, rule set and roster: it makes decisions explainable for good.
+"""The evidence stored once per eligibility class, rule set and roster: it makes decisions explainable for good.
 
 The content of a snapshot is plain JSON::
 

@@ -12,7 +12,7 @@ API in short::
     outcome = place(state, tasks)          # allocate.py; `state` then carries the new loads
     state.snapshot(digest) -> ClassSnapshot   # for each digest of `outcome` that is not stored yet
 
-Whoever left the pool is upserted with `active=False`; nobody is ever removed, so positions are for good.
+An executor who left the pool is upserted with `active=False`; none is ever removed, so positions are for good.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -157,7 +157,7 @@ class PoolState:
             self.trail.touch(position)
 
     def room_of(self, executor_id: ExecutorId) -> float:
-        """What is left of somebody's daily limit, in task units (very much without one)."""
+        """The rest of an executor's daily limit, in task units (a huge number without one)."""
         position = self.position[executor_id]
         return (self.limit.item(position) - self.used.item(position)) / MILLI
 
@@ -196,7 +196,7 @@ class PoolState:
 
         In level with those present, not behind: per unit of qualification the highest, over the classes they
         are in, of the lowest level among the others present; never lower than their own. Somebody in no known
-        class is compared with everybody present. With nobody else present a level stays as it is.
+        class is compared with everybody present. With no other executor present a level stays as it is.
         """
         positions = np.array([self.position[executor_id] for executor_id in joining], dtype=np.int64)
         others = self.here & self.active
@@ -214,7 +214,7 @@ class PoolState:
         return self.outlook.held(self.ids)
 
     def eligible_ids(self, key: ClassKey) -> frozenset[int]:
-        """Who passes the rules for this class."""
+        """The executors who pass the rules for this class."""
         return frozenset(self.ids[self.classes.meet(key).eligible].tolist())
 
     def digest_of(self, found: EligibilityClass) -> str:
@@ -228,7 +228,7 @@ class PoolState:
         return digest
 
     def snapshot(self, digest: str) -> ClassSnapshot:
-        """What to store once for all decisions that name this digest.
+        """The snapshot to store once for all decisions that name this digest.
 
         Raises KeyError for a digest that is not of the present rules and people.
         """
@@ -239,7 +239,7 @@ class PoolState:
         if position is None:
             return True
         known = self.executors[position]
-        # Who is here is the engine's question: a shift that begins makes no rule be evaluated again.
+        # Presence is the engine's question: a shift that begins makes no rule be evaluated again.
         return replace(known, available=True, active=True) != replace(executor, available=True, active=True)
 
     def _comes_or_leaves(self, executor: Executor) -> bool:
@@ -276,7 +276,7 @@ class PoolState:
 
 
 def present_in(state: PoolState) -> list[Present]:
-    """Who is there now, by id, as an outlook asks for them."""
+    """The executors present now, by id, as a forecast takes them."""
     here = np.flatnonzero(state.here & state.active).tolist()
     return sorted(
         Present(

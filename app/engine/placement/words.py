@@ -1,7 +1,7 @@
 """An explanation in words, Russian and English, from templates.
 
 `sentences` tells the whole decision, `because` why one executor did not receive the task. Names of people come
-from the caller; whoever is not among them is called by their id.
+from the caller; an executor who is not among them is called by their id.
 """
 
 from collections.abc import Mapping
@@ -249,7 +249,7 @@ class _Speaker:
         return said
 
     def levels(self) -> list[str]:
-        """What a level is, where levels were compared."""
+        """The sentence that says what a level is, where levels were compared."""
         levelled = self._told.policy in (Policy.FAIR, Policy.BEST_MATCH)
         said = [self._say("level_is")] if levelled and self.runners() else []
         chosen = self._told.chosen

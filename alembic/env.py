@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from app.config import Settings
 from app.models import Base
-from app.services.database_role import GRANTS, grant_application_role
+from app.services.setup.database_role import GRANTS, grant_application_role
 
 LOCK = 7_276_391_405_114_201
 """Any number that no other advisory lock of this database has."""

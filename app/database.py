@@ -42,7 +42,7 @@ async def _close(session: AsyncSession) -> None:
 
 
 APPLICATION_ROLE = "executor_balancer_app"
-"""The role that migrations make for processes whose DATABASE_URL names a superuser (app/services/database_role.sql)."""
+"""The role that migrations make for processes whose DATABASE_URL names a superuser (app/services/setup/database_role.sql)."""
 
 # Nothing happens for a login of its own, whose rights are narrow already: behind a pooler that hands a session on after
 # each transaction, such a login leaves nothing of the session to be kept.

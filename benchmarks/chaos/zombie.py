@@ -65,7 +65,8 @@ async def _ended_backends(play: Play, pool_id: PoolId, count: int) -> None:
     for _ in range(count):
         await play.send(pool_id, 30)
         await asyncio.sleep(0.03)
-        async with play.database.hot.acquire() as connection:
+        async with play.database.hot.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE NONE")
             await connection.execute("""
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND state = 'idle in transaction'

@@ -15,7 +15,7 @@ from app.commands.doctor import newest_schema
 from app.config import Settings
 from app.database import APPLICATION_ROLE, Database, connect
 from app.services.audit.doctor import State, examine
-from app.services.database_role import fits
+from app.services.setup.database_role import fits
 from app.services.tasks.housekeeping import end_hung
 from tests.servers import RunServers, in_own_loop, owner_of
 

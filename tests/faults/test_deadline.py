@@ -12,6 +12,7 @@ from app.database import Database
 from benchmarks.chaos.proxy import Proxy, Toxic
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool
+from tests.servers import owner_of
 
 GENEROUS = 60.0
 
@@ -66,7 +67,7 @@ async def test_a_database_that_dies_under_an_answered_request_spoils_nothing(
     async with database.session() as session:
         await session.execute(text("SELECT 1"))
         pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        async with database.hot.acquire() as connection:
+        async with owner_of(settings) as connection:
             await connection.execute("SELECT pg_terminate_backend($1, 10000)", pid)
     async with database.session() as session:
         assert (await session.execute(text("SELECT 1"))).scalar_one() == 1

@@ -16,6 +16,7 @@ from app.database import Database
 from app.engine.types import PoolId
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool, add_tasks
+from tests.servers import owner_of
 
 SECRET = "a secret of the tests, long enough to sign"
 ADD_USER = """
@@ -80,7 +81,8 @@ class House:
 @pytest.fixture
 async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
     guarded = settings.model_copy(update={"auth_required": True, "secret_key": SecretStr(SECRET)})
-    await database.hot.execute(_LATER_IDS)
+    async with owner_of(settings) as connection:
+        await connection.execute(_LATER_IDS)
     mine = await a_team(database, "mine")
     other = await a_team(database, "other")
     async with client_of(guarded) as client:

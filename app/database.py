@@ -44,8 +44,8 @@ async def _close(session: AsyncSession) -> None:
 APPLICATION_ROLE = "executor_balancer_app"
 """The role that migrations make for processes whose DATABASE_URL names a superuser (app/services/setup/database_role.sql)."""
 
-# Nothing happens for a login of its own, whose rights are narrow already: behind a pooler that hands a session on after
-# each transaction, such a login leaves nothing of the session to be kept.
+# A login of its own has narrow rights already and sets nothing: a pooler that hands a session on after each transaction
+# then has nothing of the session to keep.
 _TAKE_ROLE = f"""
 SELECT set_config('role', narrow.rolname, false) FROM pg_roles login, pg_roles narrow
 WHERE login.rolname = session_user AND login.rolsuper AND narrow.rolname = '{APPLICATION_ROLE}'

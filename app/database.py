@@ -42,7 +42,7 @@ async def _close(session: AsyncSession) -> None:
 
 
 APPLICATION_ROLE = "executor_balancer_app"
-"""The role that migrations make for processes whose DATABASE_URL names a superuser (app/services/setup/database_role.sql)."""
+"""The role that processes take whose DATABASE_URL names a superuser (made by app/services/setup/database_role.sql)."""
 
 # A login of its own has narrow rights already and sets nothing: a pooler that hands a session on after each transaction
 # then has nothing of the session to keep.

@@ -1,4 +1,4 @@
-"""What a client sends is understood or refused: keys of JSON, query parameters, the header Idempotency-Key.
+"""Everything that a client sends is understood or refused: keys of JSON, query parameters, Idempotency-Key.
 
 JSON parsers keep the last of two equal keys and say nothing: a condition of a rule, a person's limit or a task's
 weight would be lost unseen. Every route that takes a JSON body is a StrictRoute (tests/api/test_strict_input.py holds
@@ -22,23 +22,33 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON text. Raises Invalid where something would be lost, JSONDecodeError where it is no JSON."""
+    """The value of a JSON text in which no key stands twice. NaN and half characters are left to the fields' checks.
+
+    Raises Invalid, and JSONDecodeError where it is no JSON.
+    """
+    return _read(body, _decode)
+
+
+def read_document(body: bytes) -> Any:
+    """The same for a body whose values no field checks: NaN, NUL, half characters and huge numbers are refused too."""
+    read = _read(body, _decode_document)
     try:
-        text = body.decode(json.detect_encoding(body))
-        read = _decode(text)
-        if "\\ud" in text or "\\uD" in text:  # only an escape can write half a character
-            json.dumps(read, ensure_ascii=False).encode()
-    except json.JSONDecodeError:
-        raise
+        text = json.dumps(read, ensure_ascii=False)
+        text.encode()
     except UnicodeEncodeError:
         raise _invalid("half a character (a lone surrogate)", "send text in UTF-8") from None
+    if "\\u0000" in text and _NUL.search(text):
+        raise _invalid("the character NUL, which the database cannot keep", "leave it out")
+    return read
+
+
+def _read(body: bytes, decode: Callable[[str], Any]) -> Any:
+    try:
+        return decode(body.decode(json.detect_encoding(body)))
     except UnicodeDecodeError:
         raise _invalid("it cannot be read", "send JSON in UTF-8") from None
     except RecursionError:
         raise _invalid("nested too deep", "nest at most 20 conditions") from None
-    if "\\u0000" in text and _NUL.search(text):
-        raise _invalid("the character NUL, which the database cannot keep", "leave it out")
-    return read
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -63,7 +73,10 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole).decode
+_decode = json.JSONDecoder(object_pairs_hook=_once, parse_int=_whole).decode
+_decode_document = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole
+).decode
 
 
 class StrictRoute(APIRoute):
@@ -71,6 +84,11 @@ class StrictRoute(APIRoute):
 
     most_bytes: ClassVar[int | None] = None
     """A bound of its own beside the application's."""
+
+    @staticmethod
+    def read(body: bytes) -> Any:
+        """The value of a body. Raises Invalid, JSONDecodeError."""
+        return read_json(body)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's handler after the check."""
@@ -84,7 +102,7 @@ class StrictRoute(APIRoute):
             if not takes_body:
                 await read.must_be_empty()
             elif _is_json(request):
-                await read.read_strictly(self.most_bytes)
+                await read.read_strictly(self.read, self.most_bytes)
             return await handle(read)
 
         return strict
@@ -95,6 +113,11 @@ class RuleRoute(StrictRoute):
 
     most_bytes = 1024 * 1024
 
+    @staticmethod
+    def read(body: bytes) -> Any:
+        """The value of a body whose values no field checks. Raises Invalid, JSONDecodeError."""
+        return read_document(body)
+
 
 class _StrictRequest(Request):
     """Gives the framework the body that was read here, so that it is parsed once."""
@@ -102,7 +125,7 @@ class _StrictRequest(Request):
     _read: Any = None
     _failed: json.JSONDecodeError | None = None
 
-    async def read_strictly(self, most: int | None) -> None:
+    async def read_strictly(self, reads: Callable[[bytes], Any], most: int | None) -> None:
         """Read the body. Raises Invalid, TooLarge; what is no JSON at all is left to the framework to tell."""
         announced = self.headers.get("content-length", "0")
         if most is not None and announced.isdigit() and int(announced) > most:
@@ -111,7 +134,7 @@ class _StrictRequest(Request):
         if most is not None and len(body) > most:
             raise _too_large(most)
         try:
-            self._read = read_json(body) if body else None
+            self._read = reads(body) if body else None
         except json.JSONDecodeError as error:
             self._failed = error
 

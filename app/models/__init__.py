@@ -17,7 +17,7 @@ from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
 from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
 from app.models.pools import Parameter, Pool, PoolAttempt, PoolState, RuleSet
-from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, Task, TaskEvent
+from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, MoveKey, Task, TaskEvent
 
 __all__ = [
     "TASK_STATUSES",
@@ -38,6 +38,7 @@ __all__ = [
     "IdempotencyKey",
     "KpiDay",
     "KpiHour",
+    "MoveKey",
     "OutboxMessage",
     "Parameter",
     "Pool",

@@ -171,6 +171,19 @@ class Assignment(Base):
     delivery_state: Mapped[str] = mapped_column(server_default="decided")
 
 
+class MoveKey(Base):
+    """A key that a client gave with a move of a task: the same key again gets the same answer."""
+
+    __tablename__ = "move_keys"
+
+    task_id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer)
+    answer: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class IdempotencyKey(Base):
     """A key that a client gave with a task: the same key again gets the same task."""
 

@@ -1,9 +1,19 @@
 """Tasks as the API speaks of them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import ErrorDetails
 
 from app.engine.types import AssignmentKind, WaitReason
 from app.schemas.common import Instant, Name, Number, Parameters, Reference, StoredParameters, Text, Whole
@@ -36,6 +46,32 @@ class TaskIn(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableTask:
+    """A task of a batch that is not of the form; its neighbours may be taken in."""
+
+    external_id: str | None
+    faults: Sequence[ErrorDetails]
+
+
+def _each_alone(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """All of them at once; one by one only where one of them is wrong."""
+    try:
+        return read(value)
+    except ValidationError:
+        if not isinstance(value, list) or not value:
+            raise
+        return [_alone(item) for item in value]
+
+
+def _alone(item: Any) -> TaskIn | UnreadableTask:
+    try:
+        return TaskIn.model_validate(item)
+    except ValidationError as error:
+        named = item.get("external_id") if isinstance(item, dict) else None
+        return UnreadableTask(named if isinstance(named, str) else None, error.errors())
+
+
 class TaskBatchIn(BaseModel):
     """Many tasks at once."""
 
@@ -47,7 +83,11 @@ class TaskBatchIn(BaseModel):
     )
 
     pool_id: Reference | None = Field(None, description="The pool of those that name none.")
-    tasks: list[TaskIn] = Field(min_length=1)
+    tasks: Annotated[list[TaskIn], Field(min_length=1), WrapValidator(_each_alone)]
+
+    def items(self) -> list[TaskIn | UnreadableTask]:
+        """The tasks, and what stands in the place of those that could not be read."""
+        return list(self.tasks)
 
 
 class TaskChange(BaseModel):

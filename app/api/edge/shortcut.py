@@ -5,6 +5,7 @@ not plain, or not right, goes on to the route with its body, so that every compl
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -12,14 +13,15 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.idempotency import LONGEST_KEY
 from app.api.problems import problem_response
 from app.api.routes.work.tasks import submit_task, take_in
 from app.api.strict import read_json
 from app.errors import DomainError
 from app.schemas.tasks import TaskIn
+from app.services.common.sent_keys import SentKey, sent_key
 
 _PLAIN_TYPES = {b"application/json", b"application/json; charset=utf-8"}
-_MOST_OF_KEY = 200
 _validated = TaskIn.__pydantic_validator__.validate_python
 
 
@@ -37,36 +39,38 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         first = await _first(receive)
-        task = _task_of(first)
-        if task is None:
+        found = _task_of(first)
+        if found is None:
             await self._app(scope, _Again(first, receive), send)
             return
         scope["route"] = self._route
         try:
-            response = await take_in(scope["app"].state.parts, scope["caller"], task, _key(scope))
+            task, sent = found
+            response = await take_in(scope["app"].state.parts, scope["caller"], task, self._key(scope, sent))
         except DomainError as error:
             response = problem_response(Request(scope), error)
         await response(scope, receive, send)
 
+    def _key(self, scope: Scope, sent: Any) -> SentKey | None:
+        for name, value in scope["headers"]:
+            if name == b"idempotency-key":
+                return sent_key(value.decode("latin-1"), self._name, sent)
+        return None
+
 
 def _is_plain(scope: Scope) -> bool:
-    """JSON by its usual name, and a key as the route takes it."""
-    plain = False
+    """JSON by its usual name, and one key at most, as the route takes it."""
+    plain = keyed = False
     for name, value in scope["headers"]:
         if name == b"content-type":
             if value.lower() not in _PLAIN_TYPES:
                 return False
             plain = True
-        elif name == b"idempotency-key" and not 0 < len(value) <= _MOST_OF_KEY:
-            return False
+        elif name == b"idempotency-key":
+            if keyed or not 0 < len(value) <= LONGEST_KEY:
+                return False
+            keyed = True
     return plain
-
-
-def _key(scope: Scope) -> str | None:
-    """The first one, as the framework reads it."""
-    return next(
-        (value.decode("latin-1") for name, value in scope["headers"] if name == b"idempotency-key"), None
-    )
 
 
 async def _first(receive: Receive) -> Message | HTTPException:
@@ -77,15 +81,16 @@ async def _first(receive: Receive) -> Message | HTTPException:
         return error
 
 
-def _task_of(first: Message | HTTPException) -> TaskIn | None:
-    """The task of a body that came whole and is right; None: not that simple."""
+def _task_of(first: Message | HTTPException) -> tuple[TaskIn, Any] | None:
+    """The task of a body that came whole and is right, and what was sent of it; None: not that simple."""
     if isinstance(first, HTTPException) or first["type"] != "http.request" or first.get("more_body"):
         return None
     try:
-        task: TaskIn = _validated(read_json(first.get("body", b"")))
+        sent = read_json(first.get("body", b""))
+        task: TaskIn = _validated(sent)
     except (ValidationError, ValueError, DomainError):
         return None
-    return task
+    return task, sent
 
 
 class _Again:

@@ -37,6 +37,7 @@ _PARTS = (
     ("assignments", "task_id"),
     ("outbox", "task_id"),
     ("idempotency_keys", "task_id"),
+    ("move_keys", "task_id"),
     ("tasks", "id"),
 )
 

@@ -40,6 +40,7 @@ UPDATE task_events SET actor = 'erased user'
 WHERE actor IN (SELECT username FROM users WHERE executor_id = :id);
 UPDATE assignments SET decided_by = 'erased user'
 WHERE decided_by IN (SELECT username FROM users WHERE executor_id = :id);
+UPDATE move_keys SET answer = NULL WHERE CAST(answer AS jsonb) ->> 'executor_id' = CAST(CAST(:id AS bigint) AS text);
 UPDATE audit_log SET before = NULL, after = NULL, salt = NULL, erased_at = now()
 WHERE erased_at IS NULL AND (
     (entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text))

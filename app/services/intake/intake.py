@@ -18,6 +18,7 @@ from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import Doorbell
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
+from app.services.common.sent_keys import PREFIX
 from app.services.placement import sql as statements
 from app.telemetry.metrics import tasks_accepted_total
 from app.telemetry.tracing import ORIGIN
@@ -44,10 +45,16 @@ class NewTask:
     deadline: datetime | None = None
     parent_id: TaskId | None = None
     idempotency_key: str | None = None
+    sent: str | None = None
+    """The fingerprint of what was sent with the key."""
     origin: str | None = field(default_factory=ORIGIN.get)
 
     def fingerprint(self) -> str:
         """Tells whether an Idempotency-Key came again with the same body."""
+        return self.sent or self.understood()
+
+    def understood(self) -> str:
+        """The fingerprint of keys that were written before what was sent was kept: of what it was understood as."""
         body = [self.external_id, self.parameters, self.weight, self.priority, self.parent_id]
         deadline = self.deadline.isoformat() if self.deadline else None
         return sha256(json.dumps([*body, deadline], sort_keys=True).encode()).hexdigest()
@@ -176,7 +183,8 @@ class _FirstUse:
         self.fingerprint, self.task_id = fingerprint, task_id
 
     def __call__(self, task: NewTask) -> Outcome:
-        if task.fingerprint() == self.fingerprint:
+        known = task.fingerprint() if self.fingerprint.startswith(PREFIX) else task.understood()
+        if known == self.fingerprint:
             return Receipt(self.task_id, duplicate=True)
         return KeyReused(
             "Idempotency-Key: this key was used with another body; use a new key for a new task.",

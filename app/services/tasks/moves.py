@@ -22,10 +22,21 @@ import structlog
 from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import Doorbell
 from app.engine.types import ExecutorId, PoolId, TaskId
-from app.errors import DomainError, FieldError, ForbiddenMove, Invalid, NotFound, StaleVersion, Unavailable
+from app.errors import (
+    DomainError,
+    FieldError,
+    ForbiddenMove,
+    Invalid,
+    KeyReused,
+    NotFound,
+    StaleVersion,
+    Unavailable,
+)
 from app.services.common.counters import Happened, count_events
+from app.services.common.sent_keys import SentKey
 from app.services.placement.sql import TICK_CHANNEL
 from app.services.tasks import sql as statements
+from app.services.tasks.move_keys import first_uses, remember
 from app.services.waking.waking import wake_for
 from app.utils.failpoints import failpoint
 
@@ -97,6 +108,7 @@ class Move:
     reason: str = ""
     version: int | None = None
     to: ExecutorId | None = None
+    key: SentKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +151,11 @@ async def apply_moves(
     tasks = {row["id"]: row for row in await connection.fetch(statements.TASKS_TO_MOVE, ids, pool_id)}
     named = {move.to for move in moves if move.to is not None}
     people = {row["id"] for row in await connection.fetch(statements.ACTIVE_PEOPLE, list(named), pool_id)}
-    judged = [_judge(move, tasks.get(move.task_id), people) for move in moves]
+    used = await first_uses(connection, moves)
+    judged = [_judge(move, tasks.get(move.task_id), people, used.get(move.task_id)) for move in moves]
     steps = [step for step in judged if isinstance(step, _Step)]
     versions = await _write(connection, pool_id, steps, epoch, now, deliver) if steps else {}
+    await remember(connection, [step.move for step in steps], versions)
     return [
         Moved(step.move.task_id, versions[step.move.task_id]) if isinstance(step, _Step) else step
         for step in judged
@@ -163,9 +177,13 @@ def _no_task(move: Move) -> NotFound:
     return NotFound(f"There is no task {move.task_id}.", task_id=move.task_id)
 
 
-def _judge(move: Move, task: Any, people: set[int]) -> _Step | DomainError:
+def _judge(
+    move: Move, task: Any, people: set[int], used: int | KeyReused | None
+) -> _Step | Moved | DomainError:
     if task is None:
         return _no_task(move)
+    if used is not None:  # its Idempotency-Key came before
+        return used if isinstance(used, KeyReused) else Moved(move.task_id, used)
     statuses, effect = MOVES[move.name]
     status, had = task["status"], task["executor_id"]
     if move.version is not None and move.version != task["version"]:

@@ -1,10 +1,12 @@
 """The life of a task after its assignment: one route for each move, and changes of what it says."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from app.api.deps import CallerDep, DoorbellDep, NowDep, PartsDep, SessionDep
+from app.api.idempotency import SentKeyDep
 from app.api.problems import problems
 from app.api.routes.work.tasks import TaskIdPath, task_out
 from app.api.strict import StrictRoute
@@ -12,6 +14,7 @@ from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.schemas.tasks import MoveIn, ReasonedMoveIn, ReassignIn, TaskChange, TaskOut
 from app.services.tasks import task_queries as task_service
+from app.services.tasks.move_keys import first_answer, keep_answer
 from app.services.tasks.moves import Move, MoveName
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["lifecycle"], route_class=StrictRoute)
@@ -28,12 +31,13 @@ async def accept_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """Take an offer: it stays, however long the work takes."""
     move = Move(TaskId(task_id), MoveName.ACCEPT, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/decline", responses=_PROBLEMS)
@@ -42,13 +46,14 @@ async def decline_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
     wait: Wait = 0,
 ) -> TaskOut:
     """Do not take it: it goes on to the next, never back to the same person at once; declines are counted."""
     move = Move(TaskId(task_id), MoveName.DECLINE, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response, wait)
+    return await _moved(parts, replace(move, key=key), response, wait)
 
 
 @router.post("/start", responses=_PROBLEMS)
@@ -57,12 +62,13 @@ async def start_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """The executor begins to work on it."""
     move = Move(TaskId(task_id), MoveName.START, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/complete", responses=_PROBLEMS)
@@ -71,12 +77,13 @@ async def complete_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """Done: the slot is free, and what waits for it is looked at at once."""
     move = Move(TaskId(task_id), MoveName.COMPLETE, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/reject", responses=_PROBLEMS)
@@ -86,11 +93,12 @@ async def reject_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """Refused for good and undone: it does not count as received. To pass it on, reassign it."""
     move = Move(TaskId(task_id), MoveName.REJECT, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/return", responses=_PROBLEMS)
@@ -100,11 +108,12 @@ async def return_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """Back to the client for something that is missing; the executor's slot is free meanwhile."""
     move = Move(TaskId(task_id), MoveName.RETURN, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/resume", responses=_PROBLEMS)
@@ -113,13 +122,14 @@ async def resume_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
     wait: Wait = 0,
 ) -> TaskOut:
     """The client answered: back to the same executor while they may have it, else to another."""
     move = Move(TaskId(task_id), MoveName.RESUME, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response, wait)
+    return await _moved(parts, replace(move, key=key), response, wait)
 
 
 @router.post("/cancel", responses=_PROBLEMS)
@@ -128,12 +138,13 @@ async def cancel_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     body: MoveIn = _NO_REASON,
     if_match: IfMatch = None,
 ) -> TaskOut:
     """Nobody needs it any more; it does not count as received."""
     move = Move(TaskId(task_id), MoveName.CANCEL, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, move, response)
+    return await _moved(parts, replace(move, key=key), response)
 
 
 @router.post("/reassign", responses=_PROBLEMS)
@@ -143,13 +154,14 @@ async def reassign_task(
     parts: PartsDep,
     caller: CallerDep,
     response: Response,
+    key: SentKeyDep,
     if_match: IfMatch = None,
     wait: Wait = 0,
 ) -> TaskOut:
     """Away from whoever has it, to a named executor or to whom the engine chooses."""
     to = None if body.executor_id is None else ExecutorId(body.executor_id)
     move = Move(TaskId(task_id), MoveName.REASSIGN, caller.name, body.reason, version_of(if_match), to)
-    return await _moved(parts, move, response, wait)
+    return await _moved(parts, replace(move, key=key), response, wait)
 
 
 @router.patch("", responses=_PROBLEMS)
@@ -181,9 +193,22 @@ async def change_task(
 
 async def _moved(parts: PartsDep, move: Move, response: Response, wait: float = 0) -> TaskOut:
     await parts.lifecycle.move(move)
+    if move.key is not None and (first := await first_answer(parts.database.hot, move.task_id, move.key)):
+        return _again(first, response)
     if wait:
         await parts.waiting_room.wait(move.task_id, min(wait, parts.settings.wait_limit))
     async with parts.database.session() as session:
         view = await task_service.get_task(session, task_id=move.task_id)
-    response.headers["ETag"] = f'"{view.task.version}"'
-    return task_out(view)
+    answer = task_out(view)
+    if move.key is not None:
+        kept = await keep_answer(parts.database.hot, move.task_id, move.key, answer.model_dump_json())
+        return _again(kept, response)
+    response.headers["ETag"] = f'"{answer.version}"'
+    return answer
+
+
+def _again(kept: str, response: Response) -> TaskOut:
+    """The answer to the first move of a key."""
+    answer = TaskOut.model_validate_json(kept)
+    response.headers["ETag"] = f'"{answer.version}"'
+    return answer

@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
+from fastapi import APIRouter, Depends, Path, Query, Response, status
 
 from app.access.roles import Caller
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
+from app.api.idempotency import SentKeyDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
-from app.api.problems import problem_of, problems
+from app.api.problems import field_errors, problem_of, problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
-from app.errors import DomainError, FieldError, Invalid, TooLarge
+from app.errors import DomainError, FieldError, Invalid, KeyReused, TooLarge
 from app.schemas.common import Identifier, Name
 from app.schemas.tasks import (
     BatchItemOut,
@@ -25,7 +26,9 @@ from app.schemas.tasks import (
     TaskOut,
     TaskPage,
     TaskStatus,
+    UnreadableTask,
 )
+from app.services.common.sent_keys import SentKey
 from app.services.intake.intake import NewTask, Outcome
 from app.services.pools.directory import KnownPool, PoolDirectory
 from app.services.pools.parameter_filter import read_filter
@@ -52,19 +55,19 @@ async def submit_task(
     body: TaskIn,
     parts: PartsDep,
     caller: CallerDep,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, description="The same key again gets the same task.")
-    ] = None,
+    key: SentKeyDep,
     wait: Annotated[
         float, Query(ge=0, description="Seconds to wait for the assignment before answering.")
     ] = 0,
 ) -> Response:
     """Take in one task. It is committed before the answer, and never lost after it."""
     # Plain requests do not come here: app/api/edge/shortcut.py takes them past the framework, with the same `take_in`.
-    return await take_in(parts, caller, body, idempotency_key, wait)
+    return await take_in(parts, caller, body, key, wait)
 
 
-async def take_in(parts: Parts, caller: Caller, body: TaskIn, key: str | None, wait: float = 0) -> Response:
+async def take_in(
+    parts: Parts, caller: Caller, body: TaskIn, key: SentKey | None, wait: float = 0
+) -> Response:
     """Commit one task and make the answer to it. Raises what the services refuse."""
     pool = await parts.directory.seen_by(caller).get(_pool_id(body.pool_id))
     task, unknown = new_task(pool, body, key)
@@ -98,21 +101,27 @@ async def submit_tasks(
     directory: DirectoryDep,
     intake: IntakeDep,
     settings: SettingsDep,
+    key: SentKeyDep,
     partial: Annotated[bool, Query(description="Take what is right and report what is wrong.")] = False,
 ) -> TaskBatchOut:
     """Take in many tasks in one transaction: all or nothing, or each on its own with `partial`."""
     if len(body.tasks) > settings.batch_limit:
         raise TooLarge(f"tasks: {len(body.tasks)} at once; send at most {settings.batch_limit}.")
-    checked = await _checked(body, directory)
-    wrong = [error for _, error in checked if isinstance(error, Invalid)]
+    checked = await _checked(body, directory, key, partial=partial)
+    wrong = [error for _, error in checked if isinstance(error, DomainError)]
     if wrong and not partial:
         raise Invalid("Nothing was taken in: correct these tasks or send ?partial=true.", _located(checked))
+    sent = body.items()
     written = [task for task, _ in checked if task is not None]
-    outcomes = iter(await intake.submit_batch(written, whole=not partial) if written else [])
+    outcomes_of = await intake.submit_batch(written, whole=not partial) if written else []
+    outcomes = iter(outcomes_of)
     items = [
-        _item(index, body.tasks[index], next(outcomes) if task else error, error)
+        _item(index, sent[index], next(outcomes) if task else error, error)
         for index, (task, error) in enumerate(checked)
     ]
+    reused = next((each for each in outcomes_of if isinstance(each, KeyReused)), None)
+    if reused is not None:
+        raise reused
     refused = [item for item in items if item.problem]
     if refused and not partial:
         raise Invalid(
@@ -187,7 +196,7 @@ def _pool_id(value: int | None) -> PoolId | None:
     return None if value is None else PoolId(value)
 
 
-def new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, list[str]]:
+def new_task(pool: KnownPool, body: TaskIn, key: SentKey | None) -> tuple[NewTask, list[str]]:
     """A task that the catalogue allows, and the keys it does not know. Raises Invalid."""
     checked = pool.catalogue.check_values("task", body.parameters)
     if checked.errors:
@@ -203,7 +212,8 @@ def new_task(pool: KnownPool, body: TaskIn, key: str | None) -> tuple[NewTask, l
         priority=body.priority,
         deadline=body.deadline,
         parent_id=None if body.parent_id is None else TaskId(body.parent_id),
-        idempotency_key=key,
+        idempotency_key=key.key if key else None,
+        sent=key.fingerprint if key else None,
     )
     return task, list(checked.unknown)
 
@@ -234,16 +244,24 @@ def _just_written(task: NewTask, task_id: TaskId, created_at: datetime, unknown:
 
 _MOVES_OF_NEW = allowed_moves("pending")
 
-Checked = tuple[NewTask, list[str]] | tuple[None, Invalid]
+Checked = tuple[NewTask, list[str]] | tuple[None, DomainError]
 
 
-async def _checked(body: TaskBatchIn, directory: PoolDirectory) -> list[Checked]:
+async def _checked(
+    body: TaskBatchIn, directory: PoolDirectory, key: SentKey | None, *, partial: bool
+) -> list[Checked]:
+    """Each task or its fault. Raises the first fault of the kinds that refuse a whole batch (NotFound)."""
     checked: list[Checked] = []
-    for task in body.tasks:
-        pool = await directory.get(_pool_id(task.pool_id or body.pool_id))
+    for index, task in enumerate(body.items()):
         try:
-            checked.append(new_task(pool, task, None))
-        except Invalid as error:
+            if isinstance(task, UnreadableTask):
+                faults = field_errors(task.faults)
+                raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+            pool = await directory.get(_pool_id(task.pool_id or body.pool_id))
+            checked.append(new_task(pool, task, key and key.of_item(index)))
+        except DomainError as error:
+            if not (partial or isinstance(error, Invalid)):
+                raise
             checked.append((None, error))
     return checked
 
@@ -258,7 +276,10 @@ def _located(checked: list[Checked]) -> list[FieldError]:
 
 
 def _item(
-    index: int, body: TaskIn, outcome: Outcome | Invalid | list[str], note: Invalid | list[str]
+    index: int,
+    body: TaskIn | UnreadableTask,
+    outcome: Outcome | list[str],
+    note: DomainError | list[str],
 ) -> BatchItemOut:
     if isinstance(outcome, DomainError):
         return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome))

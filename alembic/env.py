@@ -1,20 +1,27 @@
-"""Brings a database to a revision: `alembic upgrade head`, with the address from DATABASE_OWNER_URL or DATABASE_URL.
+"""Brings a database to a revision: `alembic upgrade head`, on the database that `read_settings` finds.
 
-After an upgrade or a downgrade the application's role gets its rights on the tables that there are.
+Where DATABASE_OWNER_URL is set, its user migrates. `alembic -x data=DIRECTORY upgrade head` means the embedded system
+that runs on that directory. After an upgrade or a downgrade the application's role gets its rights on the tables that
+there are.
 
 A migration is one transaction under an advisory lock, so that several processes that start at once migrate once. While
 it waits for a table, whoever comes after it waits too: it waits shortly, lets them pass, and begins again.
 """
 
 import asyncio
+import sys
+from pathlib import Path
 
+import asyncpg
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.config import Settings
+from app.config import BadSettings, Settings, read_settings
+from app.database import trouble_in_words, wait_for_server
 from app.models import Base
 from app.services.setup.database_role import GRANTS, grant_application_role
 
@@ -26,16 +33,23 @@ PATIENCE = 300
 """How often it begins again."""
 PAUSE = 1.0
 _LOCK_NOT_AVAILABLE = "55P03"
+_OUT_OF_REACH = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresConnectionError,
+)
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, settings: Settings) -> None:
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
     with context.begin_transaction():
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"))
         context.run_migrations()
         if "destination_rev" in context.get_context().opts:  # an upgrade or a downgrade; others only look
-            grant_application_role(connection, Settings())
+            grant_application_role(connection, settings)
 
 
 def write_sql() -> None:
@@ -46,8 +60,25 @@ def write_sql() -> None:
         context.execute(GRANTS)
 
 
-async def connect_and_migrate() -> None:
-    settings = Settings()
+def migrate_online() -> None:
+    """Migrate the database that is meant; what keeps it from being reached is told in one line."""
+    data = context.get_x_argument(as_dictionary=True).get("data")
+    try:
+        settings = read_settings(Path(str(data)) if data else None)
+    except BadSettings as error:
+        raise CommandError(str(error)) from None
+    try:
+        asyncio.run(connect_and_migrate(settings))
+    except _OUT_OF_REACH as error:
+        raise CommandError(trouble_in_words(error, settings, settings.owner_url)) from None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - a command line
+
+
+async def connect_and_migrate(settings: Settings) -> None:
+    await wait_for_server(settings, _say, settings.owner_url)
     engine = create_async_engine(
         settings.owner_url, poolclass=NullPool, connect_args={"timeout": settings.database_timeout}
     )
@@ -55,7 +86,7 @@ async def connect_and_migrate() -> None:
         for attempt in range(PATIENCE):
             try:
                 async with engine.connect() as connection:
-                    await connection.run_sync(migrate)
+                    await connection.run_sync(migrate, settings)
                     await connection.commit()
                 break
             except DBAPIError as error:
@@ -69,4 +100,4 @@ async def connect_and_migrate() -> None:
 if context.is_offline_mode():
     write_sql()
 else:
-    asyncio.run(connect_and_migrate())
+    migrate_online()

@@ -1,18 +1,39 @@
-"""Settings, read from the environment and `.env`; every one of them is documented here."""
+"""Settings, read from the environment and `.env`; every one of them is documented here.
+
+Where DATABASE_URL names no database, `read_settings` looks for the system that runs on this machine: first the stack
+that docker-compose started from this checkout (`.secrets/host.env`), then the embedded one, then the default address.
+"""
 
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
 from app.integrations.public_addresses import parse_networks
+from app.local.places import Place, embedded_system, find_place
 
-DEFAULT_DATABASE_URL = "postgresql+asyncpg://postgres@127.0.0.1:5432/executor_balancer"
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_DATABASE_URL = "postgresql://postgres:postgres@localhost:5432/executor_balancer"
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+
+
+class BadSettings(RuntimeError):
+    """The settings cannot be used; the message names each wrong one and the remedy, in one line."""
 
 
 class ProviderGrant(BaseModel):
@@ -28,20 +49,35 @@ class ProviderGrant(BaseModel):
 class Settings(BaseSettings):
     """Names in the environment are these in capitals, for instance `DATABASE_URL`.
 
-    `ENV_FILE` names another file than `.env`; empty, none is read.
+    `ENV_FILE` names another file than `.env`; empty, none is read. `DEFAULT_DATABASE_URL` and `DEFAULT_REDIS_URL`
+    replace the default addresses: tests set them, so that they never reach a server that happens to run.
     """
 
     model_config = SettingsConfigDict(
         env_file=os.environ.get("ENV_FILE", ".env"), extra="ignore", frozen=True
     )
 
-    database_url: str = Field(DEFAULT_DATABASE_URL, description="PostgreSQL 15 or later; the only truth.")
+    database_url: str = Field(
+        default_factory=lambda: os.environ.get("DEFAULT_DATABASE_URL", DEFAULT_DATABASE_URL),
+        validate_default=True,
+        description="PostgreSQL 15 or later; the only truth.",
+    )
     database_owner_url: str | None = Field(
         None,
         description="Owner of the tables, migrates and grants; DATABASE_URL then names a login with few rights.",
     )
     redis_url: str | None = Field(
-        None, description="Redis 6.2 or later; without it workers sweep PostgreSQL."
+        default_factory=lambda: os.environ.get("DEFAULT_REDIS_URL", DEFAULT_REDIS_URL),
+        validate_default=True,
+        description="Redis 6.2 or later; empty: none. Without it workers sweep PostgreSQL.",
+    )
+    stack_file: Path | None = Field(
+        ROOT / ".secrets" / "host.env",
+        description="Where docker-compose tells commands on this machine how to reach the stack; empty: nowhere.",
+    )
+    secrets_dir: Path = Field(
+        ROOT / ".secrets" / "host",
+        description="Directory of the secrets that this program makes where none are set; closed to other users.",
     )
     database_pool_size: int = Field(
         8, ge=1, le=200, description="Connections a process keeps for ordinary requests."
@@ -51,6 +87,11 @@ class Settings(BaseSettings):
     )
     database_timeout: float = Field(
         10.0, gt=0, description="Seconds a statement or a connection attempt may take."
+    )
+    database_wait_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that init_db.py and alembic wait for a PostgreSQL that is not there yet.",
     )
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
@@ -149,7 +190,7 @@ class Settings(BaseSettings):
 
     auth_required: bool = Field(False, description="Refuse requests without credentials on loopback too.")
     secret_key: SecretStr | None = Field(
-        None, description="Signs tokens; required on any address but loopback."
+        None, description="Signs tokens; made on the first start and kept in SECRETS_DIR where it is not set."
     )
     secret_key_previous: SecretStr | None = Field(
         None, description="The SECRET_KEY before, several by commas: its tokens are read, none are signed."
@@ -218,10 +259,12 @@ class Settings(BaseSettings):
             f"{str(info.field_name).upper()} must begin with postgresql:// (PostgreSQL is the only database supported)"
         )
 
-    @field_validator("redis_url", "ais_url", "oidc_issuer", mode="before")
+    _place: Place | None = PrivateAttr(None)
+
+    @field_validator("redis_url", "ais_url", "oidc_issuer", "stack_file", mode="before")
     @classmethod
-    def _empty_is_none(cls, url: str | None) -> str | None:
-        return url or None
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
 
     def key_ring(self) -> KeyRing:
         """The keys of tokens; where there is no SECRET_KEY, one that ends with this process."""
@@ -309,8 +352,96 @@ class Settings(BaseSettings):
         """The database address as the bare driver wants it."""
         return self.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
+    @property
+    def secret_key_file(self) -> Path:
+        """Where the SECRET_KEY that was made on the first start is kept."""
+        return self.secrets_dir / "secret_key"
+
+    @property
+    def admin_password_file(self) -> Path:
+        """Where the first admin's password is kept where init_db.py made it up."""
+        return self.secrets_dir / "admin_password"
+
+    @property
+    def api_key_file(self) -> Path:
+        """Where the key of local programs is kept where API_KEY is not set."""
+        return self.secrets_dir / "api_key"
+
+    @property
+    def names_database(self) -> bool:
+        """Whether DATABASE_URL is set."""
+        return "database_url" in self.model_fields_set and self._place is None
+
+    @property
+    def place(self) -> Place | None:
+        """The system of this machine to which these settings lead; None where DATABASE_URL or the default does."""
+        return self._place
+
+    @property
+    def database_source(self) -> str:
+        """What named the database, for error messages."""
+        if self._place is not None:
+            return self._place.name
+        return "DATABASE_URL" if self.names_database else "the default, DATABASE_URL is not set"
+
+
+def read_settings(data: Path | None = None, **changes: Any) -> Settings:
+    """Read the settings of a command, and find the system that it means.
+
+    Parameters
+    ----------
+    data
+        Data directory of the embedded system that is meant, whatever DATABASE_URL says; None: look for one.
+    changes
+        Settings to be replaced, by field name.
+
+    Raises
+    ------
+    BadSettings
+        If a setting is wrong, or no system runs on `data`.
+    """
+    try:
+        given = Settings()
+        place = _place_of(given, data)
+        if place is None:
+            return Settings(**changes) if changes else given
+        named = given.model_dump(exclude_unset=True)
+        if data is not None:  # what was named on the command line goes before what the environment says
+            named = {name: value for name, value in named.items() if name not in place.settings}
+        values: dict[str, Any] = {**place.settings, **named, **changes}
+        found = Settings(**values)
+    except ValidationError as error:
+        raise BadSettings(
+            "; ".join(f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        ) from None
+    found._place = place
+    return found
+
+
+def _place_of(settings: Settings, data: Path | None) -> Place | None:
+    if data is not None:
+        place = embedded_system(data)
+        if place is None:
+            raise BadSettings(
+                f"no system runs on {data}: start one with `make run`, leave --data out, or set DATABASE_URL"
+            )
+        return place
+    if settings.names_database:
+        return None
+    try:
+        return find_place(settings.stack_file)
+    except PermissionError as error:
+        raise BadSettings(
+            f"{error.filename} cannot be read: run this as its owner, or set DATABASE_URL"
+        ) from None
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    """The name of a setting as it stands in the environment."""
+    return ".".join(str(part) for part in location).upper()
+
 
 @lru_cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises BadSettings."""
+    return read_settings()

@@ -5,7 +5,9 @@ set-based statements with arrays are fastest there (docs/benchmarks.md). Service
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,7 +15,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -114,6 +116,9 @@ def acting(actor: str, address: str | None = None, request_id: str | None = None
 
 TROUBLE = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a database raises that is gone, restarting or too slow (a timeout is an OSError): try again later."""
+_NOT_YET = (OSError, asyncpg.CannotConnectNowError)
+"""Raised while a server is starting; a timeout is an OSError."""
+_PAUSE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
 """A cold transaction idle this long is ended by the server: a process that hangs in one must not keep a pool's lock."""
 
@@ -177,3 +182,49 @@ class Database:
         """Give all connections back."""
         await self.hot.close()
         await self.engine.dispose()
+
+
+def where(settings: Settings, url: str | None = None) -> str:
+    """Host, port and database of an address, by default of the application's, and what named it; no password."""
+    parts = make_url(url or settings.database_url)
+    return f"{parts.host}:{parts.port or 5432}/{parts.database} ({settings.database_source})"
+
+
+def trouble_in_words(error: BaseException, settings: Settings, url: str | None = None) -> str:
+    """Say in one line which database failed, why, and what to do; without the password."""
+    cause = getattr(error, "orig", None) or error
+    cause = cause.__cause__ if isinstance(cause.__cause__, asyncpg.PostgresError | OSError) else cause
+    reason = " ".join(str(cause).split()) or type(cause).__name__
+    remedy = "Start PostgreSQL there or correct DATABASE_URL."
+    if isinstance(cause, socket.gaierror):
+        reason, remedy = "there is no such host", "Correct DATABASE_URL."
+    elif isinstance(cause, ConnectionRefusedError) or "Connect call failed" in reason:
+        reason = "nothing answers there"
+    elif isinstance(cause, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        remedy = "Correct DATABASE_URL."
+    return f"{where(settings, url)}: {reason}. {remedy}"
+
+
+async def wait_for_server(settings: Settings, say: Callable[[str], None], url: str | None = None) -> None:
+    """Return when PostgreSQL accepts a connection; wait DATABASE_WAIT_SECONDS for one that does not answer yet.
+
+    `say` gets one line when the waiting begins. Raises what the last attempt raised; a wrong host, password or database
+    name is raised at once.
+    """
+    address = (url or settings.database_url).replace("postgresql+asyncpg://", "postgresql://", 1)
+    deadline, is_told = time.monotonic() + settings.database_wait_seconds, False
+    while True:
+        try:
+            connection = await asyncpg.connect(address, timeout=settings.database_timeout)
+        except _NOT_YET as error:
+            if isinstance(error, socket.gaierror) or time.monotonic() >= deadline:
+                raise
+        else:
+            await connection.close()
+            return
+        if not is_told:
+            say(
+                f"Waiting up to {settings.database_wait_seconds:g} s for PostgreSQL at {where(settings, url)}."
+            )
+            is_told = True
+        await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,16 +1,28 @@
-"""The FastAPI application: parts, middleware, routers; nothing else. `uvicorn app.main:app`."""
+"""The FastAPI application: parts, middleware, routers; nothing else.
 
-import gc
+`uvicorn app.main:app` and `python app/main.py` are the same; the second takes HOST and PORT.
+"""
+
 import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # `python app/main.py` puts app/ on the path, not the project
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import structlog
+import uvicorn
 from fastapi import Depends, FastAPI
 
 from app.access.oidc import Provider
 from app.api.deps import Parts
 from app.api.edge.guard import decided, routes_of
-from app.api.edge.local_only import check_exposure
+from app.api.edge.local_only import Exposed, check_exposure, open_host
 from app.api.edge.middleware import add_middleware
 from app.api.openapi import Described, DescribedAPI, describe
 from app.api.problems import add_problem_handlers
@@ -21,9 +33,12 @@ from app.api.routes.rules import parameters, replays, rule_checks, rules
 from app.api.routes.system import admin, audit, deliveries, health, metrics, pools
 from app.api.routes.work import explanations, task_moves, task_stream, tasks
 from app.api.strict import nothing_ignored
-from app.config import Settings, get_settings
+from app.config import BadSettings, Settings, get_settings
 from app.database import Database
 from app.doorbell.doorbell import open_doorbell
+from app.local.kept import short
+from app.local.own_secrets import with_secret
+from app.local.ports import PortTaken, must_be_free, of_uvicorn
 from app.services.accounts.callers import Callers
 from app.services.accounts.passwords import Passwords
 from app.services.accounts.throttle import Throttle
@@ -35,6 +50,7 @@ from app.services.live.notifications import Ticks, WaitingRoom
 from app.services.live.overview import Overview
 from app.services.live.stream_places import StreamLimits, StreamPlaces
 from app.services.pools.directory import PoolDirectory
+from app.services.setup.readiness import until_ready
 from app.services.tasks.explanations import Previewer
 from app.services.tasks.moves import Lifecycle
 from app.telemetry.logs import configure_logging
@@ -70,6 +86,8 @@ ROUTERS = (
 )
 
 
+log = structlog.get_logger()
+
 _BEGUN_A_MINUTE = 300
 """Sign-ins by the provider that an address may begin in a minute; a dashboard's people all come from one."""
 
@@ -87,7 +105,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with _parts(settings) as parts:
             app.state.parts = parts
             gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it
-            yield
+            looking = asyncio.create_task(until_ready(parts.database.hot, settings, asyncio.sleep))
+            try:
+                yield
+            finally:
+                looking.cancel()
 
     app = DescribedAPI(lifespan=lifespan, **describe())
     routes = routes_of(app, [module.router for module in ROUTERS])
@@ -167,4 +189,59 @@ def _provider(settings: Settings) -> Provider | None:
     )
 
 
-app = create_app()
+def _served() -> FastAPI:
+    """The application of this process. What keeps it from starting ends the process with one line."""
+    try:
+        settings = get_settings()
+        configure_logging(settings)
+        settings = with_secret(settings)
+        check_exposure(settings, sys.argv)
+        if place := of_uvicorn(sys.argv):
+            must_be_free(*place, "--port")
+    except (BadSettings, Exposed, PortTaken) as error:
+        sys.exit(f"Cannot start: {error}")
+    if settings.auth_required or open_host(settings, sys.argv):
+        log.info(
+            "sign_in.required",
+            first_admin=f"{settings.admin_username}: {_password_place(settings)}",
+            local_programs=short(settings.api_key_file),
+        )
+    return create_app(settings)
+
+
+def _password_place(settings: Settings) -> str:
+    """Where the first admin's password is."""
+    file = short(settings.admin_password_file)
+    if settings.admin_password is not None:
+        return "the password is that of ADMIN_PASSWORD"
+    if settings.admin_password_file.exists():
+        return f"the password is in {file}"
+    return f"the password is where it was chosen; python init_db.py keeps one that it makes in {file}"
+
+
+def __getattr__(name: str) -> Any:
+    """Make `app` when a server asks for it: to import this module must read no settings and keep no secrets."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = application = _served()
+    return application
+
+
+def main() -> None:
+    """Serve on HOST and PORT."""
+    try:
+        settings = get_settings()
+        must_be_free(settings.host, settings.port, "PORT")
+    except (BadSettings, PortTaken) as error:
+        sys.exit(f"Cannot start: {error}")
+    uvicorn.run(
+        "app.main:app",
+        host=settings.host,
+        port=settings.port,
+        http="app.api.edge.http_protocol:BoundedProtocol",
+        access_log=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -27,12 +27,13 @@ import asyncpg
 import structlog
 from prometheus_client import start_http_server
 
-from app.config import Settings, get_settings
+from app.config import BadSettings, Settings, get_settings
 from app.database import TROUBLE, Database
 from app.doorbell.balancing import Machine, Sharing
 from app.doorbell.doorbell import Doorbell, Ring, open_doorbell
 from app.engine.placement.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
+from app.local.own_secrets import with_secret
 from app.services.audit.audit_anchors import open_anchors
 from app.services.delivery.delivery import Delivery
 from app.services.fairness.closed_days import close_days
@@ -42,6 +43,7 @@ from app.services.placement import sql as statements
 from app.services.placement.assignment import Batch, EpochMoved, Found, place_batch
 from app.services.placement.poison import Attempts
 from app.services.placement.pool_snapshot import PoolPicture
+from app.services.setup.readiness import until_ready
 from app.services.tasks.housekeeping import Housekeeper, end_hung
 from app.telemetry import metrics
 from app.telemetry.logs import configure_logging
@@ -209,7 +211,7 @@ class Worker:
                 await end_hung(self._database.hot)
             except TROUBLE as error:
                 log.warning("hung.not_ended", error=str(error) or type(error).__name__)
-            await self._pause(_HUNG_LOOK_SECONDS)
+            await self.pause(_HUNG_LOOK_SECONDS)
 
     async def _close_days(self) -> None:
         """Keep the figures of days that are over, and the audit log's head: whichever worker comes first does."""
@@ -222,7 +224,7 @@ class Worker:
                     await self._anchors.look(self._database.hot)
             except TROUBLE as error:
                 log.warning("days.not_closed", error=str(error) or type(error).__name__)
-            await self._pause(_CLOSE_SECONDS)
+            await self.pause(_CLOSE_SECONDS)
 
     async def _now(self) -> datetime:
         """The database's clock: a worker whose own is wrong must not turn over anybody's day."""
@@ -233,7 +235,9 @@ class Worker:
     @property
     def _sweep_seconds(self) -> float:
         settings = self._settings
-        return settings.worker_sweep_seconds if settings.redis_url else settings.worker_sweep_seconds_no_redis
+        return (
+            settings.worker_sweep_seconds if self._doorbell.hears else settings.worker_sweep_seconds_no_redis
+        )
 
     async def _look_everywhere(self) -> None:
         await self._housekeeper.look()
@@ -302,7 +306,7 @@ class Worker:
             served.rings += rings
             if batch is None or batch.found is Found.BUSY:
                 pause = 0.2 if batch is None else _BUSY_SECONDS
-                await self._pause(pause * self._jitter.uniform(0.5, 1.5))
+                await self.pause(pause * self._jitter.uniform(0.5, 1.5))
 
     async def _hands_over(self, pool_id: PoolId, rings: Sequence[Ring]) -> bool:
         if any(ring.is_given for ring in rings):
@@ -314,9 +318,11 @@ class Worker:
         await self._doorbell.acknowledge(rings)
         failpoint("after_ack")
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> bool:
+        """Wait so long, or until `stop`; True where the worker is to stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _try_batch(self, picture: PoolPicture, pace: Pace) -> Batch | None:
         """One look at the pool; None after a failure, when nothing was written and the look must be repeated."""
@@ -407,6 +413,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     try:
+        await until_ready(database.hot, settings, worker.pause, only_schema=True)
         await worker.run()
     finally:
         await doorbell.close()
@@ -415,8 +422,12 @@ async def run_worker(settings: Settings) -> None:
 
 def main() -> None:
     """The command line: settings come from the environment."""
-    settings = get_settings()
+    try:
+        settings = get_settings()
+    except BadSettings as error:
+        sys.exit(f"Cannot start: {error}")
     configure_logging(settings)
+    settings = with_secret(settings)
     if settings.tracing:
         start_tracing("worker")
     _serve_metrics(settings.metrics_host, settings.metrics_port)

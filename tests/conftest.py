@@ -1,8 +1,10 @@
 """Fixtures that every test may use: real servers, a fresh database, settings for them."""
 
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -11,13 +13,23 @@ import redis as redis_client
 
 from app.config import Settings
 from app.database import Database
+from app.local.embedded import temporary_directory
 from tests.servers import OwnedServers, RunServers, with_database
 
 # A busy machine is not a failure; benchmarks measure time.
 hypothesis.settings.register_profile("real", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("real")
 
+# No test may reach the system that runs on this machine, by whatever way it is found, or leave secrets in the checkout.
+NOTHING_FOUND = {
+    "ENV_FILE": "",
+    "STACK_FILE": "",
+    "DEFAULT_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/this_test_names_no_database",
+    "DEFAULT_REDIS_URL": "",
+}
+
 OWNED = pytest.StashKey[OwnedServers]()
+HOME = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,13 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
     Settings.model_config["env_file"] = None
-    os.environ["ENV_FILE"] = ""  # for the processes that tests start
+    os.environ |= NOTHING_FOUND  # for the processes that tests start, too
+    home = config.stash[HOME] = temporary_directory("executor-balancer-test-home-")
+    os.environ |= {"SECRETS_DIR": str(home / "kept" / "secrets"), "XDG_DATA_HOME": str(home / "share")}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what this process started."""
     if owned := config.stash.get(OWNED, None):
         owned.stop()
+    shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
 Figure = Callable[[str, float], None]

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.config import Settings
-from app.database import Database
+from app.config import BadSettings, Settings, read_settings
+from app.database import TROUBLE, Database, trouble_in_words
 from app.services.audit.archive import KEPT_DAYS, Files, archive_ended, count_ended
 
 console = Console()
@@ -21,6 +21,10 @@ def archive(
     before: Annotated[str, typer.Option(help="Tasks that ended before this day (YYYY-MM-DD, UTC) go.")],
     to: Annotated[Path | None, typer.Option(help="Folder of the files; made, must not be there yet.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data directory of the running `run` that is meant, if not the usual one."),
+    ] = None,
 ) -> None:
     """Write ended tasks and all that belongs to them to compressed CSV, then delete them.
 
@@ -33,7 +37,19 @@ def archive(
         raise typer.BadParameter(
             f"{to} is there already: an archive is never written over", param_hint="--to"
         )
-    asyncio.run(_archive(instant, None if dry_run else to))
+    try:
+        settings = read_settings(data, database_timeout=_PATIENCE, worker_transaction_seconds=_PATIENCE)
+    except BadSettings as error:
+        raise _failed(str(error)) from None
+    try:
+        asyncio.run(_archive(settings, instant, None if dry_run else to))
+    except TROUBLE as error:
+        raise _failed(trouble_in_words(error, settings)) from None
+
+
+def _failed(reason: str) -> typer.Exit:
+    typer.echo(f"archive: {reason}", err=True)
+    return typer.Exit(1)
 
 
 def _instant(text: str) -> datetime:
@@ -50,8 +66,8 @@ def _instant(text: str) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-async def _archive(before: datetime, folder: Path | None) -> None:
-    database = await Database.open(Settings(database_timeout=_PATIENCE, worker_transaction_seconds=_PATIENCE))
+async def _archive(settings: Settings, before: datetime, folder: Path | None) -> None:
+    database = await Database.open(settings)
     try:
         if folder is None:
             console.print(

@@ -13,13 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
-from app.config import Settings
-from app.database import Database
-from app.local.embedded import default_data_directory, running_addresses
-from app.services.audit.audit_anchors import ANCHORS, open_anchors
+from app.config import ROOT, BadSettings, Settings, read_settings
+from app.database import TROUBLE, Database, trouble_in_words, wait_for_server
+from app.services.audit.audit_anchors import open_anchors
 from app.services.audit.doctor import State, Symptom, examine
 
-ROOT = Path(__file__).resolve().parents[2]
 SIGNS = {
     State.WELL: "[green]✓[/]",
     State.WORTH_KNOWING: "[yellow]![/]",
@@ -40,15 +38,12 @@ def doctor(
 
     Exit code 0: nothing is broken; 1: something is; 2: there is no system to look at.
     """
-    settings = _found(Settings(), data)
-    if settings is None:
-        place = data or default_data_directory()
-        typer.echo(
-            f"doctor: no system runs on {place} and DATABASE_URL is not set: start one with `make run`, name its "
-            "data with --data, or set DATABASE_URL (and REDIS_URL)",
-            err=True,
-        )
-        raise typer.Exit(2)
+    try:
+        settings = read_settings(data, database_wait_seconds=0)
+    except BadSettings as error:
+        raise _nothing_to_look_at(str(error)) from None
+    if settings.place is None and not settings.names_database:
+        _must_answer(settings)
     symptoms = asyncio.run(_examined(settings, repair))
     if as_json:
         typer.echo(json.dumps([asdict(symptom) for symptom in symptoms], ensure_ascii=False, indent=2))
@@ -57,24 +52,20 @@ def doctor(
     raise typer.Exit(int(any(symptom.state is State.BROKEN for symptom in symptoms)))
 
 
-def _found(settings: Settings, data: Path | None) -> Settings | None:
-    """Settings that name a database: the environment's, else those of the embedded servers that run here."""
-    if data is None and "database_url" in settings.model_fields_set:
-        return settings
-    directory = (data or default_data_directory()).expanduser().absolute()
-    addresses = running_addresses(directory)
-    if addresses is None:
-        return None
-    kept = directory / "secret.key"
-    return Settings(
-        **{
-            "audit_anchors": directory / ANCHORS,
-            **({"secret_key": kept.read_text().strip()} if kept.exists() else {}),
-            **settings.model_dump(exclude_unset=True),
-            "database_url": addresses.database_url,
-            "redis_url": addresses.redis_url,
-        }
-    )
+def _must_answer(settings: Settings) -> None:
+    """End the command where nothing named a system and the default address has none. Raises Exit."""
+    try:
+        asyncio.run(wait_for_server(settings, lambda _line: None))
+    except TROUBLE as error:
+        raise _nothing_to_look_at(
+            f"no system runs here and DATABASE_URL is not set; {trouble_in_words(error, settings)} Or start one with "
+            "`make run`, or name its data with --data."
+        ) from None
+
+
+def _nothing_to_look_at(reason: str) -> typer.Exit:
+    typer.echo(f"doctor: {reason}", err=True)
+    return typer.Exit(2)
 
 
 async def _examined(settings: Settings, repair: bool) -> list[Symptom]:

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.config import get_settings
-from app.database import Database
+from app.config import BadSettings, Settings, read_settings
+from app.database import TROUBLE, Database, trouble_in_words
 from app.engine.placement.state import PoolSettings
 from app.engine.replay import Window, recount, replay as play
 from app.engine.types import Policy
@@ -87,6 +87,9 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = False,
     pool: Annotated[str, typer.Option(help="Whose history; the default pool where left out.")] = "",
     days: Annotated[int, typer.Option(min=1, max=92, help="How many days of history, up to now.")] = 7,
+    data: Annotated[
+        Path | None, typer.Option(help="Data directory of the running `run` whose history is meant.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     as_json_: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
@@ -102,7 +105,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             wanted = [*wishes.policies, *([Policy.FAIR] if forecast else [])]
             wanted = list(dict.fromkeys(wanted))
             wish = Wish(until - timedelta(days=days), until, wanted, theta, limit, max_open, forecast)
-            result = asyncio.run(_of_history(pool, wish, wishes))
+            result = asyncio.run(_of_history(read_settings(data), pool, wish, wishes))
         else:
             prepared = prepare(
                 read_event_log(source, parse_mapping(mapping), zone),
@@ -115,7 +118,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             result = _compare(prepared, wishes, source.name, presence)
         if html:
             html.write_text(page(result, spoken), encoding="utf-8")
-    except (_Refused, EventLogError, TooMuch, DomainError, SQLAlchemyError, OSError) as error:
+    except (_Refused, BadSettings, EventLogError, TooMuch, DomainError, SQLAlchemyError, OSError) as error:
         typer.echo(f"replay: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json_:
@@ -127,8 +130,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         console.print(f"→ {html}", highlight=False)
 
 
-async def _of_history(pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
-    settings = get_settings()
+async def _of_history(settings: Settings, pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
     database = await Database.open(settings)
     try:
         return await play_history(
@@ -143,6 +145,8 @@ async def _of_history(pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
         raise _Refused(
             f"--rules {wishes.rules_name}: {issue.path}: {issue.reason}; {issue.remedy}"
         ) from error
+    except TROUBLE as error:
+        raise _Refused(trouble_in_words(error, settings)) from error
     finally:
         await database.close()
 

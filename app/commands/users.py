@@ -5,9 +5,11 @@ import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import typer
+from click import get_current_context
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
@@ -15,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import make_password
 from app.access.roles import Role
-from app.config import Settings
-from app.database import Database, acting
+from app.config import BadSettings, read_settings
+from app.database import TROUBLE, Database, acting, trouble_in_words
 from app.errors import DomainError, NotFound
 from app.models import User
 from app.services.accounts import users as user_service
@@ -24,6 +26,19 @@ from app.services.accounts.passwords import Passwords
 
 users = typer.Typer(help="Who may sign in, as what.", no_args_is_help=True)
 T = TypeVar("T")
+
+
+@users.callback()
+def _which_system(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data directory of the running `run` that is meant, if not the usual one."),
+    ] = None,
+) -> None:
+    """Who may sign in, as what."""
+    context.obj = data
+
 
 Username = Annotated[str, typer.Argument(help="The name to sign in with.")]
 Pools = Annotated[
@@ -134,8 +149,13 @@ def _password(ask: bool) -> str:
 
 
 def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    try:
+        settings = read_settings(get_current_context().obj)
+    except BadSettings as error:
+        _fail(str(error))
+
     async def inside() -> T:
-        database = await Database.open(Settings())
+        database = await Database.open(settings)
         try:
             async with database.session(acting(f"command line: {getpass.getuser()}")) as session:
                 return await work(session)
@@ -146,8 +166,8 @@ def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         return asyncio.run(inside())
     except DomainError as error:
         _fail(error.detail)
-    except OSError as error:
-        _fail(f"the database does not answer ({error}): start it, or correct DATABASE_URL")
+    except TROUBLE as error:
+        _fail(trouble_in_words(error, settings))
 
 
 def _fail(reason: str) -> NoReturn:

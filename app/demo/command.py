@@ -10,17 +10,16 @@ from typing import Annotated
 
 import httpx
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.config import Settings
+from app.config import BadSettings, Settings, read_settings
 from app.demo.domains import DOMAINS, generate
 from app.demo.log_scenario import scenario_of
 from app.demo.player import DemoError, Pace, Played, Player, Progress as Played_so_far
 from app.demo.report import WORDS, number, show, summary
 from app.demo.scenario import Scenario
-from app.demo.stage import DIRECT, a_stage
+from app.demo.stage import DIRECT, a_stage, kept_token
 from app.eventlog import EventLogError, parse_mapping, read_event_log
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -59,9 +58,13 @@ def demo(
         str,
         typer.Option(
             envvar="EXECUTOR_BALANCER_TOKEN",
-            help="An admin's access token, where the system asks for one: POST /v1/auth/token.",
+            help="An admin's access token or API key; left out on this machine: the key that init_db.py keeps.",
         ),
     ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data directory of the running `run` that is meant, if not the usual one."),
+    ] = None,
     language: Annotated[str, typer.Option("--lang", help="ru or en; by LANG where left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
@@ -71,8 +74,8 @@ def demo(
         if language not in WORDS:
             raise DemoError(f"--lang {language}: use ru or en")
         scenarios = _scenarios(source, mapping, domain, tasks, executors, seed, language)
-        played = _play_somewhere(scenarios, Pace(batch, rate), url, token, language)
-    except (DemoError, EventLogError) as error:
+        played = _play_somewhere(scenarios, Pace(batch, rate), url, token, language, read_settings(data))
+    except (DemoError, BadSettings, EventLogError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
@@ -109,24 +112,19 @@ def _scenarios(
 
 
 def _play_somewhere(
-    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str
+    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str, settings: Settings
 ) -> list[Played]:
     console = Console(stderr=True)
+    place = settings.place
+    usual = (place.api_url if place else None) or f"http://127.0.0.1:{settings.port}"
 
     def announce(usual: str) -> None:
         console.print(WORDS[language]["own_system"].format(usual=usual), highlight=False)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what we started is stopped in order then too
-    with a_stage(url or None, _usual_address(), announce) as address:
+    with a_stage(url or None, usual, announce) as address:
+        token = token or kept_token(address, settings)
         return asyncio.run(_play_all(scenarios, pace, address, token, language))
-
-
-def _usual_address() -> str:
-    try:
-        return f"http://127.0.0.1:{Settings().port}"
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise DemoError(f"{str(fault['loc'][0]).upper()}: {fault['msg']}") from error
 
 
 async def _play_all(

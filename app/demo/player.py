@@ -203,7 +203,7 @@ class Player:
                 continue
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 raise DemoError(
-                    f"{self._client.base_url} asks who you are: give an admin's token with --token"
+                    f"{self._client.base_url} asks who you are: give an admin's token or API key with --token, or run python init_db.py here, which makes one"
                 )
             if answer.is_error:
                 raise DemoError(f"{method} {path}: {answer.status_code} {_detail(answer)}")

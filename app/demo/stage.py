@@ -1,12 +1,14 @@
 """Where the demo plays: on the system that runs here, or on one that it starts for itself and stops again."""
 
+import http
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -14,6 +16,7 @@ from app.config import Settings
 from app.demo.player import DemoError
 from app.local.embedded import EmbeddedError, free_port, temporary_directory
 from app.local.keeper import KeptProcess
+from app.local.own_secrets import local_api_key
 
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 180.0
@@ -54,6 +57,19 @@ def answers(address: str) -> bool:
             return answer.is_success and answer.json().get("status") == "ok"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError):
         return False
+
+
+def kept_token(address: str, settings: Settings) -> str:
+    """The key that local programs have, where this address of this machine asks who they are; empty elsewhere.
+
+    The key never goes to another machine.
+    """
+    if urlsplit(address).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        return ""
+    with httpx.Client(base_url=address, timeout=10, mounts=DIRECT) as client, suppress(httpx.HTTPError):
+        if client.get("/v1/auth/me").status_code == http.HTTPStatus.UNAUTHORIZED:
+            return local_api_key(settings) or ""
+    return ""
 
 
 @contextmanager

@@ -51,6 +51,10 @@ class Doorbell(Protocol):
 
     serving: Serving
 
+    @property
+    def hears(self) -> bool:
+        """Whether rings are heard as far as is known without asking; where not, workers sweep more often."""
+
     def ring(self, pool_id: PoolId) -> None:
         """Say that this pool has work. Returns at once, never raises; call it after the commit."""
 
@@ -87,6 +91,11 @@ class SilentDoorbell:
 
     def __init__(self) -> None:
         self.serving = Serving()
+
+    @property
+    def hears(self) -> bool:
+        """Never."""
+        return False
 
     def ring(self, pool_id: PoolId) -> None:
         """Does nothing: workers find the work by their sweep."""
@@ -146,6 +155,11 @@ class RedisDoorbell:
         self._ringer: asyncio.Task[None] | None = None
         self._closed = False
         self._down = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether the last answer of Redis was one."""
+        return not self._down
 
     def ring(self, pool_id: PoolId) -> None:
         """Say that this pool has work; rings of the same moment become one."""

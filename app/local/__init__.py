@@ -1,1 +1,1 @@
-"""Starts the whole system on one machine; knows nothing of services."""
+"""One machine: where its system is, which secrets it keeps."""

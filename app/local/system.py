@@ -9,7 +9,6 @@ import http.client
 import importlib.util
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,11 +22,12 @@ from typing import NoReturn
 
 import structlog
 
-from app.access.keys import make_secret
 from app.config import Settings
 from app.local.embedded import EmbeddedError, EmbeddedServers, default_data_directory
+from app.local.kept import kept_secret
+from app.local.places import ANCHORS, API_ADDRESS
+from app.local.ports import PortTaken, must_be_free
 from app.local.supervisor import Service, Supervisor
-from app.services.audit.audit_anchors import ANCHORS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -104,9 +104,9 @@ def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
     with ExitStack() as stack:
         servers = stack.enter_context(EmbeddedServers(directory)) if _needs_servers(settings) else None
         directory.mkdir(parents=True, exist_ok=True)
-        environment = _environment(wishes, settings, servers)
+        environment = _environment(wishes, settings, servers, directory)
         if settings.secret_key is None:
-            environment["SECRET_KEY"] = _kept_secret(directory / "secret.key")
+            environment["SECRET_KEY"] = _secret_of(directory)
         if settings.audit_anchors is None:
             environment["AUDIT_ANCHORS"] = str(directory / ANCHORS)
         notes = _prepare_database(environment)
@@ -119,6 +119,7 @@ def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
                 places[service.name] = address
             if service.name == "api":
                 _await_api(wishes, supervisor, service)
+                (directory / API_ADDRESS).write_text(environment["API_URL"], encoding="utf-8")
         yield Running(places, directory, supervisor, servers, notes)
 
 
@@ -143,7 +144,7 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def _needs_servers(settings: Settings) -> bool:
-    return "database_url" not in settings.model_fields_set
+    return not settings.names_database
 
 
 def _check_safety(wishes: Wishes, settings: Settings) -> None:
@@ -156,17 +157,17 @@ def _check_safety(wishes: Wishes, settings: Settings) -> None:
             raise StartError(f"{path} is not there: `make cert` makes a certificate and its key")
 
 
-def _kept_secret(path: Path) -> str:
-    """The key of tokens on this machine: made once, readable by its owner alone, so that a restart signs nobody out."""
+def _secret_of(directory: Path) -> str:
+    """The key of tokens on this data: made once, so that a restart signs nobody out. Raises StartError."""
     try:
-        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(make_secret())
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
+        return kept_secret(directory / "secret.key")
+    except (OSError, ValueError) as error:
+        raise StartError(f"no key of tokens can be kept: {error}; set SECRET_KEY") from error
 
 
-def _environment(wishes: Wishes, settings: Settings, servers: EmbeddedServers | None) -> dict[str, str]:
+def _environment(
+    wishes: Wishes, settings: Settings, servers: EmbeddedServers | None, directory: Path
+) -> dict[str, str]:
     """What every service is told: where the servers and the API are."""
     here = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
     scheme = "https" if wishes.certificate else "http"
@@ -174,11 +175,13 @@ def _environment(wishes: Wishes, settings: Settings, servers: EmbeddedServers | 
         "HOST": wishes.host,
         "PORT": str(wishes.port),
         "API_URL": f"{scheme}://{here}:{wishes.port}",
+        "SECRETS_DIR": str(directory / "secrets"),
     }
     if servers:
         environment["DATABASE_URL"] = servers.addresses.database_url
-        if settings.redis_url is None and servers.addresses.redis_url:
-            environment["REDIS_URL"] = servers.addresses.redis_url
+        environment["DATABASE_OWNER_URL"] = ""
+        if "redis_url" not in settings.model_fields_set:
+            environment["REDIS_URL"] = servers.addresses.redis_url or ""
     if settings.ais_url is None and _has_emulator(wishes):
         environment["AIS_URL"] = f"http://{LOOPBACK}:{wishes.ais_port}"
     return environment
@@ -264,15 +267,10 @@ def _check_ports(wishes: Wishes) -> None:
     if _has_emulator(wishes) and wishes.ais_port:
         wanted.append((LOOPBACK, wishes.ais_port, "--ais-port"))
     for host, port, option in wanted:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise StartError(
-                    f"cannot listen on {host}:{port} ({error.strerror}): choose another {option}"
-                ) from None
+        try:
+            must_be_free(host, port, option)
+        except PortTaken as error:
+            raise StartError(str(error)) from None
 
 
 def _await_api(wishes: Wishes, supervisor: Supervisor, service: Service) -> None:

@@ -33,7 +33,7 @@ def init_db(database_url: str, *arguments: str, **environment: str) -> "subproce
     return subprocess.run(
         [sys.executable, "init_db.py", *arguments],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": database_url} | environment,
+        env=os.environ | {"DATABASE_URL": database_url, "DATABASE_WAIT_SECONDS": "0"} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -94,7 +94,7 @@ async def test_the_key_of_local_programs_is_registered_once_and_stays_revoked(
 
 async def test_a_key_of_another_form_is_refused_by_name(empty_database_url: str) -> None:
     refused = init_db(empty_database_url, API_KEY="secret")
-    assert (refused.returncode, "api_key: " in refused.stderr) == (1, True)
+    assert (refused.returncode, "API_KEY: " in refused.stderr) == (1, True)
     assert len(refused.stderr.splitlines()) == 1
 
 

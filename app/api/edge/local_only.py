@@ -66,14 +66,17 @@ def check_exposure(settings: Settings, arguments: Sequence[str]) -> None:
     Known so early: HOST, what uvicorn was told (`--host`, UVICORN_HOST), and sockets that were opened before. What is
     opened later is found out at the first request, which the guard then refuses.
     """
-    if settings.secret_key is not None:
-        return
-    for host in (settings.host, *_told(arguments), *(host for host, _ in listening_addresses())):
-        if not is_loopback(host):
-            raise Exposed(
-                f"{host} is reached by other machines: set SECRET_KEY first (`make env` writes one into .env);"
-                " or listen on 127.0.0.1."
-            )
+    if settings.secret_key is None and (host := open_host(settings, arguments)) is not None:
+        raise Exposed(
+            f"{host} is reached by other machines: set SECRET_KEY first (`make env` writes one into .env);"
+            " or listen on 127.0.0.1."
+        )
+
+
+def open_host(settings: Settings, arguments: Sequence[str]) -> str | None:
+    """The first address, of those known before serving, on which other machines reach this service; None: no one."""
+    known = (settings.host, *_told(arguments), *(host for host, _ in listening_addresses()))
+    return next((host for host in known if not is_loopback(host)), None)
 
 
 class Exposed(RuntimeError):

@@ -239,6 +239,19 @@ def free_port(wanted: int = 0) -> int:
     raise EmbeddedError("no free port on 127.0.0.1")
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a process uses a data directory; the process id in the lock may be that of a process long gone.
+
+    Raises OSError where there is no lock, or it may not be read.
+    """
+    with (directory / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def is_alive(pid: str) -> bool:
     """Whether a process runs; one of another user counts."""
     if not pid.isdigit():

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.local.embedded.data import DataDirectory, is_alive
+from app.local.embedded.data import DataDirectory, is_locked
 from app.local.embedded.postgresql import Durability, PostgresServer, postgres_url
 from app.local.embedded.redis_server import RedisServer, find_redis, redis_url
 
@@ -23,11 +23,12 @@ class Addresses:
 def running_addresses(directory: Path) -> Addresses | None:
     """Where the servers of a data directory that is in use are; None where nobody uses it, or we may not know."""
     try:
-        owner, secret = (directory / "lock").read_text().strip(), (directory / "secret").read_text().strip()
+        secret = (directory / "secret").read_text().strip()
         ports = json.loads((directory / "ports.json").read_text())
+        in_use = is_locked(directory)
     except (OSError, ValueError):
         return None
-    if not is_alive(owner) or PostgresServer.name not in ports:
+    if not in_use or PostgresServer.name not in ports:
         return None
     return Addresses(
         postgres_url(secret, ports[PostgresServer.name]),

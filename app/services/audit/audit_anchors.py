@@ -21,8 +21,6 @@ from app.database import HotPool
 
 log = structlog.get_logger()
 
-ANCHORS = "audit-anchors.jsonl"
-"""The file's name in the data directory of `make run`."""
 _HEAD = "SELECT id, encode(hash, 'hex') AS hash FROM audit_log ORDER BY id DESC LIMIT 1"
 _HASH = "SELECT encode(hash, 'hex') FROM audit_log WHERE id = $1"
 _HASHES = "SELECT id, encode(hash, 'hex') AS hash FROM audit_log WHERE id = ANY($1::bigint[])"

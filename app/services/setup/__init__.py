@@ -1,1 +1,1 @@
-"""Prepares an empty database: first administrator, sample data."""
+"""What a database needs before the first request."""

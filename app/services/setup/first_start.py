@@ -3,9 +3,10 @@
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.keys import hash_password, hash_secret, make_password, split_api_key
+from app.access.keys import hash_password, hash_secret, make_api_key, make_password, split_api_key
 from app.access.roles import LOCAL_PROGRAM_SCOPES
 from app.config import Settings
+from app.local.kept import keep, kept_secret, short
 from app.models import ApiKey, Pool, PoolState, User
 
 # Two processes that start at once must not both find nothing. The number is any that no other advisory lock has.
@@ -40,13 +41,30 @@ async def _ensure_admin(session: AsyncSession, settings: Settings) -> list[str]:
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = chosen or make_password()
     session.add(User(username=settings.admin_username, password_hash=hash_password(password), role="admin"))
-    told = "the password of ADMIN_PASSWORD" if chosen else f"the password {password} (shown only now)"
+    told = (
+        "the password of ADMIN_PASSWORD"
+        if chosen
+        else f"the password {password} ({_kept(settings, password)})"
+    )
     return [f"Made the first admin '{settings.admin_username}' with {told}."]
 
 
+def _kept(settings: Settings, password: str) -> str:
+    """Keep a made-up password in a file that only its owner can read; say where, or that it is shown only now."""
+    file = settings.admin_password_file
+    try:
+        keep(file, password)
+    except OSError:
+        return "shown only now"
+    return f"kept in {short(file)}"
+
+
 async def _ensure_local_key(session: AsyncSession, settings: Settings) -> list[str]:
-    """Register the key of setting API_KEY, unless its prefix is known: a key that an admin revoked stays revoked."""
-    parts = split_api_key(settings.api_key.get_secret_value()) if settings.api_key else None
+    """Register the key of local programs, unless its prefix is known: a key that an admin revoked stays revoked.
+
+    It is that of setting API_KEY, else the one that is made here and kept in SECRETS_DIR, of which nothing is said.
+    """
+    parts = split_api_key(_local_key(settings) or "")
     if parts is None:
         return []
     prefix, secret = parts
@@ -61,4 +79,14 @@ async def _ensure_local_key(session: AsyncSession, settings: Settings) -> list[s
         created_by="init_db.py",
     )
     session.add(key)
-    return ["Registered the API key of API_KEY for programs on this machine."]
+    return ["Registered the API key of API_KEY for programs on this machine."] if settings.api_key else []
+
+
+def _local_key(settings: Settings) -> str | None:
+    """The key of local programs; None where no directory can keep one."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value()
+    try:
+        return kept_secret(settings.api_key_file, lambda: make_api_key().whole)
+    except (OSError, ValueError):
+        return None

@@ -37,7 +37,7 @@ def init_db(database_url: str, *arguments: str, **environment: str) -> "subproce
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 

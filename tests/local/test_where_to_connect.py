@@ -169,7 +169,7 @@ def test_a_wrong_address_is_one_line_and_a_failure(command: list[str], url: str,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode != 0
     lines = (done.stdout + done.stderr).strip().splitlines()

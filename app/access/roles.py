@@ -118,10 +118,20 @@ class Caller:
         """Whether this pool is one of theirs."""
         return self.pool_ids is None or pool_id in self.pool_ids
 
+    def sees_person(self, pool_id: int, executor_id: int | None) -> bool:
+        """Whether they may know what this person of that pool did; an executor knows of themselves only."""
+        if not self.sees(pool_id):
+            return False
+        return not self.own_work_only or executor_id in (None, self.executor_id)
+
     def must_see(self, pool_id: int) -> None:
         """Raise NotFound, as for a pool that does not exist, where this pool is not one of theirs."""
         if not self.sees(pool_id):
             raise no_pool(pool_id)
+
+
+EVERYTHING = Caller("system", "admin")
+"""Sees all there is: for what is kept and shown to each caller later, as they may see it."""
 
 
 def no_pool(pool_id: int) -> NotFound:

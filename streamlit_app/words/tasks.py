@@ -46,6 +46,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "way": ("Путь во времени", "Timeline"),
     "why": ("Почему этот исполнитель", "Why this executor"),
     "why_waits": ("Почему ждёт", "Why it waits"),
+    "why_elsewhere": (
+        "Решение принято в другой команде: почему именно так, видно только её людям.",
+        "This was decided in another team: only its people see why.",
+    ),
     "why_later": (
         "Решения ещё нет: заявка только что поступила. Карточка обновится, когда решение появится.",
         "Not decided yet: the task has only just arrived. The decision appears here as soon as it is made.",

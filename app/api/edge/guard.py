@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access.roles import Caller, no_pool
 from app.api.edge.local_only import reached_by_others, why_not_local
 from app.api.edge.permissions import (
+    ALL_POOLS,
     NARROWED,
     NOT_FROM_HOME,
     OWNED,
@@ -95,6 +96,11 @@ class Guard:
             if not caller.may(line.decision):
                 raise Forbidden(
                     f"The role {caller.role} does not allow {line.decision} here.", action=line.decision
+                )
+            if line.name in ALL_POOLS and caller.pool_ids is not None:
+                raise Forbidden(
+                    "This shows every pool, and you see some: use METRICS_TOKEN, or an API key without pool_ids.",
+                    action=line.decision,
                 )
             await self._check_reach(scope, caller, line.name, ids)
             scope["caller"] = caller

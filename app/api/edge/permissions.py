@@ -135,8 +135,11 @@ ROUTES: dict[str, Decision] = {
     "export_kpi": "exports.read",
 }
 
-NOT_FROM_HOME: frozenset[str] = frozenset({"reassign_task"})
-"""What of a task that went on to another pool is no longer its home's to decide: who of the other people has it."""
+NOT_FROM_HOME: frozenset[str] = frozenset({"reassign_task", "get_explanation"})
+"""What of a task that went on to another pool is no longer its home's: who of the other people has it, and why."""
+
+ALL_POOLS: frozenset[str] = frozenset({"get_metrics"})
+"""Routes whose answer spans all pools: refused to callers who see only some."""
 
 NARROWED: frozenset[str] = frozenset({"list_tasks", "get_me", "change_own_password"})
 """Routes without a task or executor in their path that show an executor nothing but their own."""

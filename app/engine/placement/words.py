@@ -138,6 +138,32 @@ _RU = {
     " номер",
 }
 
+_PLAIN: Mapping[Language, Mapping[Because, str]] = {
+    "en": {
+        Because.CHOSEN: "you received the task",
+        Because.BOUND: "the task was bound to somebody else",
+        Because.UNKNOWN: "you were not in the pool then",
+        Because.LEFT: "you were no longer active",
+        Because.RULE: "the rule “{rule}” does not hold for you",
+        Because.BARRED: "the task had been taken from you before",
+        Because.ABSENT: "you were not at work (break, absence or outside working hours)",
+        Because.LIMIT: "you had no room in your daily limit",
+        Because.BUSY: "you had as many open tasks as allowed",
+    },
+    "ru": {
+        Because.CHOSEN: "заявку получили вы",
+        Because.BOUND: "заявка была закреплена за другим исполнителем",
+        Because.UNKNOWN: "вас тогда не было в пуле",
+        Because.LEFT: "вы уже не были активны",
+        Because.RULE: "правило «{rule}» для вас не выполнено",
+        Because.BARRED: "раньше эту заявку у вас уже снимали",
+        Because.ABSENT: "вас не было на работе (перерыв, отсутствие или нерабочее время)",
+        Because.LIMIT: "в вашем дневном лимите не было места",
+        Because.BUSY: "у вас было предельное число открытых заявок",
+    },
+}
+_OTHERS_FIRST = {"en": "by the pool's policy others came first", "ru": "по политике пула раньше шли другие"}
+
 TEXTS: Mapping[Language, Mapping[str, str]] = {"ru": _RU, "en": _EN}
 
 
@@ -153,6 +179,18 @@ def sentences(explanation: Explanation, language: Language, names: Names) -> lis
         *speaker.levels(),
         *speaker.counts(),
     ]
+
+
+def counted(explanation: Explanation, language: Language) -> list[str]:
+    """The explanation in counts and reasons alone, for people who may not know who was compared."""
+    speaker = _Speaker(explanation, language, {})
+    waits = [speaker.waits()] if explanation.record.executor_id is None else []
+    return [*waits, *speaker.counts()]
+
+
+def plain_reason(why: WhyNot, language: Language) -> str:
+    """Why somebody did not receive the task, without names and levels."""
+    return _PLAIN[language].get(why.because, _OTHERS_FIRST[language]).format(rule=why.rule or "")
 
 
 def because(explanation: Explanation, executor_id: ExecutorId, language: Language, names: Names) -> str:

@@ -23,33 +23,33 @@ from app.services.tasks.task_queries import TaskView, get_task
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """An explanation with the names of the people in it."""
+    """An explanation with the names of the people in it, and the pool in which it was decided."""
 
     explanation: Explanation
     names: Mapping[ExecutorId, str]
+    pool_id: PoolId
 
 
 async def explain_task(session: AsyncSession, *, task_id: TaskId) -> Explained:
     """Why the task's last decision was as it was. Raises NotFound; Conflict where nothing was decided yet."""
     view = await get_task(session, task_id=task_id)
-    record, class_id, facts = _stored(view)
-    decided_in = view.task if view.assignment is None else view.assignment
-    frames = await _frames(session, PoolId(decided_in.pool_id), facts["frame"])
+    pool_id, record, class_id, facts = _stored(view)
+    frames = await _frames(session, pool_id, facts["frame"])
     content = await session.scalar(select(ClassSnapshot.content).where(ClassSnapshot.id == class_id))
     if content is None or not frames:
         raise Conflict(
             f"Task {task_id} was given by hand or its explanation was archived: there is nothing to compute."
         )
     explanation = explain(record, content, picture_at(frames, facts["step"]))
-    return Explained(explanation, await _names(session, list(explanation.reasons)))
+    return Explained(explanation, await _names(session, list(explanation.reasons)), pool_id)
 
 
-def _stored(view: TaskView) -> tuple[Record, int | None, Mapping[str, Any]]:
-    """What was written down with the current wait, or else with the last assignment."""
+def _stored(view: TaskView) -> tuple[PoolId, Record, int | None, Mapping[str, Any]]:
+    """What was written down with the current wait, or else with the last assignment, and in which pool."""
     task = view.task
     if task.status == "pending" and task.wait_explanation is not None:
         facts = task.wait_explanation
-        return _waiting(task, facts), facts.get("class", task.wait_class_id), facts
+        return PoolId(task.pool_id), _waiting(task, facts), facts.get("class", task.wait_class_id), facts
     if view.assignment is None:
         raise Conflict(
             f"Task {task.id} was not looked at yet: ask again in a moment.", task_status=task.status
@@ -63,7 +63,8 @@ def _stored(view: TaskView) -> tuple[Record, int | None, Mapping[str, Any]]:
         barred=frozenset(given.get("barred", ())),
         instead_of=given.get("instead_of"),
     )
-    return record, view.assignment.class_id, {"frame": None, "step": 0, **given}
+    facts = {"frame": None, "step": 0, **given}
+    return PoolId(view.assignment.pool_id), record, view.assignment.class_id, facts
 
 
 def _waiting(task: TaskRow, facts: Mapping[str, Any]) -> Record:
@@ -119,7 +120,7 @@ class Previewer:
             state = await self._refresh(picture)
             outcome, explanation = explain_preview(state, task)
             names = {executor.id: executor.name for executor in state.executors}
-        return Preview(outcome, Explained(explanation, names))
+        return Preview(outcome, Explained(explanation, names, pool_id))
 
     async def picture(self, pool_id: PoolId) -> PoolState:
         """The pool as it is now, to try something on. Raises NotFound for an unknown pool."""

@@ -1,7 +1,7 @@
 """Reading tasks: one, a page, a life."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -188,8 +188,11 @@ def _change_event(task: Task, changes: Mapping[str, Any], actor: str, now: datet
     )
 
 
-async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[HistoryItem]:
-    """A task's life, oldest first: intake, assignments, and every move since. Raises NotFound."""
+async def get_history(session: AsyncSession, *, task_id: TaskId, caller: Caller) -> list[HistoryItem]:
+    """A task's life, oldest first: intake, assignments, and every move since. Raises NotFound.
+
+    Steps in a pool that the caller does not see name neither persons nor reasons.
+    """
     task = (await get_task(session, task_id=task_id)).task
     assignments = await session.scalars(
         select(Assignment).where(Assignment.task_id == task_id).order_by(*_IN_TURN)
@@ -198,21 +201,30 @@ async def get_history(session: AsyncSession, *, task_id: TaskId) -> list[History
         select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
     )
     taken_in = HistoryItem("created", None, "pending", None, "api", "", task.created_at)
-    items = [_assigned(assignment) for assignment in assignments]
-    items += [
-        HistoryItem(
-            event.event,
-            event.from_status,
-            event.to_status,
-            event.executor_id,
-            event.actor,
-            event.reason,
-            event.at,
-        )
-        for event in events
-    ]
+    items = [_as_seen(_assigned(each), each.pool_id, caller) for each in assignments]
+    items += [_as_seen(_moved(each), each.pool_id, caller) for each in events]
     # A batch's time is that of its beginning: a task that came in meanwhile is placed by it, and is no older.
     return [taken_in, *sorted(items, key=lambda item: item.at)]
+
+
+def _as_seen(item: HistoryItem, pool_id: int, caller: Caller) -> HistoryItem:
+    """The step without what only the people of its pool, or (for an executor) the person itself may know."""
+    if caller.sees_person(pool_id, item.executor_id):
+        return item
+    reason = item.reason if item.event == "assigned" else ""  # there it is the kind of assignment
+    return replace(item, executor_id=None, actor="", reason=reason)
+
+
+def _moved(event: TaskEvent) -> HistoryItem:
+    return HistoryItem(
+        event.event,
+        event.from_status,
+        event.to_status,
+        event.executor_id,
+        event.actor,
+        event.reason,
+        event.at,
+    )
 
 
 def _assigned(assignment: Assignment) -> HistoryItem:

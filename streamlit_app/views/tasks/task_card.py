@@ -126,10 +126,10 @@ def _step(item: Json, names: dict[int, str]) -> str:
         if item["event"] == "assigned"
         else notices.as_told(item["reason"] or "")
     )
-    actor = t("tasks.engine") if item["actor"] == "engine" else people.actor(item["actor"])
+    actor = t("tasks.engine") if item["actor"] == "engine" else item["actor"] and people.actor(item["actor"])
     details = [
         moment(item["at"], with_seconds=True),
-        t("tasks.by", actor=actor),
+        *([t("tasks.by", actor=actor)] if actor else []),
         *([reason] if reason else []),
     ]
     kind = " class='drop'" if item["to_status"] in {"rejected", "cancelled", "returned"} else ""
@@ -155,10 +155,14 @@ def _why(task: Json) -> None:
     try:
         explanation = session.api().get(f"/v1/tasks/{task['task_id']}/explanation")
     except ApiError as error:
-        if error.status != 409:
+        if error.status not in {403, 409}:
             raise
+        elsewhere = error.status == 403
         with st.container(border=True):
-            st.info(t("tasks.why_later"), icon=":material/hourglass_top:")
+            st.info(
+                t("tasks.why_elsewhere" if elsewhere else "tasks.why_later"),
+                icon=f":material/{'lock' if elsewhere else 'hourglass_top'}:",
+            )
         return
     with st.container(border=True):
         st.subheader(t("tasks.why" if explanation["outcome"] == "assigned" else "tasks.why_waits"))

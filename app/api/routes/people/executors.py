@@ -215,7 +215,7 @@ async def list_tasks_of_executor(
         before=None if before is None else TaskId(before),
         limit=limit,
     )
-    return TaskPage(items=[task_out(view) for view in views], next_cursor=id_to_cursor(next_before))
+    return TaskPage(items=[task_out(view, caller) for view in views], next_cursor=id_to_cursor(next_before))
 
 
 def executor_out(view: ExecutorView) -> ExecutorOut:

@@ -4,13 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from app.api.deps import DatabaseDep, DirectoryDep, PreviewerDep, SessionDep
+from app.access.roles import Caller
+from app.api.deps import CallerDep, DatabaseDep, DirectoryDep, PreviewerDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.work.tasks import new_task
 from app.api.strict import StrictRoute
-from app.engine.placement.explain import Candidate
-from app.engine.placement.words import because, sentences
+from app.engine.placement.explain import Candidate, Explanation
+from app.engine.placement.words import because, counted, plain_reason, sentences
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
+from app.errors import Forbidden
 from app.schemas.common import Identifier
 from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, Words
 from app.schemas.tasks import TaskIn
@@ -51,10 +53,19 @@ async def preview_task(
 async def get_explanation(
     task_id: Annotated[Identifier, Path(description="The task's id.")],
     session: SessionDep,
+    caller: CallerDep,
     executor_id: WhyNotParam = None,
 ) -> ExplanationOut:
-    """Why the task went to whom it went, or why it waits; computed from what was stored then."""
-    return explanation_out(await explain_task(session, task_id=TaskId(task_id)), executor_id)
+    """Why the task went to whom it went, or why it waits; computed from what was stored then.
+
+    An executor is told counts and reasons: no colleague, no level, no qualification.
+    """
+    explained = await explain_task(session, task_id=TaskId(task_id))
+    if not caller.sees(explained.pool_id):
+        raise Forbidden("This was decided in another pool: why is told to the people of that pool.")
+    if caller.own_work_only:
+        return _counts_out(explained, executor_id, caller)
+    return explanation_out(explained, executor_id)
 
 
 def explanation_out(explained: Explained, asked: int | None) -> ExplanationOut:
@@ -81,6 +92,31 @@ def explanation_out(explained: Explained, asked: int | None) -> ExplanationOut:
         ),
         why_not=None if asked is None else _why_not(explained, ExecutorId(asked)),
     )
+
+
+def _counts_out(explained: Explained, asked: int | None, caller: Caller) -> ExplanationOut:
+    """The explanation as an executor sees it. Raises Forbidden where they ask about somebody else."""
+    if asked not in (None, caller.executor_id):
+        raise Forbidden("executor_id: ask about yourself only.")
+    whole = explanation_out(explained, None)
+    explanation = explained.explanation
+    own = whole.executor_id == caller.executor_id
+    text = Words(ru=" ".join(counted(explanation, "ru")), en=" ".join(counted(explanation, "en")))
+    return whole.model_copy(
+        update={
+            "executor_id": whole.executor_id if own else None,
+            "chosen": None,
+            "runners_up": [],
+            "text": text,
+            "why_not": None if asked is None else _plain_why_not(explanation, ExecutorId(asked)),
+        }
+    )
+
+
+def _plain_why_not(explanation: Explanation, asked: ExecutorId) -> WhyNotOut:
+    reason = explanation.why_not(asked)
+    text = Words(ru=plain_reason(reason, "ru"), en=plain_reason(reason, "en"))
+    return WhyNotOut(executor_id=asked, because=reason.because, rule=reason.rule, text=text)
 
 
 def _why_not(explained: Explained, asked: ExecutorId) -> WhyNotOut:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from app.access.roles import EVERYTHING, Caller
 from app.api.deps import CallerDep, DoorbellDep, NowDep, PartsDep, SessionDep
 from app.api.idempotency import SentKeyDep
 from app.api.problems import problems
@@ -37,7 +38,7 @@ async def accept_task(
 ) -> TaskOut:
     """Take an offer: it stays, however long the work takes."""
     move = Move(TaskId(task_id), MoveName.ACCEPT, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/decline", responses=_PROBLEMS)
@@ -53,7 +54,7 @@ async def decline_task(
 ) -> TaskOut:
     """Do not take it: it goes on to the next, never back to the same person at once; declines are counted."""
     move = Move(TaskId(task_id), MoveName.DECLINE, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response, wait)
+    return await _moved(parts, caller, replace(move, key=key), response, wait)
 
 
 @router.post("/start", responses=_PROBLEMS)
@@ -68,7 +69,7 @@ async def start_task(
 ) -> TaskOut:
     """The executor begins to work on it."""
     move = Move(TaskId(task_id), MoveName.START, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/complete", responses=_PROBLEMS)
@@ -83,7 +84,7 @@ async def complete_task(
 ) -> TaskOut:
     """Done: the slot is free, and what waits for it is looked at at once."""
     move = Move(TaskId(task_id), MoveName.COMPLETE, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/reject", responses=_PROBLEMS)
@@ -98,7 +99,7 @@ async def reject_task(
 ) -> TaskOut:
     """Refused for good and undone: it does not count as received. To pass it on, reassign it."""
     move = Move(TaskId(task_id), MoveName.REJECT, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/return", responses=_PROBLEMS)
@@ -113,7 +114,7 @@ async def return_task(
 ) -> TaskOut:
     """Back to the client for something that is missing; the executor's slot is free meanwhile."""
     move = Move(TaskId(task_id), MoveName.RETURN, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/resume", responses=_PROBLEMS)
@@ -129,7 +130,7 @@ async def resume_task(
 ) -> TaskOut:
     """The client answered: back to the same executor while they may have it, else to another."""
     move = Move(TaskId(task_id), MoveName.RESUME, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response, wait)
+    return await _moved(parts, caller, replace(move, key=key), response, wait)
 
 
 @router.post("/cancel", responses=_PROBLEMS)
@@ -144,7 +145,7 @@ async def cancel_task(
 ) -> TaskOut:
     """Nobody needs it any more; it does not count as received."""
     move = Move(TaskId(task_id), MoveName.CANCEL, caller.name, body.reason, version_of(if_match))
-    return await _moved(parts, replace(move, key=key), response)
+    return await _moved(parts, caller, replace(move, key=key), response)
 
 
 @router.post("/reassign", responses=_PROBLEMS)
@@ -161,7 +162,7 @@ async def reassign_task(
     """Away from whoever has it, to a named executor or to whom the engine chooses."""
     to = None if body.executor_id is None else ExecutorId(body.executor_id)
     move = Move(TaskId(task_id), MoveName.REASSIGN, caller.name, body.reason, version_of(if_match), to)
-    return await _moved(parts, replace(move, key=key), response, wait)
+    return await _moved(parts, caller, replace(move, key=key), response, wait)
 
 
 @router.patch("", responses=_PROBLEMS)
@@ -188,27 +189,33 @@ async def change_task(
     )
     doorbell.ring(PoolId(view.task.pool_id))
     response.headers["ETag"] = f'"{view.task.version}"'
-    return task_out(view)
+    return task_out(view, caller)
 
 
-async def _moved(parts: PartsDep, move: Move, response: Response, wait: float = 0) -> TaskOut:
+async def _moved(
+    parts: PartsDep, caller: CallerDep, move: Move, response: Response, wait: float = 0
+) -> TaskOut:
     await parts.lifecycle.move(move)
     if move.key is not None and (first := await first_answer(parts.database.hot, move.task_id, move.key)):
-        return _again(first, response)
+        return _again(first, caller, response)
     if wait:
         await parts.waiting_room.wait(move.task_id, min(wait, parts.settings.wait_limit))
     async with parts.database.session() as session:
         view = await task_service.get_task(session, task_id=move.task_id)
-    answer = task_out(view)
     if move.key is not None:
-        kept = await keep_answer(parts.database.hot, move.task_id, move.key, answer.model_dump_json())
-        return _again(kept, response)
+        whole = task_out(view, EVERYTHING).model_dump_json()
+        kept = await keep_answer(parts.database.hot, move.task_id, move.key, whole)
+        return _again(kept, caller, response)
+    answer = task_out(view, caller)
     response.headers["ETag"] = f'"{answer.version}"'
     return answer
 
 
-def _again(kept: str, response: Response) -> TaskOut:
-    """The answer to the first move of a key."""
+def _again(kept: str, caller: Caller, response: Response) -> TaskOut:
+    """The answer to the first move of a key, as this caller may see it: the first one may have seen more."""
     answer = TaskOut.model_validate_json(kept)
+    had = answer.assignment.executor_id if answer.assignment else None
+    if not caller.sees_person(answer.pool_id, had):
+        answer.executor_id = answer.assignment = None
     response.headers["ETag"] = f'"{answer.version}"'
     return answer

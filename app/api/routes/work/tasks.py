@@ -80,7 +80,7 @@ async def take_in(
     async with parts.database.session() as session:
         view = await task_service.get_task(session, task_id=receipt.task_id)
     created = TaskCreated(
-        **task_out(view).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown
+        **task_out(view, caller).model_dump(), duplicate=receipt.duplicate, unknown_parameters=unknown
     )
     assigned = status.HTTP_201_CREATED if view.assignment else status.HTTP_202_ACCEPTED
     return _created(created, status.HTTP_200_OK if receipt.duplicate else assigned)
@@ -172,21 +172,23 @@ async def list_tasks(
     views, next_before = await task_service.list_tasks(
         session, only=only, caller=caller, before=TaskId(before) if before is not None else None, limit=limit
     )
-    return TaskPage(items=[task_out(view) for view in views], next_cursor=id_to_cursor(next_before))
+    return TaskPage(items=[task_out(view, caller) for view in views], next_cursor=id_to_cursor(next_before))
 
 
 @router.get("/{task_id}", responses=problems(404, 422))
-async def get_task(task_id: TaskIdPath, session: SessionDep, response: Response) -> TaskOut:
-    """One task with its assignment."""
+async def get_task(
+    task_id: TaskIdPath, session: SessionDep, caller: CallerDep, response: Response
+) -> TaskOut:
+    """One task with its assignment; people of the pool where it was handed in do not see who has it elsewhere."""
     view = await task_service.get_task(session, task_id=TaskId(task_id))
     response.headers["ETag"] = f'"{view.task.version}"'
-    return task_out(view)
+    return task_out(view, caller)
 
 
 @router.get("/{task_id}/history", responses=problems(404, 422))
-async def get_history(task_id: TaskIdPath, session: SessionDep) -> TaskHistoryOut:
-    """All that happened to a task, oldest first."""
-    items = await task_service.get_history(session, task_id=TaskId(task_id))
+async def get_history(task_id: TaskIdPath, session: SessionDep, caller: CallerDep) -> TaskHistoryOut:
+    """All that happened to a task, oldest first; steps in a pool that you do not see name nobody."""
+    items = await task_service.get_history(session, task_id=TaskId(task_id), caller=caller)
     return TaskHistoryOut(
         task_id=task_id, items=[TaskEventOut.model_validate(item, from_attributes=True) for item in items]
     )
@@ -293,12 +295,15 @@ def _item(
     )
 
 
-def task_out(view: TaskView) -> TaskOut:
-    """The API's form of a task."""
+def task_out(view: TaskView, caller: Caller) -> TaskOut:
+    """The API's form of a task, as this caller sees it: of a pool that they do not see it names no executor."""
     task, assignment = view.task, view.assignment
+    if assignment is not None and not caller.sees_person(assignment.pool_id, assignment.executor_id):
+        assignment = None
     return TaskOut.model_validate(
         {
             **{name: getattr(task, name) for name in _TASK_FIELDS},
+            "executor_id": task.executor_id if caller.sees(task.pool_id) else None,
             "task_id": task.id,
             "allowed_moves": allowed_moves(task.status),
             "assignment": assignment

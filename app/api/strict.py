@@ -10,28 +10,36 @@ import json
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, ClassVar
+from unicodedata import is_normalized
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.errors import FieldError, Invalid, TooLarge
+from app.utils.normal_form import DoubledKey, is_nfc_json, nfc, nfc_of
 
 _LONGEST_NUMBER = 400
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON text in which no key stands twice. NaN and half characters are left to the fields' checks.
+    """The value of a JSON text in which no key stands twice, its texts in Unicode's normal form NFC.
 
-    Raises Invalid, and JSONDecodeError where it is no JSON.
+    NaN and half characters are left to the fields' checks. Raises Invalid, and JSONDecodeError where it is no JSON.
     """
-    return _read(body, _decode)
+    return _read(body, _decode, normal=True)
+
+
+def read_exactly(body: bytes) -> Any:
+    """The same with texts as they were sent: passwords are compared byte by byte with what was sent before."""
+    return _read(body, _decode, normal=False)
 
 
 def read_document(body: bytes) -> Any:
     """The same for a body whose values no field checks: NaN, NUL, half characters and huge numbers are refused too."""
-    read = _read(body, _decode_document)
+    read = _read(body, _decode_document, normal=True)
     try:
         text = json.dumps(read, ensure_ascii=False)
         text.encode()
@@ -42,9 +50,13 @@ def read_document(body: bytes) -> Any:
     return read
 
 
-def _read(body: bytes, decode: Callable[[str], Any]) -> Any:
+def _read(body: bytes, decode: Callable[[str], Any], *, normal: bool) -> Any:
     try:
-        return decode(body.decode(json.detect_encoding(body)))
+        text = body.decode(json.detect_encoding(body))
+        read = decode(text)
+        return nfc_of(read) if normal and not is_nfc_json(text) else read
+    except DoubledKey as error:
+        raise _invalid(str(error), "keep one of them") from None
     except UnicodeDecodeError:
         raise _invalid("it cannot be read", "send JSON in UTF-8") from None
     except RecursionError:
@@ -96,6 +108,9 @@ class StrictRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            query = request.scope["query_string"]
+            if query:
+                request.scope["query_string"] = _nfc_query(query)
             if request.method in _SAFE:
                 return await handle(request)
             read = _StrictRequest(request.scope, request.receive)
@@ -106,6 +121,15 @@ class StrictRoute(APIRoute):
             return await handle(read)
 
         return strict
+
+
+class ExactRoute(StrictRoute):
+    """A route that takes a password."""
+
+    @staticmethod
+    def read(body: bytes) -> Any:
+        """The value of a body with its texts as they were sent. Raises Invalid, JSONDecodeError."""
+        return read_exactly(body)
 
 
 class RuleRoute(StrictRoute):
@@ -153,6 +177,16 @@ class _StrictRequest(Request):
 def _is_json(request: Request) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _nfc_query(query: bytes) -> bytes:
+    """A query string with its values in normal form; the same one where they are."""
+    if b"%" not in query and query.isascii():
+        return query
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if all(is_normalized("NFC", text) for pair in pairs for text in pair):
+        return query
+    return urlencode([(nfc(name), nfc(value)) for name, value in pairs]).encode()
 
 
 async def nothing_ignored(request: Request) -> None:

@@ -16,8 +16,14 @@ from pydantic import (
     WithJsonSchema,
 )
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
-Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
+from app.utils.normal_form import nfc, visible
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$"),
+    AfterValidator(visible),
+]
+Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(nfc)]
 LARGEST_ID = 2**63 - 1
 """The largest id that PostgreSQL's bigint holds."""
 ID_FORM = f"a whole number from 1 to {LARGEST_ID}, digits 0-9 only, no sign, no leading zero"
@@ -80,6 +86,8 @@ def _storable(values: dict[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         if not (0 < len(key) <= 100 and _is_text(key)):
             raise ValueError(f"{key[:100]!r} is no key; use 1 to 100 characters")
+        if not key.strip():
+            raise ValueError(f"{key!r} is no key: it is blank")
         members = value if isinstance(value, list) else (value,)
         if len(members) > _LONGEST_LIST or not all(map(_is_scalar, members)):
             raise ValueError(

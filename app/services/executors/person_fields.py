@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.models import Executor
+from app.utils.normal_form import nfc_of, visible
 
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$"), AfterValidator(visible)
+]
 
 
 class Person(BaseModel):
@@ -15,9 +18,9 @@ class Person(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    external_id: _Text | None = None
-    name: _Text
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    external_id: Name | None = None
+    name: Name
+    parameters: Annotated[dict[str, Any], AfterValidator(nfc_of)] = Field(default_factory=dict)
     active: bool | None = None
     daily_limit: float | None = Field(None, ge=0, le=1_000_000, allow_inf_nan=False)
     max_open: int | None = Field(None, ge=0, le=1_000_000)
@@ -27,7 +30,7 @@ class Person(BaseModel):
 class NumberedPerson(Person):
     """One whom another system knows by number."""
 
-    external_id: _Text
+    external_id: Name
 
 
 def values_of(person: Person, known: Executor | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from app.rule_engine import Catalogue
 from app.rule_engine.catalogue import Parameter
 from app.rule_engine.language import Owner
 from app.rule_engine.values import ParameterType
+from app.utils.normal_form import nfc_of
 
 MOST_CONDITIONS = 20
 MOST_VALUES = 100
@@ -49,7 +50,9 @@ class Condition:
 def read_filter(text: str, owner: Owner, catalogue: Catalogue) -> list[Condition]:
     """The conditions that a filter states; all must hold. Raises Invalid, naming the key."""
     try:
-        given = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        given = nfc_of(
+            json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once)
+        )
         json.dumps(given, ensure_ascii=False).encode()  # half a character is no text
         if "\0" in text or "\\u0000" in text:
             raise ValueError("NUL")
@@ -58,6 +61,13 @@ def read_filter(text: str, owner: Owner, catalogue: Catalogue) -> list[Condition
     if not isinstance(given, dict) or len(given) > MOST_CONDITIONS:
         raise _invalid("", f"not an object of at most {MOST_CONDITIONS} keys", 'such as {"region": "north"}')
     return [condition for key, value in given.items() for condition in _of_key(key, value, owner, catalogue)]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _invalid("", "a key stands twice in one object", "keep one of them")
+    return found
 
 
 def _of_key(key: str, value: Any, owner: Owner, catalogue: Catalogue) -> list[Condition]:

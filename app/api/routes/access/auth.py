@@ -7,12 +7,12 @@ from fastapi import APIRouter, status
 from app.access.roles import ACTIONS
 from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
 from app.api.problems import problems
-from app.api.strict import StrictRoute
+from app.api.strict import ExactRoute
 from app.schemas.access import Credentials, Me, PasswordChange, RefreshIn, Tokens
 from app.services.accounts import password_sign_in as sign_in_service, users as user_service
 from app.services.accounts.password_sign_in import Lives, SignedIn
 
-router = APIRouter(prefix="/v1/auth", tags=["access"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/auth", tags=["access"], route_class=ExactRoute)
 
 
 @router.post("/token", responses=problems(401, 413, 422, 429, 503))

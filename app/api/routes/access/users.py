@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, status
 from app.api.deps import NowDep, PartsDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
-from app.api.strict import StrictRoute
+from app.api.strict import ExactRoute
 from app.schemas.access import UserChange, UserIn, UserOut, UserPage
 from app.schemas.common import Identifier
 from app.services.accounts import users as user_service
 
-router = APIRouter(prefix="/v1/users", tags=["access"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/users", tags=["access"], route_class=ExactRoute)
 
 UserIdPath = Annotated[Identifier, Path(description="The user's id.")]
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.fairness.alarm import AlarmKind
 from app.engine.types import PoolId
 from app.schemas.common import Day, Identifier
@@ -25,7 +26,7 @@ from app.services.fairness.alerts import Alert, list_alerts
 from app.services.fairness.distribution import get_distribution
 from app.services.fairness.fairness_report import HourFairness, Period, PersonFairness, get_fairness_report
 
-router = APIRouter(prefix="/v1/distribution", tags=["distribution"])
+router = APIRouter(prefix="/v1/distribution", route_class=StrictRoute, tags=["distribution"])
 
 
 @router.get("/stats", responses=problems(404, 422, 503))

@@ -17,12 +17,13 @@ from starlette.types import Receive, Scope, Send
 from app.api.deps import CallerDep, DirectoryDep, LiveBoardDep
 from app.api.problems import problems
 from app.api.routes.insight.overview import overview_out
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.services.live.event_stream import Figures, LiveBoard, Message, News
 from app.services.live.stream_places import Watcher
 
-router = APIRouter(prefix="/v1/events", tags=["system"])
+router = APIRouter(prefix="/v1/events", route_class=StrictRoute, tags=["system"])
 
 _RETRY_MILLISECONDS = 1000
 _EVENT = {

@@ -12,13 +12,14 @@ from starlette.background import BackgroundTask
 
 from app.api.deps import DirectoryDep, NowDep, SessionDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.kpi import CountsOut, DayOut, HourOut, KpiOut
 from app.services.reports.exports import Table, csv_lines, executor_days, json_head, json_rows, tables_of
 from app.services.reports.figures import Counts, Figures, get_days, get_figures, get_hours
 
-router = APIRouter(prefix="/v1", tags=["distribution"])
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["distribution"])
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FILE_CHUNK = 64 * 1024

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import DirectoryDep, NowDep, OverviewDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.overview import (
@@ -21,7 +22,7 @@ from app.schemas.overview import (
 )
 from app.services.live.overview import Minute, Picture
 
-router = APIRouter(prefix="/v1/distribution", tags=["distribution"])
+router = APIRouter(prefix="/v1/distribution", route_class=StrictRoute, tags=["distribution"])
 
 MOST_STEPS = 120
 _WHOLE_MINUTES = 5

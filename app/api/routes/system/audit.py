@@ -11,13 +11,14 @@ from app.access.roles import Caller
 from app.api.deps import CallerDep, DatabaseDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.database import Database
 from app.schemas.access import AuditEntryOut, AuditListedOut, AuditPage, AuditProofOut
 from app.schemas.common import Identifier, Instant, Name
 from app.services.audit import audit_log
 from app.services.audit.audit_log import AuditFilter
 
-router = APIRouter(prefix="/v1/audit", tags=["access"])
+router = APIRouter(prefix="/v1/audit", route_class=StrictRoute, tags=["access"])
 
 _PAGE = 1000
 

@@ -8,10 +8,11 @@ from pydantic import BaseModel, Field
 from app import __version__
 from app.api.deps import ExaminationDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.errors import Unavailable
 from app.services.live.health import Part
 
-router = APIRouter(prefix="/v1/health", tags=["system"])
+router = APIRouter(prefix="/v1/health", route_class=StrictRoute, tags=["system"])
 
 
 class PartOut(BaseModel):

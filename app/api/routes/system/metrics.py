@@ -4,9 +4,10 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.deps import PartsDep
+from app.api.strict import StrictRoute
 from app.telemetry.metrics import exposition
 
-router = APIRouter(tags=["system"])
+router = APIRouter(route_class=StrictRoute, tags=["system"])
 
 
 @router.get(

@@ -25,6 +25,8 @@ COPY alembic ./alembic
 COPY app ./app
 COPY ais_emulator ./ais_emulator
 COPY streamlit_app ./streamlit_app
+# COPY keeps modes: a checkout made under umask 077 would be closed to the user of the image.
+RUN chmod -R u=rwX,go=rX .
 # What little is written goes to /tmp: the rest of the file system may be read-only.
 ENV HOME=/tmp \
     PYTHONPATH=/srv/executor-balancer

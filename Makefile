@@ -14,7 +14,7 @@ LOCK := requirements.txt
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
-.PHONY: docs pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean runbook
+.PHONY: docs pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean runbook images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: lint ## everything that must hold: style, types, arrows, tests
 
 runbook: $(STAMP) ## play every command of the READMEs in a fresh clone, the whole of it, on each Python that is here
 	RUNBOOK=whole $(BIN)/python -m pytest -s -p no:randomly tests/runbook $(ARGS)
+
+images: $(STAMP) ## build the images, start the compose stack on a Docker engine of its own, play the run book (root)
+	@$(BIN)/python scripts/images/play.py
 
 quick: $(STAMP) ## the tests that take no time, in this process
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -1,4 +1,7 @@
-"""Writes a `.env` with fresh secrets, for the services and for docker compose; never over an existing one."""
+"""Writes a `.env` with fresh secrets for those who want to choose them; never over an existing one.
+
+Nothing needs it: docker-compose and the API make secrets on their first start.
+"""
 
 import os
 import secrets
@@ -12,7 +15,6 @@ SECRET_KEY={secret_key}
 ADMIN_USERNAME=admin
 ADMIN_PASSWORD={admin_password}
 POSTGRES_PASSWORD={postgres_password}
-REDIS_PASSWORD={redis_password}
 METRICS_TOKEN={metrics_token}
 GRAFANA_PASSWORD={grafana_password}
 """
@@ -30,7 +32,6 @@ def write_env(path: Path) -> None:
         secret_key=secrets.token_urlsafe(48),
         admin_password=secrets.token_urlsafe(15),
         postgres_password=secrets.token_hex(24),
-        redis_password=secrets.token_hex(24),
         metrics_token=secrets.token_hex(24),
         grafana_password=secrets.token_urlsafe(15),
     )

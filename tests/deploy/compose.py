@@ -30,9 +30,3 @@ def _value(found: re.Match[str], given: dict[str, str]) -> str:
         return "$"
     name, kind, word = found.groups()
     return given[name] if kind != "-" or given.get(name) else word
-
-
-def variables(value: Any) -> set[str]:
-    """The names of the variables that must be given."""
-    text = (ROOT / "docker-compose.yaml").read_text() if value is None else str(value)
-    return {name for name, kind, _ in VARIABLE.findall(text) if name and kind != "-"}

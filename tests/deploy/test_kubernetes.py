@@ -81,13 +81,25 @@ def test_selectors_find_their_pods():
         assert scaler["spec"]["scaleTargetRef"]["name"] in named("Deployment")
 
 
+def names_of(example: str) -> list[str]:
+    return [line.split("=")[0] for line in (FOLDER / example).read_text().splitlines() if line]
+
+
 def test_settings_and_secrets_exist():
     [config] = KUSTOMIZATION["configMapGenerator"]
     given = [line.split("=")[0] for line in config["literals"]]
-    given += [
-        line.split("=")[0] for line in (FOLDER / "secrets.env.example").read_text().splitlines() if line
-    ]
+    for secret in KUSTOMIZATION["secretGenerator"]:
+        given += names_of(f"{secret['envs'][0]}.example")
     assert all(name.lower() in Settings.model_fields for name in given), given
+
+
+def test_the_migration_alone_knows_the_owner_and_the_administrator():
+    assert set(names_of("owner.env.example")) == {"DATABASE_OWNER_URL", "ADMIN_USERNAME", "ADMIN_PASSWORD"}
+    assert not {"DATABASE_OWNER_URL", "ADMIN_PASSWORD"} & set(names_of("secrets.env.example"))
+    for name, pod in pods():
+        [container] = pod["spec"]["containers"]
+        secrets = {each["secretRef"]["name"] for each in container.get("envFrom", ()) if "secretRef" in each}
+        assert ("owner" in secrets) == (name == "migrate"), name
 
 
 def test_nobody_talks_to_anybody_by_default():

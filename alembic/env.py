@@ -4,8 +4,9 @@ Where DATABASE_OWNER_URL is set, its user migrates. `alembic -x data=DIRECTORY u
 that runs on that directory. After an upgrade or a downgrade the application's role gets its rights on the tables that
 there are.
 
-A migration is one transaction under an advisory lock, so that several processes that start at once migrate once. While
-it waits for a table, whoever comes after it waits too: it waits shortly, lets them pass, and begins again.
+Several processes that start at once migrate once: a second connection holds an advisory lock for the whole run, which
+outlasts the transactions that indexes built concurrently end. While a migration waits for a table, all that comes after
+it waits too: it waits shortly, lets them pass, and begins again.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.config import BadSettings, Settings, read_settings
@@ -45,8 +46,6 @@ _OUT_OF_REACH = (
 def migrate(connection: Connection, settings: Settings) -> None:
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
     with context.begin_transaction():
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"))
         context.run_migrations()
         if "destination_rev" in context.get_context().opts:  # an upgrade or a downgrade; others only look
             grant_application_role(connection, settings)
@@ -77,24 +76,50 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201 - a command line
 
 
+async def take_turn(connection: AsyncConnection) -> None:
+    """Take the lock for as long as this connection lives.
+
+    It is asked for again and again instead of waited for: a waiting statement holds a snapshot, and an index that is
+    built concurrently waits for every older one.
+    """
+    await connection.execution_options(isolation_level="AUTOCOMMIT")
+    while True:
+        if await connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK})")):
+            return
+        await asyncio.sleep(PAUSE / 10)
+
+
 async def connect_and_migrate(settings: Settings) -> None:
     await wait_for_server(settings, _say, settings.owner_url)
     engine = create_async_engine(
-        settings.owner_url, poolclass=NullPool, connect_args={"timeout": settings.database_timeout}
+        settings.owner_url,
+        poolclass=NullPool,
+        connect_args={
+            "timeout": settings.database_timeout,
+            "server_settings": {"lock_timeout": f"{LOCK_TIMEOUT}s"},
+        },
     )
     try:
-        for attempt in range(PATIENCE):
-            try:
-                async with engine.connect() as connection:
-                    await connection.run_sync(migrate, settings)
-                    await connection.commit()
-                break
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE or attempt == PATIENCE - 1:
-                    raise
-            await asyncio.sleep(PAUSE)
+        async with engine.connect() as turn:
+            await take_turn(turn)
+            await migrate_patiently(engine, settings)
     finally:
         await engine.dispose()
+
+
+async def migrate_patiently(engine: AsyncEngine, settings: Settings) -> None:
+    """Migrate; begin again where a table did not come free in time."""
+    for attempt in range(PATIENCE):
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(migrate, settings)
+                await connection.commit()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE or attempt == PATIENCE - 1:
+                raise
+            await asyncio.sleep(PAUSE)
+        else:
+            return
 
 
 if context.is_offline_mode():

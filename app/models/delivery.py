@@ -23,7 +23,8 @@ class OutboxMessage(Base):
         ),
     )
 
-    id: Mapped[int] = mapped_column(Identity(cache=1000), primary_key=True)
+    # No cache: deliveries are listed by id, and each connection would number from a block of its own.
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     pool_id: Mapped[int]
     task_id: Mapped[int]
     sequence: Mapped[int] = mapped_column(Integer())

@@ -24,10 +24,10 @@ INSERT INTO executor_days (executor_id, business_day, pool_id)
 SELECT id, current_date - number, $1 FROM executors, generate_series(0, 9) number WHERE pool_id = $1
 """
 PLANS: dict[str, tuple[str, list[Any], set[str]]] = {
-    "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place"}),
-    "next tasks, read ahead": (statements.READ_AHEAD, [1000, [1, 2]], {"ix_tasks_to_place"}),
-    "waking for several": (WAKE_FOR, [[1, 2, 3], date(2026, 1, 1)], {"ix_tasks_parked_of_class", "pk_tasks"}),
-    "waking for all": (WAKE_FOR, [None, date(2026, 1, 1)], {"ix_tasks_parked_of_class", "pk_tasks"}),
+    "next tasks": (statements.NEXT_TASKS, [1000], {"ix_tasks_to_place_in_order"}),
+    "next tasks, read ahead": (statements.READ_AHEAD, [1000, [1, 2]], {"ix_tasks_to_place_in_order"}),
+    "waking for several": (WAKE_FOR, [[1, 2, 3], date(2026, 1, 1)], {"ix_tasks_parked_in_order", "pk_tasks"}),
+    "waking for all": (WAKE_FOR, [None, date(2026, 1, 1)], {"ix_tasks_parked_in_order", "pk_tasks"}),
     "executors since an epoch": (statements.EXECUTORS, [10**9, None], {"ix_executors_pool_id_epoch"}),
 }
 

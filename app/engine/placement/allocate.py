@@ -125,8 +125,13 @@ class Outcome:
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:
-    """The order of a batch: higher priority, then earlier deadline (none last), then arrival (id)."""
+    """The order of a batch: higher priority, then earlier deadline (none last), then arrival, then id.
+
+    Arrival is `created_at`. Tasks without one are numbered in the order in which they came (a replay).
+    """
     ordered = sorted(tasks, key=attrgetter("id"))
+    if all(map(attrgetter("created_at"), ordered)):
+        ordered.sort(key=attrgetter("created_at"))
     if any(task.deadline is not None for task in ordered):
         ordered.sort(key=lambda task: task.deadline or _NEVER)
     ordered.sort(key=attrgetter("priority"), reverse=True)

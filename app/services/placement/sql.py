@@ -89,10 +89,11 @@ FROM pool_states state LEFT JOIN pool_attempts tried USING (pool_id)
 WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 """
 
-# The next tasks to look at, in order; reads ix_tasks_to_place and locks nothing: the pool is ours. A row that nobody
-# touched since it was written (every change moves updated_at) was made durable by its xmin: `committed_at` is that
-# commit's time. A row that was touched, or a server that keeps no commit times, has its statement's beginning instead;
-# one that went on to this pool, when it came. A task follows its parent where both are worked on in the same pool.
+# The next tasks to look at, by priority, deadline and arrival; reads ix_tasks_to_place_in_order and locks nothing:
+# the pool is ours. A row that nobody touched since it was written (every change moves updated_at) was made durable by
+# its xmin: `committed_at` is that commit's time. A row that was touched, or a server that keeps no commit times, has
+# its statement's beginning instead; one that went on to this pool, when it came. A task follows its parent where both
+# are worked on in the same pool.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
        task.created_at, coalesce(CASE
@@ -103,7 +104,7 @@ SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
-ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id
 LIMIT $2
 """
 

@@ -22,7 +22,7 @@ MOST_ITEMS = 200_000
 
 # What was assigned in the period, in the order of decisions, and what came in and was never assigned here: it waits, or
 # went on to another pool. `created_at` is when it came into this pool. Reads ix_assignments_pool_id_decided_at,
-# ix_tasks_pool_id_id and ix_tasks_home_pool_id_id; locks nothing.
+# ix_tasks_pool_id_created_at and ix_tasks_home_pool_id_created_at; locks nothing.
 _ITEMS = """
 SELECT held.task_id, held.executor_id, held.kind, held.decided_at, held.released_at,
        (held.explanation ->> 'frame')::bigint AS frame,
@@ -41,7 +41,7 @@ CROSS JOIN LATERAL (
 WHERE (task.pool_id = $1 AND task.status = 'pending' OR task.home_pool_id = $1)
   AND came.at >= $2 AND came.at < $3
   AND NOT EXISTS (SELECT FROM assignments held WHERE held.task_id = task.id AND held.pool_id = $1)
-ORDER BY decided_at NULLS LAST, task_id
+ORDER BY decided_at NULLS LAST, created_at, task_id
 LIMIT $4
 """
 _FRAMES = """

@@ -175,7 +175,7 @@ async def read_recent_tasks(session: AsyncSession, *, pool_id: PoolId, now: date
         row.id, row.parameters, row.external_id, row.weight, row.priority, row.deadline, row.created_at
     )
     rows = await session.execute(
-        query.where(row.pool_id == pool_id).order_by(row.id.desc()).limit(MOST_TASKS)
+        query.where(row.pool_id == pool_id).order_by(row.created_at.desc(), row.id.desc()).limit(MOST_TASKS)
     )
     return [
         Task(

@@ -163,7 +163,7 @@ JOIN tasks task ON task.executor_id = person.id AND task.status = 'assigned'
 JOIN assignments offer ON offer.task_id = task.id AND offer.released_at IS NULL
 WHERE person.pool_id = $1 AND offer.accepted_at IS NULL AND offer.kind IN ('primary', 'reassign')
   AND offer.decided_at < clock_timestamp() - make_interval(secs => $2::float8)
-ORDER BY task.id LIMIT 500
+ORDER BY offer.decided_at, task.id LIMIT 500
 """
 
 # Pools with offers or escalation.
@@ -176,7 +176,7 @@ DUE_TO_ESCALATE = """
 SELECT id FROM tasks
 WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
   AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
-ORDER BY id LIMIT 500
+ORDER BY waiting_since, id LIMIT 500
 """
 
 # Takes tasks to a step, has them looked at again and says so in their history; again only what still waits so long ($6,
@@ -204,7 +204,7 @@ TO_MOVE_ON = """
 SELECT id, parameters, wait_reason, wait_explanation FROM tasks
 WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
   AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
-ORDER BY priority DESC, deadline ASC NULLS LAST, id LIMIT 500
+ORDER BY priority DESC, deadline ASC NULLS LAST, created_at, id LIMIT 500
 """
 
 # Takes tasks to another pool, where they are new: nobody there had them, and its own steps count from now. Home is

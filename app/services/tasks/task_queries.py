@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import CompoundSelect, Select, func, or_, select, true, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.roles import Caller
+from app.access.roles import Caller, within_reach
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
-from app.models import Assignment, Executor, Task, TaskEvent
+from app.models import Assignment, Executor, Pool, Task, TaskEvent
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameter_filter import Condition, where
 from app.services.pools.parameters import read_catalogue
@@ -24,6 +24,13 @@ class TaskView:
     task: Task
     assignment: Assignment | None
     executor_name: str | None
+
+
+class Position(NamedTuple):
+    """Where a task stands in a list by time of intake."""
+
+    created_at: datetime
+    task_id: TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +69,33 @@ async def get_task(session: AsyncSession, *, task_id: TaskId) -> TaskView:
 
 async def get_tasks(session: AsyncSession, *, task_ids: Sequence[TaskId]) -> list[TaskView]:
     """Those of these tasks that exist, newest first."""
-    return await _views(session, select(Task).where(Task.id.in_(task_ids)).order_by(Task.id.desc()))
+    return await _views(session, select(Task).where(Task.id.in_(task_ids)).order_by(*_NEWEST_FIRST))
 
 
 async def list_tasks(
-    session: AsyncSession, *, only: TaskFilter, caller: Caller, before: TaskId | None, limit: int
-) -> tuple[list[TaskView], TaskId | None]:
-    """A page of the tasks that the caller sees, newest first, and the id to go on before (None on the last page)."""
-    query = _seen_by(_filtered(select(Task), only), caller)
+    session: AsyncSession, *, only: TaskFilter, caller: Caller, before: Position | None, limit: int
+) -> tuple[list[TaskView], Position | None]:
+    """A page of the tasks that the caller sees, newest first, and where the next begins (None: nowhere)."""
+    query = _filtered(select(Task), only)
     if caller.own_work_only:
         query = query.where(Task.executor_id == caller.executor_id)
     if before is not None:
-        query = query.where(Task.id < before)
-    views = await _views(session, query.order_by(Task.id.desc()).limit(limit + 1))
+        query = query.where(tuple_(Task.created_at, Task.id) < tuple_(*before))
+    page = query.order_by(*_NEWEST_FIRST).limit(limit + 1)
+    if only.pool_id is not None or only.home_pool_id is not None:
+        page = _seen_by(page, caller)
+    else:
+        ids = _of_each_pool(page.with_only_columns(Task.id), caller)
+        page = select(Task).where(Task.id.in_(ids)).order_by(*_NEWEST_FIRST).limit(limit + 1)
+    views = await _views(session, page)
     if len(views) <= limit:
         return views, None
-    return views[:limit], TaskId(views[limit - 1].task.id)
+    last = views[limit - 1].task
+    return views[:limit], Position(last.created_at, TaskId(last.id))
+
+
+_NEWEST_FIRST = (Task.created_at.desc(), Task.id.desc())
+"""By the time of intake. Ids alone are no order: each connection numbers from a block of its own."""
 
 
 def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
@@ -85,6 +103,17 @@ def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
     if caller.pool_ids is None:
         return query
     return query.where(or_(Task.pool_id.in_(caller.pool_ids), Task.home_pool_id.in_(caller.pool_ids)))
+
+
+def _of_each_pool(page: Select[Any], caller: Caller) -> CompoundSelect[Any]:
+    """Ids of the page of each pool that the caller sees; the whole page is among them.
+
+    Reads ix_tasks_pool_id_created_at and ix_tasks_home_pool_id_created_at from their ends, one page of each pool.
+    """
+    worked_on = page.where(Task.pool_id == Pool.id).lateral("worked_on")
+    handed_in = page.where(Task.home_pool_id == Pool.id).lateral("handed_in")
+    each = [select(found.c.id).select_from(Pool).join(found, true()) for found in (worked_on, handed_in)]
+    return union(*(within_reach(one, Pool.id, caller) for one in each))
 
 
 def _filtered(query: Select[Any], only: TaskFilter) -> Select[Any]:

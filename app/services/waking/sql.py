@@ -5,7 +5,7 @@ Parked tasks are found by class. The class of a task's last look stays with it; 
 stands in `class_snapshots.current_id`, so that a change of people rewrites classes and not the tasks in them.
 """
 
-# Parked classes of a pool, found by leaping along ix_tasks_parked_of_class, whatever the number of tasks.
+# Parked classes of a pool, found by leaping along ix_tasks_parked_in_order, whatever the number of tasks.
 _PARKED_CLASSES = """
 class(id) AS (
     (SELECT wait_class_id FROM tasks
@@ -58,17 +58,18 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     SELECT task_id
     FROM (
         SELECT able.slots, first.task_id, row_number() OVER (
-                   PARTITION BY able.id ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.task_id
+                   PARTITION BY able.id
+                   ORDER BY first.priority DESC, first.deadline ASC NULLS LAST, first.created_at, first.task_id
                ) AS place
         FROM able CROSS JOIN LATERAL (
-            SELECT task.id AS task_id, task.priority, task.deadline
+            SELECT task.id AS task_id, task.priority, task.deadline, task.created_at
             FROM tasks task
             WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
               AND task.wait_class_id = able.class_id
               AND (able.room IS NULL
                    OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
               AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
-            ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+            ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id
             LIMIT able.slots
         ) first
         WHERE (SELECT count(*) FROM free) <= {_FEW}
@@ -81,7 +82,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     FROM able GROUP BY class_id HAVING count(*) > 1 OR (SELECT count(*) FROM free) > {_FEW}
 ), waiting AS MATERIALIZED (
     SELECT several.class_id, first.* FROM several CROSS JOIN LATERAL (
-        SELECT task.id AS task_id, task.priority, task.deadline,
+        SELECT task.id AS task_id, task.priority, task.deadline, task.created_at,
                coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) AS weight
         FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
@@ -89,7 +90,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
           AND (several.room IS NULL
                OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= several.room)
           AND (task.route IS DISTINCT FROM 'reassign' OR task.executor_id IS DISTINCT FROM several.nobody_else)
-        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id
+        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id
         LIMIT several.slots
     ) first
 ), lightest AS (
@@ -99,12 +100,12 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     FROM able JOIN lightest USING (class_id) GROUP BY class_id
 ), candidate AS (
     SELECT waiting.*, together.slots, row_number() OVER (
-               PARTITION BY class_id ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
+               PARTITION BY class_id ORDER BY priority DESC, deadline ASC NULLS LAST, created_at, task_id
            ) AS number
     FROM waiting JOIN together USING (class_id)
 ), shared AS (
     SELECT task_id FROM candidate WHERE number <= slots
-    ORDER BY priority DESC, deadline ASC NULLS LAST, task_id
+    ORDER BY priority DESC, deadline ASC NULLS LAST, created_at, task_id
     LIMIT (SELECT least(sum(slots), {_AT_ONCE}) FROM free)
 ), bound AS (
     SELECT task.id
@@ -138,7 +139,7 @@ WHERE id IN (
         SELECT task.id FROM tasks task
         WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
           AND task.wait_class_id = class.id
-        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.id LIMIT 1
+        ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id LIMIT 1
     ) first
     WHERE looked.checked_epoch < state.people_epoch
 ) AND status = 'pending'
@@ -211,7 +212,7 @@ FROM pools pool
 WHERE task.pool_id = pool.id AND task.wake_at <= now() AND task.status = 'pending' AND task.wait_reason = 'set_aside'
 """
 
-# Pools in which something waits; reads ix_tasks_parked_of_class. `changed` is when people last changed in any way.
+# Pools in which something waits; reads ix_tasks_parked_in_order. `changed` is when people last changed in any way.
 POOLS_WITH_PARKED = """
 SELECT id AS pool_id, (SELECT max(epoch) FROM executors WHERE pool_id = pools.id) AS changed FROM pools
 WHERE EXISTS (SELECT FROM tasks WHERE pool_id = pools.id AND status = 'pending' AND wait_reason IS NOT NULL)

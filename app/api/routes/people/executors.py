@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Response, status
 from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep, SessionDep, SettingsDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
-from app.api.routes.work.tasks import task_out
+from app.api.routes.work.tasks import task_page
 from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, version_of
-from app.engine.types import ExecutorId, PoolId, TaskId
+from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, Unavailable
 from app.integrations.ais import AisDown, closing_client
 from app.schemas.common import Identifier
@@ -29,7 +29,6 @@ from app.schemas.tasks import TaskPage, TaskStatus
 from app.services.executors import executor_sync, executors as executor_service
 from app.services.executors.executors import ExecutorView
 from app.services.pools.parameter_filter import read_filter
-from app.services.tasks import task_queries as task_service
 from app.services.tasks.hand_over import hand_over, relieve_later
 from app.services.tasks.task_queries import TaskFilter
 
@@ -206,16 +205,9 @@ async def list_tasks_of_executor(
     limit: LimitParam = 50,
 ) -> TaskPage:
     """A person's tasks, newest first."""
-    await executor_service.get_executor(session, executor_id=ExecutorId(executor_id), now=now)
-    before = cursor_to_id(cursor)
-    views, next_before = await task_service.list_tasks(
-        session,
-        only=TaskFilter(executor_id=executor_id, status=task_status),
-        caller=caller,
-        before=None if before is None else TaskId(before),
-        limit=limit,
-    )
-    return TaskPage(items=[task_out(view, caller) for view in views], next_cursor=id_to_cursor(next_before))
+    view = await executor_service.get_executor(session, executor_id=ExecutorId(executor_id), now=now)
+    only = TaskFilter(PoolId(view.executor.pool_id), status=task_status, executor_id=executor_id)
+    return await task_page(session, only=only, caller=caller, cursor=cursor, limit=limit)
 
 
 def executor_out(view: ExecutorView) -> ExecutorOut:

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response, status
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Caller
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
 from app.api.idempotency import SentKeyDep
-from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
+from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_instant, instant_to_cursor
 from app.api.problems import field_errors, problem_of, problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
@@ -34,7 +35,7 @@ from app.services.pools.directory import KnownPool, PoolDirectory
 from app.services.pools.parameter_filter import read_filter
 from app.services.tasks import task_queries as task_service
 from app.services.tasks.moves import allowed_moves
-from app.services.tasks.task_queries import TaskFilter, TaskView
+from app.services.tasks.task_queries import Position, TaskFilter, TaskView
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=StrictRoute)
 
@@ -168,11 +169,21 @@ async def list_tasks(
     limit: LimitParam = 50,
 ) -> TaskPage:
     """Tasks, newest first."""
-    before = cursor_to_id(cursor)
-    views, next_before = await task_service.list_tasks(
-        session, only=only, caller=caller, before=TaskId(before) if before is not None else None, limit=limit
+    return await task_page(session, only=only, caller=caller, cursor=cursor, limit=limit)
+
+
+async def task_page(
+    session: AsyncSession, *, only: TaskFilter, caller: Caller, cursor: str | None, limit: int
+) -> TaskPage:
+    """A page of the tasks that the caller sees. Raises Invalid for a cursor that is none of ours."""
+    after = cursor_to_instant(cursor)
+    before = None if after is None else Position(after[0], TaskId(after[1]))
+    views, following = await task_service.list_tasks(
+        session, only=only, caller=caller, before=before, limit=limit
     )
-    return TaskPage(items=[task_out(view, caller) for view in views], next_cursor=id_to_cursor(next_before))
+    return TaskPage(
+        items=[task_out(view, caller) for view in views], next_cursor=instant_to_cursor(following)
+    )
 
 
 @router.get("/{task_id}", responses=problems(404, 422))

@@ -50,6 +50,68 @@ def next_midnight(now: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(tomorrow, time.min, zone)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDay:
+    """The business day on which a pool's zone was changed: its first and last instant, and the zone before it."""
+
+    day: date
+    begins: datetime
+    ends: datetime
+    zone_before: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessDays:
+    """The days of a pool: those of its zone, but for the day on which that was changed.
+
+    A day that has begun is never begun anew, or each person would have its limits twice. It goes on until
+    it would have ended in the zone before, or until its date is over in the new one.
+    """
+
+    zone: ZoneInfo
+    kept: KeptDay | None = None
+
+    def day_of(self, instant: datetime) -> date:
+        """The business day at this instant."""
+        kept = self.kept
+        if kept is None or instant >= kept.ends:
+            return business_day(instant, self.zone)
+        return kept.day if instant >= kept.begins else business_day(instant, kept.zone_before)
+
+    def span(self, day: date) -> tuple[datetime, datetime]:
+        """When a day begins, and when it ends. A date that a change of zone leaves out ends before it begins."""
+        kept = self.kept
+        if kept is not None and day == kept.day:
+            return kept.begins, kept.ends
+        zone = kept.zone_before if kept is not None and day < kept.day else self.zone
+        begins, ends = (datetime.combine(each, time.min, zone) for each in (day, day + timedelta(days=1)))
+        if kept is None:
+            return begins, ends
+        if day > kept.day:
+            return max(begins, kept.ends), ends
+        return begins, kept.begins if day == kept.day - timedelta(days=1) else min(ends, kept.begins)
+
+    def ends(self, instant: datetime) -> datetime:
+        """When the business day of this instant ends."""
+        return self.span(self.day_of(instant))[1]
+
+    def moved_to(self, zone: ZoneInfo, now: datetime) -> "BusinessDays":
+        """The same days, in another zone from now on."""
+        day, in_zone = self.day_of(now), business_day(now, zone)
+        begins, ends = self.span(day)
+        if in_zone <= day:
+            ends = datetime.combine(day + timedelta(days=1), time.min, zone)
+        before = self.kept.zone_before if self.kept is not None and self.kept.day == day else self.zone
+        return BusinessDays(zone, KeptDay(day, begins, _next_full_hour(ends, zone), before))
+
+
+def _next_full_hour(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Figures are kept by the full hour of the pool's clock: a day must not end amid one."""
+    local = instant.astimezone(zone)
+    past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    return instant if not past else instant + timedelta(hours=1) - past
+
+
 def window_start(day: date, window: str) -> date:
     """The first day of the fairness window (`day`, `week` from Monday, or `month`) that contains `day`."""
     if window == "week":

@@ -1,6 +1,6 @@
 """Pools and what is configured in them: parameters and rule sets."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, UniqueConstraint, text
@@ -11,7 +11,11 @@ from app.models.base import EMPTY_ARRAY, EMPTY_OBJECT, NOW, Base, Json, one_of
 
 
 class Pool(Base):
-    """A team or department with its own parameters, rules, executors and tasks."""
+    """A team or department with its own parameters, rules, executors and tasks.
+
+    `kept_day` is the business day on which `timezone` was last changed (null: never); see
+    `app.engine.calendar.BusinessDays`.
+    """
 
     __tablename__ = "pools"
     __table_args__ = (
@@ -24,6 +28,10 @@ class Pool(Base):
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     timezone: Mapped[str] = mapped_column(server_default="Europe/Moscow")
+    timezone_before: Mapped[str | None]
+    kept_day: Mapped[date | None]
+    kept_day_begins: Mapped[datetime | None]
+    kept_day_ends: Mapped[datetime | None]
     policy: Mapped[str] = mapped_column(server_default="fair")
     fairness_window: Mapped[str] = mapped_column(server_default="day")
     theta: Mapped[float] = mapped_column(server_default="0.05")

@@ -49,7 +49,8 @@ person.active AND person.availability = 'available' AND person.working_hours IS 
 AND NOT EXISTS (SELECT FROM executor_absences absence
                 WHERE absence.executor_id = person.id AND now() BETWEEN absence.starts_at AND absence.ends_at)
 AND (person.daily_limit IS NULL
-     OR CASE WHEN load.business_day = (now() AT TIME ZONE pool.timezone)::date THEN load.day_routed ELSE 0 END
+     OR CASE WHEN load.business_day = pool_day(pool.timezone, pool.kept_day, pool.kept_day_ends, now())
+             THEN load.day_routed ELSE 0 END
         + waiting.weight <= person.daily_limit)
 AND (person.max_open IS NULL OR load.open_count < person.max_open)
 """

@@ -18,7 +18,7 @@ TAKE_POOLS = "UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 RETURN
 TURN_OVER = """
 UPDATE executor_loads load
 SET business_day = today.day, day_count = 0, day_weight = 0, day_routed = 0, epoch = $2
-FROM (SELECT (clock_timestamp() AT TIME ZONE timezone)::date AS day FROM pools WHERE id = $1) today
+FROM (SELECT pool_day(timezone, kept_day, kept_day_ends, clock_timestamp()) AS day FROM pools WHERE id = $1) today
 WHERE load.pool_id = $1 AND load.business_day < today.day
 RETURNING load.executor_id
 """

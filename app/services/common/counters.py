@@ -27,7 +27,7 @@ adding. Never change these: stored histograms would mean something else.
 # Adds what happened to a pool's hour, and to an executor's day where $9 names one. Locks no pool: see above.
 COUNT_EVENTS = """
 WITH place AS (
-    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, ($2 AT TIME ZONE timezone)::date AS day
+    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, pool_day(timezone, kept_day, kept_day_ends, $2) AS day
     FROM pools WHERE id = $1
 ), hourly AS (
     INSERT INTO kpi_hours AS hour

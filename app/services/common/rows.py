@@ -6,13 +6,31 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.engine.calendar import WorkingHours, WrongHours, next_of
+from app.engine.calendar import BusinessDays, KeptDay, WorkingHours, WrongHours, next_of
 from app.engine.placement.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
+from app.models import Pool
 from app.rule_engine import Catalogue, Parameter, ParameterType, parse_rule_set
 from app.services.common.escalation_steps import with_escalation
-from app.services.common.pool_options import EscalationStep, fairness_options
+from app.services.common.pool_options import EscalationStep, fairness_options, pool_zone
 from app.telemetry.metrics import rule_compile_seconds
+
+DAY_COLUMNS = ("timezone", "timezone_before", "kept_day", "kept_day_begins", "kept_day_ends")
+"""What of a pool's row says which business day it is."""
+
+
+def days_of(row: Any) -> BusinessDays:
+    """The business days of a pool from a row with DAY_COLUMNS. Raises BrokenSettings for a zone that is none."""
+    zone = pool_zone(row["timezone"])
+    if row["kept_day"] is None:
+        return BusinessDays(zone)
+    before = pool_zone(row["timezone_before"])
+    return BusinessDays(zone, KeptDay(row["kept_day"], row["kept_day_begins"], row["kept_day_ends"], before))
+
+
+def days_of_pool(pool: Pool) -> BusinessDays:
+    """The business days of a pool. Raises BrokenSettings for a zone that is none."""
+    return days_of({name: getattr(pool, name) for name in DAY_COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Date, and_, cast, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import WorkingHours, WrongHours, business_day
+from app.engine.calendar import WorkingHours, WrongHours
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.common.pool_lock import raise_epoch
 from app.services.common.pool_options import pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.pools.parameter_filter import Condition, where
 from app.services.pools.parameters import read_catalogue
 from app.services.waking.waking import PersonChange, facts_of, wake_for_people
@@ -66,7 +67,7 @@ async def _write(
 ) -> list[tuple[Executor, Sequence[str]]]:
     epoch = await raise_epoch(session, pool_id)
     pool = await session.get_one(Pool, pool_id)
-    day = business_day(now, pool_zone(pool.timezone))
+    day = days_of_pool(pool).day_of(now)
     catalogue = await read_catalogue(session, pool_id=pool_id)
     known = await _by_external_id(session, pool_id, people) if update_known else {}
     before = {executor.id: facts_of(executor) for executor in known.values()}
@@ -188,14 +189,15 @@ async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: d
 def select_executors() -> Any:
     """Executors with their loads and their pool's zone."""
     return (
-        select(Executor, ExecutorLoad, Pool.timezone, ExecutorDay.declined_count)
+        select(Executor, ExecutorLoad, Pool, ExecutorDay.declined_count)
         .join(ExecutorLoad, ExecutorLoad.executor_id == Executor.id)
         .join(Pool, Pool.id == Executor.pool_id)
         .outerjoin(
             ExecutorDay,
             and_(
                 ExecutorDay.executor_id == Executor.id,
-                ExecutorDay.business_day == cast(func.timezone(Pool.timezone, func.now()), Date),
+                ExecutorDay.business_day
+                == func.pool_day(Pool.timezone, Pool.kept_day, Pool.kept_day_ends, func.now()),
             ),
         )
     )
@@ -203,8 +205,8 @@ def select_executors() -> Any:
 
 async def _views(session: AsyncSession, query: Any, now: datetime) -> list[ExecutorView]:
     views = []
-    for executor, load, zone, declined in await session.execute(query):
-        today = float(load.day_routed) if load.business_day == business_day(now, pool_zone(zone)) else 0.0
+    for executor, load, pool, declined in await session.execute(query):
+        today = float(load.day_routed) if load.business_day == days_of_pool(pool).day_of(now) else 0.0
         views.append(ExecutorView(executor, load, today, declined_today=declined or 0))
     return views
 

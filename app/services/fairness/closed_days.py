@@ -8,18 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Self
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import business_day
+from app.engine.calendar import BusinessDays
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.models import ExecutorDay, KpiDay, Pool
-from app.services.common.pool_options import pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.fairness.distribution import get_shares
 from app.services.fairness.fairness import get_fair_shares
 
@@ -45,9 +44,11 @@ class DayShares:
         return cls(day.assigned, float(day.weight), day.mae, day.mae_optimum, day.fairness_gap, fair)
 
 
-async def get_day_shares(session: AsyncSession, *, pool_id: PoolId, day: date, zone: ZoneInfo) -> DayShares:
+async def get_day_shares(
+    session: AsyncSession, *, pool_id: PoolId, day: date, days: BusinessDays
+) -> DayShares:
     """Solve a day from its class counts."""
-    fair = await get_fair_shares(session, pool_id=pool_id, day=day, zone=zone)
+    fair = await get_fair_shares(session, pool_id=pool_id, day=day, days=days)
     shares = await get_shares(session, pool_id=pool_id, day=day, fair=fair)
     expected = np.array([share.fair for share in shares])
     received = np.array([share.received for share in shares])
@@ -75,11 +76,11 @@ async def close_days(session: AsyncSession, *, now: datetime) -> int:
     """
     closed = 0
     for pool in (await session.scalars(select(Pool).order_by(Pool.id))).all():
-        zone = pool_zone(pool.timezone)
-        for day in await _open_days(session, PoolId(pool.id), business_day(now, zone)):
+        days = days_of_pool(pool)
+        for day in await _open_days(session, PoolId(pool.id), days.day_of(now)):
             if not await session.scalar(_TAKE_THE_BOOKS):
                 return closed
-            await _close(session, PoolId(pool.id), day, zone)
+            await _close(session, PoolId(pool.id), day, days)
             closed += 1
     await session.rollback()
     return closed
@@ -99,8 +100,8 @@ async def _open_days(session: AsyncSession, pool_id: PoolId, today: date) -> lis
     return sorted(days)
 
 
-async def _close(session: AsyncSession, pool_id: PoolId, day: date, zone: ZoneInfo) -> None:
-    shares = await get_day_shares(session, pool_id=pool_id, day=day, zone=zone)
+async def _close(session: AsyncSession, pool_id: PoolId, day: date, days: BusinessDays) -> None:
+    shares = await get_day_shares(session, pool_id=pool_id, day=day, days=days)
     await session.execute(
         insert(KpiDay)
         .values(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -10,12 +10,11 @@ import numpy as np
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import business_day
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
-from app.services.common.pool_options import pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.fairness.fairness import get_fair_shares
 
 
@@ -66,11 +65,10 @@ async def get_distribution(
     pool = await session.get(Pool, pool_id)
     if pool is None:
         raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
-    zone = pool_zone(pool.timezone)
-    day = day or business_day(now, zone)
-    began = datetime.combine(day, time.min, zone)
-    ended = began + timedelta(days=1)
-    fair_shares = await get_fair_shares(session, pool_id=pool_id, day=day, zone=zone)
+    days = days_of_pool(pool)
+    day = day or days.day_of(now)
+    began, ended = days.span(day)
+    fair_shares = await get_fair_shares(session, pool_id=pool_id, day=day, days=days)
     shares = await get_shares(session, pool_id=pool_id, day=day, fair=fair_shares)
     hours = await _hours(session, pool_id, began, ended)
     fair = np.array([share.fair for share in shares])

@@ -4,14 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.engine.calendar import BusinessDays
 from app.engine.fairness.alarm import Standing
 from app.engine.fairness.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
 from app.engine.fairness.forecast import Outlook
@@ -57,16 +57,18 @@ class DayStandings:
 
 
 async def get_fair_shares(
-    session: AsyncSession, *, pool_id: PoolId, day: date, zone: ZoneInfo
+    session: AsyncSession, *, pool_id: PoolId, day: date, days: BusinessDays
 ) -> dict[ExecutorId, float]:
     """Fair share per executor on a business day, in task weight; those missing here should have received nothing."""
-    day_standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+    day_standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
     return {each.executor_id: each.fair for each in day_standings.standings.values()}
 
 
-async def get_standings(session: AsyncSession, *, pool_id: PoolId, day: date, zone: ZoneInfo) -> DayStandings:
+async def get_standings(
+    session: AsyncSession, *, pool_id: PoolId, day: date, days: BusinessDays
+) -> DayStandings:
     """Received, fair and equal share of everybody on a business day."""
-    spans = await _spans(session, pool_id, day, zone)
+    spans = await _spans(session, pool_id, *days.span(day))
     own = (
         ExecutorDay.executor_id,
         cast(ExecutorDay.assigned_weight, Float),
@@ -100,15 +102,14 @@ async def columns_of(session: AsyncSession, columns: Sequence[Any], *where: Any)
     return [column or [] for column in found]
 
 
-async def _spans(session: AsyncSession, pool_id: PoolId, day: date, zone: ZoneInfo) -> list[Span]:
+async def _spans(session: AsyncSession, pool_id: PoolId, began: datetime, ended: datetime) -> list[Span]:
     """The day's rosters in the order in which they first had work, each with its work by eligible people."""
-    began = datetime.combine(day, time.min, zone)
     rows = await session.execute(
         select(ClassHour.roster_id, ClassHour.class_id, ClassHour.placed_weight)
         .where(
             ClassHour.pool_id == pool_id,
             ClassHour.hour >= began,
-            ClassHour.hour < datetime.combine(day + timedelta(days=1), time.min, zone),
+            ClassHour.hour < ended,
             ClassHour.placed_weight > 0,
         )
         .order_by(ClassHour.hour, ClassHour.roster_id, ClassHour.class_id)

@@ -6,18 +6,18 @@ Closed days are read as they were kept, the others solved from class counts; not
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Literal, TypeAlias
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import business_day, window_start
+from app.engine.calendar import window_start
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, FairnessHour, KpiDay, Pool
-from app.services.common.pool_options import pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.fairness.fairness import get_standings
 from app.services.pools.pools import get_pool
 
@@ -86,7 +86,8 @@ async def get_fairness_report(
 ) -> FairnessReport:
     """The business day, the week or the month so far that ends with `day` (today where left out). Raises NotFound."""
     pool = await get_pool(session, pool_id=pool_id)
-    last = day or business_day(now, pool_zone(pool.timezone))
+    days = days_of_pool(pool)
+    last = day or days.day_of(now)
     first = window_start(last, period)
     received = await _received(session, pool_id, first, last)
     fair = await _fair(session, pool, first, last, received)
@@ -143,8 +144,7 @@ async def _fair(
         if day in kept:
             fair[day] = kept[day]
             continue
-        zone = pool_zone(pool.timezone)
-        standings = await get_standings(session, pool_id=PoolId(pool.id), day=day, zone=zone)
+        standings = await get_standings(session, pool_id=PoolId(pool.id), day=day, days=days_of_pool(pool))
         fair[day] = {each.executor_id: each.fair for each in standings.standings.values()}
     return fair
 
@@ -186,20 +186,20 @@ async def _hours(
     session: AsyncSession, pool: Pool, first: date, last: date, names: Mapping[ExecutorId, str]
 ) -> list[HourFairness]:
     """Kept hours as differences: each row holds the day up to its end."""
-    zone = pool_zone(pool.timezone)
+    days = days_of_pool(pool)
     rows = await session.scalars(
         select(FairnessHour)
         .where(
             FairnessHour.pool_id == pool.id,
-            FairnessHour.hour >= datetime.combine(first, time.min, zone),
-            FairnessHour.hour < datetime.combine(last + timedelta(days=1), time.min, zone),
+            FairnessHour.hour >= days.span(first)[0],
+            FairnessHour.hour < days.span(last)[1],
         )
         .order_by(FairnessHour.hour)
     )
     hours, before, today = [], dict[str, list[float]](), date.min
     for row in rows:
-        if row.hour.astimezone(zone).date() != today:
-            before, today = {}, row.hour.astimezone(zone).date()
+        if (day := days.day_of(row.hour)) != today:
+            before, today = {}, day
         people = [
             PersonFairness(
                 ExecutorId(int(i)),

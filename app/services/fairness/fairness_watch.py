@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
-from app.engine.calendar import business_day, window_start
+from app.engine.calendar import window_start
 from app.engine.fairness.alarm import find_alarms
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.fairness.forecast import Outlook
@@ -28,6 +28,7 @@ from app.engine.types import ExecutorId, Policy, PoolId
 from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
 from app.services.common.pool_lock import try_to_raise_epoch
 from app.services.common.pool_options import BrokenSettings, FairnessOptions, fairness_options, pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.fairness.alerts import keep_alarms
 from app.services.fairness.fairness import DayStandings, columns_of, get_standings
 from app.services.placement.sql import SERVING_CHANNEL, TICK_CHANNEL
@@ -88,12 +89,11 @@ class FairnessWatch:
     async def look(self, now: datetime) -> None:
         """Look at every pool that moved since the last look, or whose business day turned."""
         async with self._database.session() as session:
-            rows = (
-                await session.execute(select(Pool.id, Pool.timezone, PoolState.epoch).join(PoolState))
-            ).all()
-        for pool_id, zone, epoch in rows:
+            rows = (await session.execute(select(Pool, PoolState.epoch).join(PoolState))).all()
+        for pool, epoch in rows:
+            pool_id = pool.id
             known = self._known.setdefault(PoolId(pool_id), _Known())
-            day = business_day(now, pool_zone(zone))
+            day = days_of_pool(pool).day_of(now)
             began = time.monotonic()
             if began < known.rests_until or (known.epoch, known.day) == (epoch, day):
                 continue
@@ -114,8 +114,9 @@ class FairnessWatch:
             return False
         pool = await session.get_one(Pool, pool_id)
         options, zone = fairness_options(pool.settings), pool_zone(pool.timezone)
-        day = business_day(now, zone)
-        standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+        days = days_of_pool(pool)
+        day = days.day_of(now)
+        standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
         await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
         outlook = await _outlook(session, pool_id)
         alarms = find_alarms(
@@ -167,7 +168,7 @@ class FairnessWatch:
         What is owed is solved before the pool is taken, and once more only where it moved meanwhile: days of large
         teams take long. False where the pool did not come free.
         """
-        pool_id, day = PoolId(pool.id), business_day(now, pool_zone(pool.timezone))
+        pool_id, day = PoolId(pool.id), days_of_pool(pool).day_of(now)
         if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
             return True
         state = await session.get_one(PoolState, pool_id)
@@ -213,7 +214,7 @@ class FairnessWatch:
         self, session: AsyncSession, pool: Pool, known: _Known, today: date
     ) -> tuple[dict[ExecutorId, float], float]:
         """What everybody received beyond their fair share lately, and the weight of a usual task."""
-        pool_id, zone = PoolId(pool.id), pool_zone(pool.timezone)
+        pool_id, days = PoolId(pool.id), days_of_pool(pool)
         first = today - timedelta(days=_HORIZON_DAYS[pool.fairness_window] - 1)
         worked = await session.scalars(
             select(ExecutorDay.business_day)
@@ -225,7 +226,7 @@ class FairnessWatch:
         task_weight = 1.0
         for day in sorted(worked):
             if day not in known.past or day == today:
-                standings = await get_standings(session, pool_id=pool_id, day=day, zone=zone)
+                standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
                 task_weight = standings.task_weight
                 known.past[day] = standings.remainders
             for executor_id, remainder in known.past[day].items():

@@ -39,7 +39,7 @@ FROM pools pool, LATERAL (
 _UTILIZATION = """
 WITH received AS (
     SELECT person.pool_id, person.id, person.daily_limit, person.qualification,
-           CASE WHEN load.business_day = (now() AT TIME ZONE pool.timezone)::date
+           CASE WHEN load.business_day = pool_day(pool.timezone, pool.kept_day, pool.kept_day_ends, now())
                 THEN load.day_weight ELSE 0 END AS weight
     FROM executors person
     JOIN executor_loads load ON load.executor_id = person.id

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from app.database import HotConnection
-from app.engine.calendar import business_day, next_midnight, next_of, window_start
+from app.engine.calendar import next_of, window_start
 from app.engine.placement.allocate import Outcome
 from app.engine.placement.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
@@ -22,6 +22,7 @@ from app.services.common.pool_options import fairness_options, flow_options, poo
 from app.services.common.rows import (
     availability_of,
     catalogue_of,
+    days_of,
     executor_of,
     load_of,
     rules_of,
@@ -135,7 +136,8 @@ class PoolPicture:
     async def _read_all(self, connection: HotConnection, now: datetime) -> PoolState:
         [pool] = await connection.fetch(statements.POOL, self.pool_id)
         self.code, self.zone, self.window = pool["code"], pool_zone(pool["timezone"]), pool["fairness_window"]
-        self.day = business_day(now, self.zone)
+        days = days_of(pool)
+        self.day = days.day_of(now)
         self.window_start = window_start(self.day, self.window)
         self.rule_set_id = pool["rule_set_id"]
         catalogue = catalogue_of(await connection.fetch(statements.PARAMETERS, self.pool_id))
@@ -148,7 +150,7 @@ class PoolPicture:
         options = fairness_options(pool["settings"])
         self.foresight = Foresight(self.pool_id, self.zone, self.rule_set_id) if options.forecast else None
         self.reserve = (
-            None if self.foresight else PoolReserve(self.pool_id, self.zone, self.day, self.rule_set_id)
+            None if self.foresight else PoolReserve(self.pool_id, days.span(self.day)[0], self.rule_set_id)
         )
         self.class_ids.clear()
         self.groups.clear()
@@ -156,7 +158,7 @@ class PoolPicture:
         self.presence.clear()
         self._executors.clear()
         self._present.clear()
-        self.valid_until = next_midnight(now, self.zone)
+        self.valid_until = days.ends(now)
         rows = await connection.fetch(statements.EXECUTORS, self.pool_id, 0, now)
         self._take(state, rows, now)
         self.state = state

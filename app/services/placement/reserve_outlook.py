@@ -7,9 +7,8 @@ the time at most. The trail keeps the outlook with every decision that was made 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import datetime
 from time import monotonic
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -55,8 +54,7 @@ class PoolReserve:
     """A pool's reserve on one business day under one rule set."""
 
     pool_id: PoolId
-    zone: ZoneInfo
-    day: date
+    day_began: datetime
     rule_set_id: RuleSetId | None
     _reserve: Reserve = field(default_factory=Reserve)
     _rests_until: float = 0.0
@@ -80,8 +78,7 @@ class PoolReserve:
         self._reserve.note(state, decisions)
 
     async def _read(self, connection: HotConnection, state: PoolState) -> list[Mix]:
-        midnight = datetime.combine(self.day, time.min, self.zone)
-        rows = await connection.fetch(_TODAY, self.pool_id, midnight, self.rule_set_id, _MOST_SETS)
+        rows = await connection.fetch(_TODAY, self.pool_id, self.day_began, self.rule_set_id, _MOST_SETS)
         return [Mix(np.isin(state.ids, unpack(row["eligible"])), row["count"], row["weight"]) for row in rows]
 
 

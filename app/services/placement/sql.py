@@ -115,7 +115,8 @@ READ_AHEAD = NEXT_TASKS.replace("SELECT task.id", "SELECT task.xmin AS seen, tas
 )
 
 POOL = """
-SELECT pool.code, pool.timezone, pool.policy, pool.fairness_window, pool.theta, pool.settings,
+SELECT pool.code, pool.timezone, pool.timezone_before, pool.kept_day, pool.kept_day_begins, pool.kept_day_ends,
+       pool.policy, pool.fairness_window, pool.theta, pool.settings,
        rules.id AS rule_set_id, rules.document
 FROM pools pool
 LEFT JOIN rule_sets rules ON rules.pool_id = pool.id AND rules.state = 'active'

@@ -19,11 +19,13 @@ from app.services.common.pool_options import (
     flow_options,
     next_pool,
 )
+from app.services.pools.day_change import change_window, change_zone
 from app.services.pools.forecast_verdict import refuse_bad_forecast
 from app.services.waking.waking import wake_everything, wake_for_present
 from app.utils.trouble import sqlstate_of
 
 _NO_SUCH_ZONE = "22023"
+_NOW = text("SELECT clock_timestamp()")
 
 
 async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Pool:
@@ -84,8 +86,9 @@ async def change_pool(
 
     Raises NotFound, and Invalid for options that make no sense or name a pool that the caller may not change.
     """
-    await raise_epoch(session, pool_id, configuration=True)
+    epoch = await raise_epoch(session, pool_id, configuration=True)
     pool = await get_pool(session, pool_id=pool_id)
+    now = await session.scalar(_NOW)
     flow_before = pool.settings.get("flow")
     if "timezone" in changes:
         await _check_zone(session, changes["timezone"])
@@ -94,11 +97,15 @@ async def change_pool(
             pool.settings = await _with_fairness(session, pool, value)
         elif name == "flow":
             pool.settings = await _with_flow(session, pool, value, caller)
+        elif name == "timezone" and value != pool.timezone:
+            change_zone(pool, value, now=now)
+        elif name == "fairness_window" and value != pool.fairness_window:
+            await change_window(session, pool, value, now=now, epoch=epoch)
         else:
             setattr(pool, name, value)
     if pool.settings.get("flow") != flow_before:  # what a step relaxes
         await wake_everything(session, pool_id=pool_id, escalated_only=True)
-    if "timezone" in changes:  # it may be another day
+    if "timezone" in changes:  # the day may end at another time
         await wake_for_present(session, pool_id=pool_id, executor_ids=[])
     await session.commit()
     await session.refresh(pool)

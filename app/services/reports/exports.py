@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.engine.calendar import BusinessDays
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, KpiDay
 from app.services.fairness.closed_days import DayShares, get_day_shares
@@ -161,21 +161,21 @@ def tables_of(figures: Figures) -> list[Table]:
 
 
 async def executor_days(
-    session: AsyncSession, *, pool_id: PoolId, zone: ZoneInfo, first: date, last: date
+    session: AsyncSession, *, pool_id: PoolId, days: BusinessDays, first: date, last: date
 ) -> AsyncIterator[Table]:
     """What each executor received on each day: an empty table, then one for each day; memory holds one at a time."""
-    days = await session.scalars(
+    worked = await session.scalars(
         select(ExecutorDay.business_day)
         .where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day.between(first, last))
         .distinct()
     )
     yield Table("executor_days", "Executors by day", "Исполнители по дням", _EXECUTOR_DAYS, [])
-    for day in sorted(days):
+    for day in sorted(worked):
         kept = await session.get(KpiDay, (pool_id, day))
         shares = (
             DayShares.kept(kept)
             if kept
-            else await get_day_shares(session, pool_id=pool_id, day=day, zone=zone)
+            else await get_day_shares(session, pool_id=pool_id, day=day, days=days)
         )
         rows = await session.execute(
             select(ExecutorDay, Executor.name)
@@ -230,7 +230,7 @@ def json_head(figures: Figures) -> bytes:
     about = {
         "pool_id": figures.pool_id,
         "pool": figures.pool_name,
-        "timezone": figures.zone.key,
+        "timezone": figures.business_days.zone.key,
         "first_day": figures.first,
         "last_day": figures.last,
     }

@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.engine.calendar import business_day
+from app.engine.calendar import BusinessDays
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
 from app.services.common.counters import latency_percentile
-from app.services.common.pool_options import pool_zone
+from app.services.common.rows import days_of_pool
 from app.services.fairness.closed_days import DayShares, get_day_shares
 
 MOST_CATEGORIES = 50
@@ -132,7 +131,7 @@ class Figures:
 
     pool_id: PoolId
     pool_name: str
-    zone: ZoneInfo
+    business_days: BusinessDays
     first: date
     last: date
     hours: Sequence[HourFigures]
@@ -149,35 +148,36 @@ class Figures:
 async def get_hours(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[HourFigures]:
     """The hours of the last business days in which anything happened, oldest first. Raises NotFound."""
     pool = await _pool(session, pool_id)
-    zone = pool_zone(pool.timezone)
-    return await _hours(session, pool_id, zone, _first_day(now, zone, days))
+    business_days = days_of_pool(pool)
+    return await _hours(session, pool_id, business_days, _first_day(now, business_days, days))
 
 
 async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[DayFigures]:
     """The last business days in which anything happened, oldest first. Raises NotFound."""
-    zone = pool_zone((await _pool(session, pool_id)).timezone)
-    first = _first_day(now, zone, days)
-    hours = await _hours(session, pool_id, zone, first)
-    return _days(hours, await _fairness(session, pool_id, zone, first, business_day(now, zone)))
+    business_days = days_of_pool(await _pool(session, pool_id))
+    first = _first_day(now, business_days, days)
+    hours = await _hours(session, pool_id, business_days, first)
+    fairness = await _fairness(session, pool_id, business_days, first, business_days.day_of(now))
+    return _days(hours, fairness, business_days)
 
 
 async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> Figures:
     """All key figures of the last business days, today included. Raises NotFound."""
     pool = await _pool(session, pool_id)
-    zone = pool_zone(pool.timezone)
-    first, last = _first_day(now, zone, days), business_day(now, zone)
-    hours = await _hours(session, pool_id, zone, first)
-    fairness = await _fairness(session, pool_id, zone, first, last)
+    business_days = days_of_pool(pool)
+    first, last = _first_day(now, business_days, days), business_days.day_of(now)
+    hours = await _hours(session, pool_id, business_days, first)
+    fairness = await _fairness(session, pool_id, business_days, first, last)
     return Figures(
         pool_id=pool_id,
         pool_name=pool.name,
-        zone=zone,
+        business_days=business_days,
         first=first,
         last=last,
         hours=hours,
-        days=_days(hours, fairness),
+        days=_days(hours, fairness, business_days),
         people=await _people(session, pool_id, first, last, fairness),
-        categories=await _categories(session, pool_id, datetime.combine(first, time.min, zone)),
+        categories=await _categories(session, pool_id, business_days.span(first)[0]),
     )
 
 
@@ -188,20 +188,20 @@ async def _pool(session: AsyncSession, pool_id: PoolId) -> Pool:
     return pool
 
 
-def _first_day(now: datetime, zone: ZoneInfo, days: int) -> date:
-    return business_day(now, zone) - timedelta(days=days - 1)
+def _first_day(now: datetime, business_days: BusinessDays, days: int) -> date:
+    return business_days.day_of(now) - timedelta(days=days - 1)
 
 
-async def _hours(session: AsyncSession, pool_id: PoolId, zone: ZoneInfo, first: date) -> list[HourFigures]:
+async def _hours(
+    session: AsyncSession, pool_id: PoolId, days: BusinessDays, first: date
+) -> list[HourFigures]:
     rows = await session.scalars(
-        select(KpiHour).where(
-            KpiHour.pool_id == pool_id, KpiHour.hour >= datetime.combine(first, time.min, zone)
-        )
+        select(KpiHour).where(KpiHour.pool_id == pool_id, KpiHour.hour >= days.span(first)[0])
     )
     hours: dict[datetime, Counts] = defaultdict(Counts)
     for row in rows:
         hours[row.hour].add(row)
-    return [HourFigures(hour.astimezone(zone), hours[hour]) for hour in sorted(hours)]
+    return [HourFigures(hour.astimezone(days.zone), hours[hour]) for hour in sorted(hours)]
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:
@@ -212,7 +212,7 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 async def _fairness(
-    session: AsyncSession, pool_id: PoolId, zone: ZoneInfo, first: date, today: date
+    session: AsyncSession, pool_id: PoolId, days: BusinessDays, first: date, today: date
 ) -> dict[date, DayShares]:
     """Closed days as they were kept; days that nobody closed yet, today among them, solved now."""
     closed = await session.scalars(
@@ -225,14 +225,16 @@ async def _fairness(
         .distinct()
     )
     for day in sorted(set(worked) - known.keys()):
-        known[day] = await get_day_shares(session, pool_id=pool_id, day=day, zone=zone)
+        known[day] = await get_day_shares(session, pool_id=pool_id, day=day, days=days)
     return known
 
 
-def _days(hours: Sequence[HourFigures], fairness: dict[date, DayShares]) -> list[DayFigures]:
+def _days(
+    hours: Sequence[HourFigures], fairness: dict[date, DayShares], days: BusinessDays
+) -> list[DayFigures]:
     counts: dict[date, list[Counts]] = defaultdict(list)
     for hour in hours:
-        counts[hour.start.date()].append(hour.counts)
+        counts[days.day_of(hour.start)].append(hour.counts)
     return [
         DayFigures(
             day=day,

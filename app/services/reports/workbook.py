@@ -112,7 +112,7 @@ class _Report:
         lines: list[tuple[str, Cell, Kind]] = [
             ("pool", figures.pool_name, Kind.TEXT),
             ("period", f"{figures.first.isoformat()} — {figures.last.isoformat()}", Kind.TEXT),
-            ("zone", figures.zone.key, Kind.TEXT),
+            ("zone", figures.business_days.zone.key, Kind.TEXT),
             ("received", total.received, Kind.COUNT),
             ("assigned", total.assigned, Kind.COUNT),
             ("completed", total.completed, Kind.COUNT),

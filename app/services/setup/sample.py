@@ -150,7 +150,7 @@ async def add_sample(session: AsyncSession, *, pool_code: str) -> list[str]:
     people = [_person(pool_id, epoch, number, name) for number, name in enumerate(NAMES, 1)]
     session.add_all(people)
     await session.flush()
-    today = func.date(func.timezone(pool.timezone, func.now()))
+    today = func.pool_day(pool.timezone, pool.kept_day, pool.kept_day_ends, func.now())
     session.add_all(
         ExecutorLoad(
             executor_id=person.id, pool_id=pool_id, epoch=epoch, window_start=today, business_day=today

@@ -150,7 +150,7 @@ ORDER BY pool_id, executor_id
 # Offers that somebody declined or let pass, into their day.
 COUNT_DECLINES = """
 INSERT INTO executor_days AS day (executor_id, business_day, pool_id, declined_count)
-SELECT declined.executor_id, ($2::timestamptz AT TIME ZONE pool.timezone)::date, $1, declined.count
+SELECT declined.executor_id, pool_day(pool.timezone, pool.kept_day, pool.kept_day_ends, $2), $1, declined.count
 FROM unnest($3::bigint[], $4::int[]) AS declined(executor_id, count) JOIN pools pool ON pool.id = $1
 ORDER BY declined.executor_id
 ON CONFLICT (executor_id, business_day) DO UPDATE SET declined_count = day.declined_count + excluded.declined_count

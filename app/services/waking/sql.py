@@ -123,7 +123,7 @@ RETURNING id
 """  # noqa: S608 - both parts are ours
 
 # The pool's business day.
-TODAY = "SELECT (clock_timestamp() AT TIME ZONE timezone)::date FROM pools WHERE id = $1"
+TODAY = "SELECT pool_day(timezone, kept_day, kept_day_ends, clock_timestamp()) FROM pools WHERE id = $1"
 
 # Wakes the first task of each parked class that was not looked at since somebody changed in a way that rules may read.
 # What a worker finds about it holds for its whole class: see `app.services.waking.waking.keep_current`.
@@ -186,7 +186,8 @@ CLOCK_DUE = "SELECT pool_id FROM pool_states WHERE wake_at <= now() ORDER BY poo
 
 # Takes such a pool; no row where somebody else has it or was first. It waits for nobody: the next sweep comes.
 TAKE_DUE = """
-SELECT state.pool_id, pool.timezone, clock_timestamp() AS now,
+SELECT state.pool_id, clock_timestamp() AS now,
+       pool.timezone, pool.timezone_before, pool.kept_day, pool.kept_day_begins, pool.kept_day_ends,
        EXISTS (SELECT FROM tasks WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL) AS parked
 FROM pool_states state JOIN pools pool ON pool.id = state.pool_id
 WHERE state.pool_id = $1 AND state.wake_at <= now() FOR NO KEY UPDATE OF state SKIP LOCKED

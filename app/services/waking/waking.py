@@ -16,12 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import HotConnection, HotPool
-from app.engine.calendar import next_midnight, next_of
+from app.engine.calendar import next_of
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, RuleSet
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
-from app.services.common.pool_options import pool_zone
-from app.services.common.rows import availability_of
+from app.services.common.rows import availability_of, days_of
 from app.services.waking import sql as statements
 
 _LOOKED_AT_AGAIN = 100
@@ -218,7 +217,8 @@ async def _ask_clock(connection: HotConnection, due: Any) -> None:
     if not due["parked"]:
         await connection.execute(statements.SET_CLOCK, pool_id, None)
         return
-    zone = pool_zone(due["timezone"])
+    days = days_of(due)
+    zone = days.zone
     people = [
         (row, availability_of(row, zone, now))
         for row in await connection.fetch(statements.CALENDARS, pool_id, now)
@@ -228,7 +228,7 @@ async def _ask_clock(connection: HotConnection, due: Any) -> None:
     if any(row["present"] and not seen.available for row, seen in people):  # a shift ended
         await connection.execute(statements.LOOK_AGAIN, pool_id, _ALL_OF_THEM, _LOOKED_AT_AGAIN)
     edges = [seen.next_change for _, seen in people]
-    await connection.execute(statements.SET_CLOCK, pool_id, next_of([next_midnight(now, zone), *edges]))
+    await connection.execute(statements.SET_CLOCK, pool_id, next_of([days.ends(now), *edges]))
 
 
 class Overlooked:

@@ -109,7 +109,7 @@ async def export_kpi(
 
 def _executor_days(session: SessionDep, figures: Figures) -> AsyncIterator[Table]:
     return executor_days(
-        session, pool_id=figures.pool_id, zone=figures.zone, first=figures.first, last=figures.last
+        session, pool_id=figures.pool_id, days=figures.business_days, first=figures.first, last=figures.last
     )
 
 

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
-from app.integrations.public_addresses import parse_networks
+from app.integrations.public_addresses import Network, parse_networks
 from app.local.places import Place, embedded_system, find_place
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +168,10 @@ class Settings(BaseSettings):
         "", description="Inside addresses that webhooks may reach: networks by commas; none where empty."
     )
 
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies, by commas: their X-Forwarded-For and -Proto are believed.",
+    )
     cors_origins: str = Field(
         "", description="Origins of pages that may call the API, by commas; none where empty."
     )
@@ -336,11 +340,16 @@ class Settings(BaseSettings):
         """The origins of `cors_origins`."""
         return [part.strip() for part in self.cors_origins.split(",") if part.strip()]
 
-    @field_validator("outbound_allow")
+    @field_validator("outbound_allow", "trusted_proxies")
     @classmethod
     def _networks(cls, text: str) -> str:
         parse_networks(text)
         return text
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return parse_networks(self.trusted_proxies)
 
     @property
     def owner_url(self) -> str:

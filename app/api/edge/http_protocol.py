@@ -5,11 +5,19 @@ uvicorn with httptools waits for ever for the rest of a head and keeps whatever 
 """
 
 import asyncio
-from typing import Final, cast
+from collections import Counter
+from ipaddress import IPv6Network
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.config import get_settings
+
 HEAD_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 1.0
+"""Seconds after which a connection that has sent no whole head counts as silent."""
+MOST_SILENT: Final = 100
+"""Silent connections that one address (of IPv6: one network of 64 bits) may hold; what is more is let go."""
 MOST_HEAD_BYTES: Final = 64 * 1024
 
 
@@ -18,6 +26,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _silent: ClassVar[Counter[str]] = Counter()
+    _silent_as: str | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.limit_concurrency is None:  # so that MAX_CONNECTIONS holds however the server was started
+            self.limit_concurrency = get_settings().max_connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
@@ -51,13 +66,39 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+        self._head_timer = self.loop.call_later(SILENT_SECONDS, self._still_silent)
+
+    def _still_silent(self) -> None:
+        """Count among the silent ones of the address, or go where those are too many."""
+        place = _network(self.client)
+        if self._silent[place] >= MOST_SILENT:
+            self._too_slow()
+            return
+        self._silent[place] += 1
+        self._silent_as = place
+        self._head_timer = self.loop.call_later(HEAD_SECONDS - SILENT_SECONDS, self._too_slow)
 
     def _head_came(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        if self._silent_as is not None:
+            self._silent[self._silent_as] -= 1
+            if not self._silent[self._silent_as]:
+                del self._silent[self._silent_as]
+            self._silent_as = None
 
     def _too_slow(self) -> None:
         self._head_timer = None
         self.transport.abort()
+
+
+def _network(client: tuple[str, int] | None) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, which one machine may have to itself."""
+    if client is None:
+        return ""
+    return (
+        client[0]
+        if ":" not in client[0]
+        else str(IPv6Network((client[0].partition("%")[0], 64), strict=False))
+    )

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.edge.body_limit import BodyLimit
+from app.api.edge.client_address import ClientAddress
 from app.api.edge.deadline import Deadline
 from app.api.edge.guard import Guard
 from app.api.edge.shortcut import Shortcut
@@ -47,6 +48,7 @@ def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) ->
         )
     app.add_middleware(Deadline, seconds=settings.request_seconds, wait_limit=settings.wait_limit)
     app.add_middleware(RequestContext)
+    app.add_middleware(ClientAddress, proxies=settings.proxies)
 
 
 _HEADERS = {

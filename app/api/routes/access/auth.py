@@ -20,18 +20,16 @@ async def sign_in(
     body: Credentials, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> Tokens:
     """Sign in with name and password. Every failure is answered alike."""
-    address = caller.address or ""
-    parts.throttle.take(address)
-    signed_in = await sign_in_service.sign_in(
-        session,
-        username=body.username,
-        password=body.password,
-        passwords=parts.passwords,
-        keys=parts.keys,
-        lives=lives_of(parts),
-        now=now,
-    )
-    parts.throttle.give_back(address)
+    async with parts.throttle.attempt(caller.address or ""):
+        signed_in = await sign_in_service.sign_in(
+            session,
+            username=body.username,
+            password=body.password,
+            passwords=parts.passwords,
+            keys=parts.keys,
+            lives=lives_of(parts),
+            now=now,
+        )
     return _tokens(signed_in)
 
 
@@ -40,15 +38,13 @@ async def refresh_sign_in(
     body: RefreshIn, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> Tokens:
     """Change a refresh token for fresh tokens. It works once: used again, it ends the whole sign-in."""
-    address = caller.address or ""
-    parts.throttle.take(address)
-    try:
-        signed_in = await sign_in_service.refresh(
-            session, token=body.refresh_token, keys=parts.keys, lives=lives_of(parts), now=now
-        )
-    finally:
-        parts.callers.forget()
-    parts.throttle.give_back(address)
+    async with parts.throttle.attempt(caller.address or ""):
+        try:
+            signed_in = await sign_in_service.refresh(
+                session, token=body.refresh_token, keys=parts.keys, lives=lives_of(parts), now=now
+            )
+        finally:
+            parts.callers.forget()
     return _tokens(signed_in)
 
 
@@ -78,16 +74,15 @@ async def change_own_password(
     body: PasswordChange, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> None:
     """Change your own password; ends all your sign-ins."""
-    parts.throttle.take(caller.address or "")
-    await user_service.change_own_password(
-        session,
-        caller=caller,
-        old=body.old_password,
-        new=body.new_password,
-        passwords=parts.passwords,
-        now=now,
-    )
-    parts.throttle.give_back(caller.address or "")
+    async with parts.throttle.attempt(caller.address or ""):
+        await user_service.change_own_password(
+            session,
+            caller=caller,
+            old=body.old_password,
+            new=body.new_password,
+            passwords=parts.passwords,
+            now=now,
+        )
     parts.callers.forget()
 
 

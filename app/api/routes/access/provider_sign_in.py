@@ -51,20 +51,18 @@ async def finish_provider_sign_in(
 ) -> ProviderTokens:
     """Hand in what the provider sent the browser back with. Each state works once, whatever comes of it."""
     provider = _provider(parts)
-    address = caller.address or ""
-    parts.throttle.take(address)
-    done = await service.finish(
-        session,
-        provider=provider,
-        settings=parts.settings,
-        answer=body.model_dump(),
-        passwords=parts.passwords,
-        keys=parts.keys,
-        lives=lives_of(parts),
-        now=now,
-    )
+    async with parts.throttle.attempt(caller.address or ""):
+        done = await service.finish(
+            session,
+            provider=provider,
+            settings=parts.settings,
+            answer=body.model_dump(),
+            passwords=parts.passwords,
+            keys=parts.keys,
+            lives=lives_of(parts),
+            now=now,
+        )
     parts.callers.forget()
-    parts.throttle.give_back(address)
     tokens = done.signed_in
     return ProviderTokens(
         access_token=tokens.access_token,

@@ -14,6 +14,10 @@ LOCK := requirements.txt
 RUN_OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA))
 RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key.pem)
 
+# Which running system is meant, for commands that look at one.
+WHICH = $(if $(DATA),--data $(DATA))
+SCHEME = $(if $(TLS),https,http)
+
 .PHONY: docs pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean runbook images
 
 help: ## list the commands
@@ -30,10 +34,10 @@ run: $(STAMP) ## start everything here: servers, API, workers, dashboard
 	@exec $(BIN)/executor-balancer run $(RUN_OPTIONS) $(ARGS)
 
 demo: $(STAMP) ## play real work through the running system, or one started for it
-	@exec $(BIN)/python demo.py $(if $(PORT),--url http://127.0.0.1:$(PORT)) $(ARGS)
+	@exec $(if $(TLS),env SSL_CERT_FILE=certs/cert.pem) $(BIN)/python demo.py $(WHICH) $(if $(PORT),--url $(SCHEME)://127.0.0.1:$(PORT)) $(ARGS)
 
 doctor: $(STAMP) ## check this machine and the running system, with a remedy for what is wrong
-	@exec $(BIN)/executor-balancer doctor $(ARGS)
+	@exec $(BIN)/executor-balancer doctor $(WHICH) $(ARGS)
 
 test: lint ## everything that must hold: style, types, arrows, tests
 	@sh scripts/chromium.sh

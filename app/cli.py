@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from sqlalchemy import make_url
 
+from app import __version__
 from app.commands.archive import archive
 from app.commands.doctor import doctor
 from app.commands.replay import replay
@@ -34,8 +36,18 @@ console = Console()
 errors = Console(stderr=True)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _commands() -> None:
+def _commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Distributes tasks among executors evenly, by rules that users write, and explains every decision."""
 
 
@@ -148,6 +160,9 @@ def _addresses(system: Running) -> list[tuple[str, str]]:
     rows.append(("API documentation", f"{system.places['api']}/docs"))
     rows.append(("Metrics", f"{system.places['api']}/metrics"))
     rows.append(("Data, logs" if system.servers else "Logs", str(system.directory)))
+    if system.servers:
+        where = make_url(system.servers.addresses.database_url)
+        rows.append(("PostgreSQL", f"{where.host}:{where.port}/{where.database} (commands here find it)"))
     if system.servers and system.servers.redis is None:
         rows.append(("Redis", "none found here: workers look for work every 200 ms instead"))
     return rows

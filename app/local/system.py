@@ -266,6 +266,10 @@ def _check_ports(wishes: Wishes) -> None:
         wanted.append((wishes.host, wishes.dashboard_port, "--dashboard-port"))
     if _has_emulator(wishes) and wishes.ais_port:
         wanted.append((LOOPBACK, wishes.ais_port, "--ais-port"))
+    for number, (_, port, option) in enumerate(wanted):
+        for _, other, name in wanted[:number]:
+            if port == other:
+                raise StartError(f"{name} and {option} are both {port}: choose another {option}")
     for host, port, option in wanted:
         try:
             must_be_free(host, port, option)

@@ -4,8 +4,11 @@ import streamlit as st
 
 from streamlit_app import session
 from streamlit_app.client import Api, ApiError
-from streamlit_app.parts import notices, provider
+from streamlit_app.parts import notices, provider, this_machine
 from streamlit_app.words import t
+
+_FOR_GOOD = 10 * 365 * 86_400
+"""Seconds: a key does not expire, and needs no refreshing."""
 
 
 def show() -> None:
@@ -24,6 +27,17 @@ def show() -> None:
             sent = st.form_submit_button(t("common.sign_in_button"), type="primary")
         if sent:
             _sign_in(username, password)
+        _as_this_machine()
+
+
+def _as_this_machine() -> None:
+    """Offer the key of local programs to a browser of this machine."""
+    kept = this_machine.key()
+    if kept and st.button(
+        t("common.sign_in_here"), icon=":material/key:", help=t("common.sign_in_here_help")
+    ):
+        session.sign_in({"access_token": kept, "expires_in": _FOR_GOOD})
+        st.rerun()
 
 
 def _by_provider() -> None:

@@ -43,6 +43,11 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sign_in_provider_refused": ("там в доступе отказано ({reason}).", "it refused ({reason})."),
     "sign_in_leave": ("Выйти и из {name}", "Sign out of {name} too"),
+    "sign_in_here": ("Войти с ключом этого компьютера", "Sign in with the key of this machine"),
+    "sign_in_here_help": (
+        "Ключ программ этого компьютера, .secrets/host/api_key: вся работа, кроме управления пользователями и ключами.",
+        "The key of this machine's programs, .secrets/host/api_key: all work but the management of users and keys.",
+    ),
     "sign_out": ("Выйти", "Sign out"),
     "live": ("обновляется само", "live"),
     "updated": ("обновлено в {time}", "updated at {time}"),

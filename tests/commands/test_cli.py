@@ -5,7 +5,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from app import cli
+from app import __version__, cli
 from app.local.embedded import temporary_directory
 from app.local.embedded.data import free_port
 
@@ -49,3 +49,17 @@ def test_a_wrong_setting_is_named_as_it_is_set(monkeypatch, setting, value, told
 
     assert said.exit_code == 1
     assert told in said.stderr.replace("\n", " ")
+
+
+def test_two_services_on_one_port_are_refused_by_name():
+    port = str(free_port())
+    said = runner.invoke(cli.app, ["run", "--port", port, "--ais-port", port, "--no-dashboard"])
+
+    assert said.exit_code == 1
+    assert f"--port and --ais-port are both {port}" in said.stderr.replace("\n", " ")
+
+
+def test_it_tells_its_version():
+    said = runner.invoke(cli.app, ["--version"])
+
+    assert (said.exit_code, said.output.strip()) == (0, __version__)

@@ -58,7 +58,7 @@ def _faults() -> set[str]:
 
 def _findings() -> set[str]:
     """Every finding's code."""
-    sources = [*RULE_ENGINE.glob("*.py"), ROOT / "app" / "services" / "rule_checks.py"]
+    sources = [*RULE_ENGINE.glob("*.py"), ROOT / "app" / "services" / "rules" / "rule_checks.py"]
     return {
         code for source in sources for code in re.findall(r"Finding\(\s*\"(\w+)\"", source.read_text())
     } | {"always_holds", "never_holds", "nobody_fills", "seldom_filled"}

@@ -79,16 +79,14 @@ class Terminal:
     @contextlib.contextmanager
     def typed(self, line: str) -> Iterator[Typed]:
         """Start a line; what still runs of it afterwards is killed."""
-        activate = (
-            "source venv/bin/activate && " if (self.checkout / "venv" / "bin" / "activate").exists() else ""
-        )
-        wait = "; wait" if line.endswith("&") else ""
+        is_there = (self.checkout / "venv" / "bin" / "activate").exists()
+        script = ["source venv/bin/activate"] * is_there + [line] + ["wait"] * line.endswith("&")
         screen, keyboard = pty.openpty()
         # The first terminal that a session opens is its own: Ctrl-C there reaches all of its processes.
-        take = f"exec < {os.ttyname(keyboard)}; "
+        script.insert(0, f"exec < {os.ttyname(keyboard)}")
         try:
             process = subprocess.Popen(
-                ["bash", "-c", f"{take}{activate}{line}{wait}"],
+                ["bash", "-c", "\n".join(script)],
                 cwd=self.checkout,
                 env=self.environment(),
                 stdin=keyboard,

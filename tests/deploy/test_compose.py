@@ -157,6 +157,15 @@ async def test_postgresql_knows_the_settings_it_is_given(settings: Settings):
     assert len(given) > 3 and {row["name"] for row in known} == set(given)
 
 
+@pytest.mark.parametrize(
+    "file", ["deploy/postgres/start.sh", "deploy/postgres/postgresql.conf", "Dockerfile"]
+)
+def test_a_checkout_on_windows_keeps_the_line_ends_that_containers_read(file: str):
+    asked = ["git", "check-attr", "eol", file]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told.strip().endswith("eol: lf")
+
+
 def test_the_dockerfile_is_clean():
     subprocess.run([Path(sys.executable).parent / "hadolint", ROOT / "Dockerfile"], check=True, timeout=60)
 

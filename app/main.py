@@ -8,6 +8,7 @@ from pathlib import Path
 
 if __package__ in (None, ""):  # `python app/main.py` puts app/ on the path, not the project
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    __import__("app")  # refuses an old Python before anything needs a newer one
 
 import asyncio
 import gc
@@ -196,7 +197,8 @@ def _served() -> FastAPI:
         configure_logging(settings)
         settings = with_secret(settings)
         check_exposure(settings, sys.argv)
-        if place := of_uvicorn(sys.argv):
+        place = of_uvicorn(sys.argv)
+        if place:
             must_be_free(*place, "--port")
     except (BadSettings, Exposed, PortTaken) as error:
         sys.exit(f"Cannot start: {error}")

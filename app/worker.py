@@ -22,6 +22,7 @@ from typing import Any
 
 if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, not the project
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    __import__("app")  # refuses an old Python before anything needs a newer one
 
 import asyncpg
 import structlog

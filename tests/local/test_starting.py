@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,32 @@ def test_a_port_in_use_is_one_line(servers: RunServers):
             f"Cannot start: cannot listen on 127.0.0.1:{port} (Address already in use): choose another "
             f"{'PORT' if 'app/main.py' in command else '--port'}"
         )
+
+
+@pytest.mark.parametrize("program", ["init_db.py", "demo.py", "app/main.py", "app/worker.py"])
+def test_an_old_python_is_one_line(program: str):
+    old = next(iter(OLD), None)
+    if old is None:
+        pytest.skip("no Python before 3.11 is installed here")
+    done = subprocess.run(
+        [old, program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    [line] = (done.stdout + done.stderr).strip().splitlines()
+    assert (
+        line.startswith("Executor Balancer needs Python 3.11 or later, this is 3.") and "-m venv venv" in line
+    )
+
+
+OLD = [
+    found
+    for version in ("3.10", "3.9", "3.8")
+    for found in [
+        *Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
+        shutil.which(f"python{version}"),
+    ]
+    if found
+]
 
 
 def failed(command: list[str], **environment: str) -> str:

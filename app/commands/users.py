@@ -4,12 +4,12 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import typer
-from click import get_current_context
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
@@ -26,18 +26,19 @@ from app.services.accounts.passwords import Passwords
 
 users = typer.Typer(help="Who may sign in, as what.", no_args_is_help=True)
 T = TypeVar("T")
+_DATA: ContextVar[Path | None] = ContextVar("data", default=None)
+"""The data directory that the command line names."""
 
 
 @users.callback()
 def _which_system(
-    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(help="Data directory of the running `run` that is meant, if not the usual one."),
     ] = None,
 ) -> None:
     """Who may sign in, as what."""
-    context.obj = data
+    _DATA.set(data)
 
 
 Username = Annotated[str, typer.Argument(help="The name to sign in with.")]
@@ -150,7 +151,7 @@ def _password(ask: bool) -> str:
 
 def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
     try:
-        settings = read_settings(get_current_context().obj)
+        settings = read_settings(_DATA.get())
     except BadSettings as error:
         _fail(str(error))
 

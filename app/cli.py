@@ -1,39 +1,106 @@
-"""The command line: `executor-balancer run`, `worker`. Thin: parse, call, show."""
+"""The command line `executor-balancer`: which commands there are.
 
-import os
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated
+Each is imported when it is called: what they need takes seconds to import, and `--help` needs none of it.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
-from sqlalchemy import make_url
+from typer.core import TyperCommand, TyperGroup
 
 from app import __version__
-from app.commands.archive import archive
-from app.commands.doctor import doctor
-from app.commands.replay import replay
-from app.commands.rotate_key import rotate_key
-from app.commands.users import users
-from app.config import Settings
-from app.local.embedded import EmbeddedError
-from app.local.system import Running, StartError, StopRequested, Wishes, running_system, stop_on_signals
-from app.telemetry.logs import configure_logging
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is, and what the list of commands says of it: the first sentence of its docstring."""
+
+    module: str
+    name: str
+    help: str
+
+
+COMMANDS = {
+    "run": Place(
+        "app.commands.run",
+        "run",
+        "Start the whole system here and keep it running: servers, API, workers, dashboard.",
+    ),
+    "worker": Place(
+        "app.commands.worker",
+        "worker",
+        "Run one worker process; start as many as you like, on any machine that reaches the database.",
+    ),
+    "replay": Place(
+        "app.commands.replay",
+        "replay",
+        "Play an event log through the engine: what really happened beside what would have, and how fair each is.",
+    ),
+    "doctor": Place(
+        "app.commands.doctor",
+        "doctor",
+        "Check a live system: servers, versions, lag, and that every invariant holds.",
+    ),
+    "archive": Place(
+        "app.commands.archive",
+        "archive",
+        "Write ended tasks and all that belongs to them to compressed CSV, then delete them.",
+    ),
+    "rotate-key": Place(
+        "app.commands.rotate_key",
+        "rotate_key",
+        "Put a fresh SECRET_KEY into .env; restart the API when it suits you.",
+    ),
+    "users": Place("app.commands.users", "users", "Who may sign in, as what."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """The commands of `COMMANDS`, each imported when it is called; a list of them shows what the table says."""
+
+    _is_listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; while a list is shown, one that has its name and help alone."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        return TyperCommand(cmd_name, help=place.help) if self._is_listing else load(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the list of commands without importing them."""
+        self._is_listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._is_listing = False
+
+
+def load(name: str) -> Any:
+    """Import a command and return it as Typer calls it."""
+    place = COMMANDS[name]
+    found = getattr(import_module(place.module), place.name)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="executor-balancer",
+    cls=LazyCommands,
     help="Distributes tasks among executors evenly, by rules that users write, and explains every decision.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-console = Console()
-errors = Console(stderr=True)
 
 
 def _tell_version(wanted: bool) -> None:
@@ -49,123 +116,6 @@ def _commands(
     ] = False,
 ) -> None:
     """Distributes tasks among executors evenly, by rules that users write, and explains every decision."""
-
-
-@app.command()
-def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    data: Annotated[
-        Path | None, typer.Option(help="Directory of the embedded servers' data and of all logs.")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; HOST or 127.0.0.1 by default.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the API; PORT or 8000 by default.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, max=64, help="Worker processes; by default one for every two cores.")
-    ] = max(1, (os.cpu_count() or 2) // 2),
-    dashboard: Annotated[bool, typer.Option(help="Whether to start the dashboard.")] = True,
-    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")] = 8501,
-    ais: Annotated[bool, typer.Option(help="Whether to start the emulator of the external system.")] = True,
-    ais_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of that emulator.")] = 8090,
-    ssl_certfile: Annotated[
-        Path | None, typer.Option(help="Certificate of https (make cert); SSL_CERTFILE by default.")
-    ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option(help="The certificate's key; SSL_KEYFILE by default.")
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option(help="Show all logs here instead of writing them to files.")
-    ] = False,
-) -> None:
-    """Start the whole system here and keep it running: servers, API, workers, dashboard.
-
-    PostgreSQL and Redis are brought along, unless DATABASE_URL (and REDIS_URL) name others. Ctrl-C stops
-    everything.
-    """
-    try:
-        settings = Settings()
-        wishes = Wishes(
-            host or settings.host,
-            port or settings.port,
-            workers,
-            data,
-            dashboard_port if dashboard else None,
-            ais_port if ais else None,
-            verbose,
-            _certificate(ssl_certfile or settings.ssl_certfile, ssl_keyfile or settings.ssl_keyfile),
-        )
-        configure_logging(settings)
-        with stop_on_signals(), ExitStack() as stack:
-            with console.status("Starting…"):
-                system = stack.enter_context(running_system(wishes, settings))
-            console.print(_panel(system))
-            system.watch()
-    except StopRequested:
-        console.print("Stopped.")
-    except ValidationError as error:
-        raise _cannot_start(
-            "; ".join(f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        ) from None
-    except (StartError, EmbeddedError) as error:
-        raise _cannot_start(str(error)) from None
-
-
-@app.command()
-def worker() -> None:
-    """Run one worker process; start as many as you like, on any machine that reaches the database."""
-    from app.worker import main as run_worker
-
-    run_worker()
-
-
-app.command()(replay)
-app.command()(doctor)
-app.command()(archive)
-app.command("rotate-key")(rotate_key)
-app.add_typer(users, name="users")
-
-
-def _certificate(certfile: Path | None, keyfile: Path | None) -> tuple[Path, Path] | None:
-    if certfile is None and keyfile is None:
-        return None
-    if certfile is None or keyfile is None:
-        raise StartError("https needs both a certificate and its key: SSL_CERTFILE and SSL_KEYFILE")
-    return certfile, keyfile
-
-
-def _cannot_start(reason: str) -> typer.Exit:
-    errors.print(f"[bold red]Cannot start:[/] {escape(reason)}", highlight=False, soft_wrap=True)
-    return typer.Exit(1)
-
-
-def _name(location: Sequence[int | str]) -> str:
-    """A setting's name as it stands in the environment."""
-    return ".".join(str(part) for part in location).upper()
-
-
-def _panel(system: Running) -> Panel:
-    table = Table.grid(padding=(0, 2))
-    for name, address in _addresses(system):
-        table.add_row(f"[bold]{name}[/]", escape(address))
-    for note in system.notes:
-        table.add_row("", escape(note))
-    return Panel(table, title="Executor Balancer", subtitle="Ctrl-C stops everything", expand=False)
-
-
-def _addresses(system: Running) -> list[tuple[str, str]]:
-    titles = {"dashboard": "Dashboard", "api": "API", "ais": "АИС emulator"}
-    rows = [(title, system.places[name]) for name, title in titles.items() if name in system.places]
-    rows.append(("API documentation", f"{system.places['api']}/docs"))
-    rows.append(("Metrics", f"{system.places['api']}/metrics"))
-    rows.append(("Data, logs" if system.servers else "Logs", str(system.directory)))
-    if system.servers:
-        where = make_url(system.servers.addresses.database_url)
-        rows.append(("PostgreSQL", f"{where.host}:{where.port}/{where.database} (commands here find it)"))
-    if system.servers and system.servers.redis is None:
-        rows.append(("Redis", "none found here: workers look for work every 200 ms instead"))
-    return rows
 
 
 def main() -> None:

@@ -1,6 +1,9 @@
 """The command line: what cannot work is told in one line, with the remedy."""
 
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +11,7 @@ from typer.testing import CliRunner
 from app import __version__, cli
 from app.local.embedded import temporary_directory
 from app.local.embedded.data import free_port
+from tests.servers import ROOT
 
 runner = CliRunner()
 
@@ -63,3 +67,19 @@ def test_it_tells_its_version():
     said = runner.invoke(cli.app, ["--version"])
 
     assert (said.exit_code, said.output.strip()) == (0, __version__)
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    program = "import sys; from app import cli\ntry: cli.app(['--help'])\nfinally: print('loaded:', list(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(re.findall(r"'([\w.]+)'", done.stdout.partition("loaded:")[2]))
+    assert "app.cli" in loaded
+    assert not loaded & {"sqlalchemy", "pydantic", "fastapi", "numpy", "redis", "app.config"}
+    assert all(name in done.stdout for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_says_what_the_command_says_of_itself(name: str):
+    assert (cli.load(name).help or "").replace("\n", " ").startswith(cli.COMMANDS[name].help)

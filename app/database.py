@@ -7,21 +7,22 @@ set-based statements with arrays are fastest there (docs/benchmarks.md). Service
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, any_, event, literal, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.config import Settings
 from app.utils import fast_json
+from app.utils.trouble import says, trouble_of
 
 log = structlog.get_logger()
 
@@ -37,10 +38,9 @@ async def _close(session: AsyncSession) -> None:
     """
     try:
         await session.close()
-    except (SQLAlchemyError, OSError) as error:
-        log.info("session.broken", error=str(error) or type(error).__name__)
-    except Exception:
-        log.exception("session.broken")
+    except Exception as error:
+        known = trouble_of(error) is not None
+        log.info("session.broken", error=says(error), exc_info=None if known else error)
 
 
 APPLICATION_ROLE = "executor_balancer_app"
@@ -115,12 +115,17 @@ def acting(actor: str, address: str | None = None, request_id: str | None = None
 
 
 TROUBLE = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a database raises that is gone, restarting or too slow (a timeout is an OSError): try again later."""
+"""What a command is told by where the database is gone or restarting; what it means says `app.utils.trouble`."""
 _NOT_YET = (OSError, asyncpg.CannotConnectNowError)
 """Raised while a server is starting; a timeout is an OSError."""
 _PAUSE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
 """A cold transaction idle this long is ended by the server: a process that hangs in one must not keep a pool's lock."""
+
+
+def among(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
+    """`column = ANY(array)`: one argument whatever their number, where `IN` has one each and ends at 32,767."""
+    return cast("ColumnElement[bool]", column == any_(literal(list(values), ARRAY(column.type))))
 
 
 @dataclass(frozen=True, slots=True)

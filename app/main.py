@@ -3,6 +3,8 @@
 `uvicorn app.main:app` and `python app/main.py` are the same; the second takes HOST and PORT.
 """
 
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -43,6 +45,8 @@ from app.local.ports import PortTaken, must_be_free, of_uvicorn
 from app.services.accounts.callers import Callers
 from app.services.accounts.passwords import Passwords
 from app.services.accounts.throttle import Throttle
+from app.services.common.loop_reports import REPORT_SECONDS, LoopReporter
+from app.services.common.loops import Loops
 from app.services.intake.intake import Intake
 from app.services.live.event_stream import LiveBoard
 from app.services.live.gauges import Gauges
@@ -137,6 +141,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     limits = StreamLimits(settings.event_streams_per_caller, settings.event_streams_per_address)
     live_board = LiveBoard(ticks, database.hot, overview, StreamPlaces(callers, limits))
     provider = _provider(settings)
+    loops = Loops()
+    reporter = LoopReporter(database.hot, f"api {socket.gethostname()}-{os.getpid()}")
+    loops.start("report", reporter.report, pause=REPORT_SECONDS)
     intake.start()
     lifecycle.start()
     ticks.start()
@@ -172,6 +179,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         await lifecycle.stop()
         await waiting_room.stop()
         await ticks.stop()
+        await loops.stop()
+        await reporter.close()
         if provider is not None:
             await provider.close()
         await doorbell.close()

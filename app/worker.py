@@ -12,11 +12,11 @@ import random
 import signal
 import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,22 @@ if __package__ in (None, ""):  # `python app/worker.py` puts app/ on the path, n
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __import__("app")  # refuses an old Python before anything needs a newer one
 
-import asyncpg
 import structlog
 from prometheus_client import start_http_server
 
 from app.config import BadSettings, Settings, get_settings
-from app.database import TROUBLE, Database
+from app.database import Database
 from app.doorbell.balancing import Machine, Sharing
 from app.doorbell.doorbell import Doorbell, Ring, open_doorbell
 from app.engine.placement.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
 from app.local.own_secrets import with_secret
 from app.services.audit.audit_anchors import open_anchors
+from app.services.common.loop_reports import REPORT_SECONDS, LoopReporter
+from app.services.common.loops import Loops
 from app.services.delivery.delivery import Delivery
-from app.services.fairness.closed_days import close_days
-from app.services.fairness.fairness_watch import RESTS, FairnessWatch
+from app.services.fairness.closed_days import Books
+from app.services.fairness.fairness_watch import FairnessWatch
 from app.services.live.listen import Listener
 from app.services.placement import sql as statements
 from app.services.placement.assignment import Batch, EpochMoved, Found, place_batch
@@ -50,6 +51,7 @@ from app.telemetry import metrics
 from app.telemetry.logs import configure_logging
 from app.telemetry.tracing import follow, request_ids, start_tracing
 from app.utils.failpoints import failpoint
+from app.utils.trouble import Trouble, trouble_of
 
 log = structlog.get_logger()
 
@@ -60,6 +62,8 @@ _WATCH_REST = 0.8
 _LAG_COUNTED = 100_000
 _CLOSE_SECONDS = 60.0
 _HUNG_LOOK_SECONDS = 1.0
+_LONG_ROUND = 900.0
+"""Seconds that a look at all pools may take where each of them has a day to solve."""
 _COLLECT_AFTER = (20_000, 20, 50)
 """A batch of 1,000 makes tens of thousands of objects, few of them in circles."""
 _FIRST = frozenset({AssignmentKind.PRIMARY, AssignmentKind.PARENT})
@@ -97,13 +101,13 @@ class Pace:
 
 @dataclass(slots=True)
 class _Served:
-    """A pool that this worker serves: its picture, the rings to answer, and the task that does the work."""
+    """A pool that this worker serves: its picture, the rings to answer, and whether its loop was started."""
 
     picture: PoolPicture
     pace: Pace
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     rings: list[Ring] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
+    is_served: bool = False
 
 
 class Worker:
@@ -126,6 +130,10 @@ class Worker:
         machine = Machine(settings.worker_spare_cores)
         self._sharing = Sharing(doorbell.serving, self._consumer, machine)
         self._anchors = open_anchors(settings)
+        self._books = Books(database)
+        self._loops = Loops()
+        self._serving = Loops()
+        self._reporter = LoopReporter(database.hot, self._consumer)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
@@ -139,46 +147,45 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`."""
         log.info("worker.started", consumer=self._consumer, redis=self._settings.redis_url is not None)
-        loops = [
-            asyncio.create_task(loop())
-            for loop in (
-                self._listen,
-                self._listen_to_own,
-                self._claim,
-                self._sweep,
-                self._end_hung,
-                self._look_at_fairness,
-                self._close_days,
-            )
-        ]
+        self._start_loops()
         self._listener.start()
         delivery = Delivery(self._settings, self._database)
         delivering = asyncio.create_task(delivery.run())
         await self._stopping.wait()
         delivery.stop()
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await self._loops.stop()
         await self._doorbell.leave(self._consumer)
-        await asyncio.gather(*(served.task for served in self._served.values() if served.task))
+        await self._serving.finish()
         await self._attempts.close()
         await self._listener.stop()
         await delivering
+        await self._reporter.close()
         log.info("worker.stopped", consumer=self._consumer)
 
+    def _start_loops(self) -> None:
+        settings, start = self._settings, self._loops.start
+        start("listen", self._listen)
+        start("listen_to_own", self._listen_to_own)
+        start("claim", self._claim, pause=settings.worker_claim_seconds / 2)
+        start("sweep", self._look_everywhere, pause=self._sweep_seconds)
+        start("housekeeping", self._housekeeper.look, pause=self._sweep_seconds)
+        # Beside the housekeeping, which may itself wait for what a hung process holds.
+        start("hung_sessions", self._end_hung, pause=_HUNG_LOOK_SECONDS)
+        if settings.fairness_seconds:
+            start("fairness", self._look_at_fairness, pause=settings.fairness_seconds, late_after=_LONG_ROUND)
+        start("closing_days", self._close_days, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
+        if self._anchors is not None:
+            start("audit_anchors", self._anchor, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
+        start("report", self._reporter.report, pause=REPORT_SECONDS)
+
     async def _listen(self) -> None:
-        # Cancelling alone does not end a loop: Python 3.11's wait_for, inside redis-py, may swallow it.
-        while not self._stopping.is_set():
-            await self._hear(await self._doorbell.listen(self._consumer, 1.0))
+        await self._hear(await self._doorbell.listen(self._consumer, 1.0))
 
     async def _listen_to_own(self) -> None:
-        while not self._stopping.is_set():
-            await self._hear(await self._doorbell.listen_to_own(self._consumer, 1.0))
+        await self._hear(await self._doorbell.listen_to_own(self._consumer, 1.0))
 
     async def _claim(self) -> None:
-        while not self._stopping.is_set():
-            await self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
-            await asyncio.sleep(self._settings.worker_claim_seconds / 2)
+        await self._hear(await self._doorbell.claim(self._consumer, self._settings.worker_claim_seconds))
 
     def _told(self, said: Mapping[str, Any]) -> None:
         """What other workers, and this one, say of a pool."""
@@ -188,44 +195,19 @@ class Worker:
 
     async def _look_at_fairness(self) -> None:
         """Measure how fair the pools are, raise alarms, settle what is owed."""
-        while self._settings.fairness_seconds and not self._stopping.is_set():
-            began = time.monotonic()
-            try:
-                await self._watch.look(await self._now())
-            except TROUBLE as error:
-                log.warning("fairness.failed", error=str(error) or type(error).__name__)
-            await asyncio.sleep(max(self._settings.fairness_seconds, RESTS * (time.monotonic() - began)))
-
-    async def _sweep(self) -> None:
-        """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
-        while not self._stopping.is_set():
-            try:
-                await self._look_everywhere()
-            except TROUBLE as error:
-                log.warning("sweep.failed", error=str(error) or type(error).__name__)
-            await asyncio.sleep(self._sweep_seconds)
+        await self._watch.look(await self._now())
 
     async def _end_hung(self) -> None:
-        """Beside the sweep, which may itself wait for what a hung process holds."""
-        while not self._stopping.is_set():
-            try:
-                await end_hung(self._database.hot)
-            except TROUBLE as error:
-                log.warning("hung.not_ended", error=str(error) or type(error).__name__)
-            await self.pause(_HUNG_LOOK_SECONDS)
+        await end_hung(self._database.hot)
 
     async def _close_days(self) -> None:
-        """Keep the figures of days that are over, and the audit log's head: whichever worker comes first does."""
-        while not self._stopping.is_set():
-            try:
-                now = await self._now()
-                async with self._database.session() as session:
-                    await close_days(session, now=now)
-                if self._anchors is not None:
-                    await self._anchors.look(self._database.hot)
-            except TROUBLE as error:
-                log.warning("days.not_closed", error=str(error) or type(error).__name__)
-            await self.pause(_CLOSE_SECONDS)
+        """Keep the figures of days that are over: the worker that comes first does."""
+        await self._books.close(now=await self._now())
+
+    async def _anchor(self) -> None:
+        """Keep the audit log's head."""
+        if self._anchors is not None:
+            await self._anchors.look(self._database.hot)
 
     async def _now(self) -> datetime:
         """The database's clock: a worker whose own is wrong must not turn over anybody's day."""
@@ -241,7 +223,7 @@ class Worker:
         )
 
     async def _look_everywhere(self) -> None:
-        await self._housekeeper.look()
+        """Find work that no ring announced; the only way there is without Redis, and the safety net with it."""
         async with self._database.hot.acquire() as connection:
             rows = await connection.fetch(statements.BACKLOG, _LAG_COUNTED)
         waiting = {PoolId(row["pool_id"]) for row in rows if row["lag"]}
@@ -276,19 +258,33 @@ class Worker:
         if ring is not None:
             served.rings.append(ring)
         served.rung.set()
-        if (served.task is None or served.task.done()) and not self._stopping.is_set():
-            served.task = asyncio.create_task(self._serve_forever(served))
+        if not served.is_served and not self._stopping.is_set():
+            served.is_served = True
+            serve = partial(self._serve_round, served)
+            self._serving.start("serve", serve, part=str(pool_id), late_after=float("inf"))
 
-    async def _serve_forever(self, served: _Served) -> None:
-        while not self._stopping.is_set():
-            await served.rung.wait()
-            served.rung.clear()
-            await self._drain(served)
+    async def _serve_round(self, served: _Served) -> None:
+        """Wait for work of a pool and place it; after a failure the same rings are answered by the next round."""
+        await served.rung.wait()
+        if self._stopping.is_set():
+            return
+        served.rung.clear()
+        rings, served.rings = served.rings, []
+        try:
+            await self._drain(served, rings)
+        except BaseException:
+            served.rings += rings
+            served.rung.set()
+            raise
 
-    async def _drain(self, served: _Served) -> None:
-        """Place batches until nothing is left to look at, then answer the rings that were heard before that look."""
+    async def _drain(self, served: _Served, rings: list[Ring]) -> None:
+        """Place batches until nothing is left to look at, then answer the rings that were heard before that look.
+
+        `rings` holds those not yet answered, whatever happens.
+        """
         while not self._stopping.is_set():
-            rings, served.rings = served.rings, []
+            rings += served.rings
+            served.rings = []
             if self._sharing.leaves(served.picture.pool_id):
                 await self._pass_on(rings)
                 return
@@ -301,10 +297,10 @@ class Worker:
                 return
             if batch is not None and batch.found is Found.WORK and not batch.full:
                 await self._answer(rings)
+                rings.clear()
                 if not served.rung.is_set():
                     return
                 continue
-            served.rings += rings
             if batch is None or batch.found is Found.BUSY:
                 pause = 0.2 if batch is None else _BUSY_SECONDS
                 await self.pause(pause * self._jitter.uniform(0.5, 1.5))
@@ -326,7 +322,10 @@ class Worker:
         return self._stopping.is_set()
 
     async def _try_batch(self, picture: PoolPicture, pace: Pace) -> Batch | None:
-        """One look at the pool; None after a failure, when nothing was written and the look must be repeated."""
+        """One look at the pool; None where another transaction was in the way, and the look must be repeated.
+
+        Raises what else went wrong: nothing was written, and the pool rests before it is looked at again.
+        """
         try:
             with metrics.batch_seconds.time():
                 batch = await place_batch(
@@ -337,16 +336,12 @@ class Worker:
                     attempts=self._attempts,
                     by=self._sharing.news(picture.pool_id),
                 )
-        except (EpochMoved, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
-            metrics.worker_failures_total.labels(type(error).__name__).inc()
-            return None
         except Exception as error:
-            pace.failed()
             metrics.worker_failures_total.labels(type(error).__name__).inc()
-            log.warning(
-                "batch.failed", pool=picture.pool_id, error=str(error) or type(error).__name__, exc_info=True
-            )
-            return None
+            if isinstance(error, EpochMoved) or trouble_of(error) is Trouble.CONFLICT:
+                return None
+            pace.failed()
+            raise
         if batch.found is Found.WORK:
             pace.succeeded(batch.locked_seconds, full=batch.full)
             count_batch(picture, batch)

@@ -12,6 +12,7 @@ executor     a person who does the work: sees and moves their own tasks only
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from app.database import among
 from app.errors import NotFound
 
 Role = Literal["viewer", "lead", "admin", "integration", "executor"]
@@ -141,4 +142,4 @@ def no_pool(pool_id: int) -> NotFound:
 
 def within_reach(query: Any, pool_column: Any, caller: Caller) -> Any:
     """The same query, of the caller's pools alone. Every list that may span pools goes through here."""
-    return query if caller.pool_ids is None else query.where(pool_column.in_(caller.pool_ids))
+    return query if caller.pool_ids is None else query.where(among(pool_column, caller.pool_ids))

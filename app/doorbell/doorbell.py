@@ -20,9 +20,12 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId
+from app.utils.trouble import trouble_of
 
 STREAM = "executor-balancer:doorbell"
 GROUP = "workers"
+_LONGEST_ID = 18
+"""Digits of a pool's id that PostgreSQL can compare."""
 _FIELD = b"p"
 _ABANDONED_MS = 3_600_000
 _CLOSE_SECONDS = 2.0
@@ -186,7 +189,9 @@ class RedisDoorbell:
                     pipeline.xadd(self._stream, {_FIELD: str(pool_id)})
                 await pipeline.execute()
             self._heard()
-        except (RedisError, OSError) as error:
+        except Exception as error:
+            if trouble_of(error) is None:
+                log.exception("doorbell.broke", pools=sorted(pools))
             self._unheard(error)  # the sweep finds the work
 
     async def _ring_those_who_serve(self, pools: set[PoolId]) -> set[PoolId]:
@@ -377,7 +382,7 @@ def _rings(entries: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[R
 
 def _pool_of(fields: dict[bytes, bytes] | None) -> int:
     value = (fields or {}).get(_FIELD, b"0")
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdigit() and len(value) <= _LONGEST_ID else 0
 
 
 def open_doorbell(redis_url: str | None) -> Doorbell:

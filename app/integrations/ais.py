@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 
+from app.utils.trouble import Down
+
 _CONNECT_SECONDS = 3.0
 
 
-class AisDown(Exception):
+class AisDown(Down):
     """The system did not answer, or not as agreed: nothing is known of what it took in. Send it again later."""
 
 
@@ -47,13 +49,14 @@ class AisClient:
             body = await self._ask("POST", "/ais/assignments", json={"assignments": list(messages)})
         except AisRefused as refused:
             return await self._one_by_one(messages, str(refused))
-        try:
-            return {
-                int(result["delivery_id"]): Verdict(bool(result["accepted"]), str(result.get("reason", "")))
-                for result in body["results"]
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise AisDown(f"the answer is not as agreed: {error!r}") from error
+        results = body.get("results") if isinstance(body, dict) else None
+        if not isinstance(results, list):
+            raise AisDown("the answer is not as agreed: no results")
+        return {
+            number: Verdict(bool(result.get("accepted")), str(result.get("reason", "")))
+            for result in results
+            if isinstance(result, dict) and (number := whole_number(result.get("delivery_id"))) is not None
+        }
 
     async def _one_by_one(self, messages: Sequence[dict[str, Any]], reason: str) -> dict[int, Verdict]:
         """One message that the system cannot read must not hold up its neighbours."""
@@ -65,12 +68,19 @@ class AisClient:
         return verdicts
 
     async def assignments(self, task_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What the system shows of these tasks, by task id; those it does not know are missing. Raises AisDown."""
-        body = await self._ask("GET", "/ais/assignments", params={"task_id": list(task_ids)})
-        return {int(item["task_id"]): item for item in _items(body)}
+        """What the system shows of these tasks, by task id; those it does not know are missing. Raises AisDown.
 
-    async def executors(self) -> list[dict[str, Any]]:
-        """Everybody it knows. Raises AisDown."""
+        An item that names no task is passed over: its task counts as not shown.
+        """
+        body = await self._ask("GET", "/ais/assignments", params={"task_id": list(task_ids)})
+        return {
+            number: item
+            for item in _items(body)
+            if isinstance(item, dict) and (number := whole_number(item.get("task_id"))) is not None
+        }
+
+    async def executors(self) -> list[Any]:
+        """Everybody it knows, unchecked. Raises AisDown."""
         return _items(await self._ask("GET", "/ais/executors"))
 
     async def close(self) -> None:
@@ -98,8 +108,18 @@ async def closing_client(base_url: str, seconds: float) -> AsyncIterator[AisClie
         await client.close()
 
 
-def _items(body: Any) -> list[dict[str, Any]]:
+def _items(body: Any) -> list[Any]:
     items = body.get("items") if isinstance(body, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if not isinstance(items, list):
         raise AisDown("the answer is not as agreed: no items")
     return items
+
+
+def whole_number(value: object) -> int | None:
+    """What was sent as a whole number, or as the text of one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None

@@ -22,6 +22,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 _NAT64 = ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 _LONGEST_URL = 2000
+_LONGEST_HOST = 253
 MOST_ANSWER_BYTES = 64 * 1024
 """More of an answer is not read: what a webhook says back is a status and perhaps a word."""
 
@@ -61,6 +62,8 @@ def check_url(url: str, allowed: Sequence[Network] = (), *, field: str = "url") 
         raise _refused(field, "it is too long or holds spaces", "send https://host/path")
     if parts.scheme not in {"http", "https"} or not host:
         raise _refused(field, "neither http:// nor https://", "send https://host/path")
+    if not _is_resolvable(host):
+        raise _refused(field, "its host is no name that can be looked up", "correct the host")
     if parts.username is not None or parts.password is not None:
         raise _refused(field, "it holds credentials", "send a URL without them")
     try:
@@ -70,6 +73,15 @@ def check_url(url: str, allowed: Sequence[Network] = (), *, field: str = "url") 
             _check([ip_address("127.0.0.1")], allowed, field)
         return
     _check([literal], allowed, field)
+
+
+def _is_resolvable(host: str) -> bool:
+    """Whether the resolver takes this name at all: no empty label and none of more than 63 characters."""
+    try:
+        host.rstrip(".").encode("idna")
+    except UnicodeError:
+        return False
+    return len(host) <= _LONGEST_HOST
 
 
 def _refused(field: str, reason: str, remedy: str) -> Invalid:
@@ -111,6 +123,8 @@ class PinnedTransport(httpx.AsyncBaseTransport):
         port = request.url.port or {"http": 80, "https": 443}[request.url.scheme]
         try:
             addresses = await resolve_safely(host, port, self._allowed)
+        except UnicodeError as error:
+            raise _refused("url", "its host is no name that can be looked up", "correct the host") from error
         except OSError as error:
             raise httpx.ConnectError(f"{host}: {error}", request=request) from error
         pinned = httpx.Request(

@@ -17,6 +17,7 @@ from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
 from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
 from app.models.pools import Parameter, Pool, PoolAttempt, PoolState, RuleSet
+from app.models.upkeep import Lease, LoopReport
 from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, MoveKey, Task, TaskEvent
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "IdempotencyKey",
     "KpiDay",
     "KpiHour",
+    "Lease",
+    "LoopReport",
     "MoveKey",
     "OutboxMessage",
     "Parameter",

@@ -79,6 +79,11 @@ batch_seconds = Histogram(
 worker_failures_total = Counter(
     "worker_failures_total", "Decision transactions that were rolled back.", ["reason"]
 )
+loop_failures_total = Counter(
+    "background_loop_failures_total",
+    "Rounds of a background loop, or of one pool in it, that failed.",
+    ["loop"],
+)
 rule_compile_seconds = Histogram(
     "rule_compile_seconds", "Time to parse and compile the rules of a pool.", buckets=LATENCY_BUCKETS[:12]
 )
@@ -129,6 +134,12 @@ delivery_breakers_open = SystemGauge(
     "delivery_breakers_open",
     "Receivers that did not answer several times in a row and are left alone for now, by kind (ais, webhook).",
     "receiver",
+)
+loops_unwell = SystemGauge(
+    "background_loops_unwell",
+    "Background loops that keep failing or are late, by loop and by the pool or receiver in it.",
+    "loop",
+    "part",
 )
 outbox_dead = SystemGauge("outbox_dead", "Messages given up after too many attempts.", "destination")
 

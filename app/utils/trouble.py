@@ -28,6 +28,10 @@ class Trouble(StrEnum):
     DEFECT = "defect"  # the statement itself is wrong
 
 
+class Down(Exception):
+    """Another system that this one talks to does not answer, or not as agreed: repeat later."""
+
+
 _BY_CODE = {
     "0A000": Trouble.SCHEMA,  # "cached plan must not change result type": a migration has just run
     "28000": Trouble.GONE,
@@ -107,6 +111,11 @@ def says(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def storable(text: str, most: int = 1000) -> str:
+    """Return what another system said in a form that PostgreSQL keeps: no NUL, no lone surrogates, not too long."""
+    return text[:most].replace("\x00", "").encode(errors="replace").decode()
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The driver's error before SQLAlchemy's wrapping of it."""
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
@@ -123,7 +132,7 @@ def _kind_of(error: BaseException) -> Trouble | None:
     match error:
         case asyncpg.InterfaceError():
             return _of_interface(error)
-        case asyncpg.PostgresError() | asyncpg.InternalClientError() | RedisError():
+        case asyncpg.PostgresError() | asyncpg.InternalClientError() | RedisError() | Down():
             return Trouble.GONE
         case OSError():
             return Trouble.GONE if _is_network(error) else None

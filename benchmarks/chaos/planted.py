@@ -61,7 +61,7 @@ def _no_sweep() -> None:
     """Work is found by rings alone."""
     from app.worker import Worker
 
-    Worker._sweep = Worker._claim = _idle  # type: ignore[method-assign]
+    Worker._look_everywhere = Worker._claim = _idle  # type: ignore[method-assign]
 
 
 @_defect
@@ -71,10 +71,10 @@ def _ack_before_commit() -> None:
 
     drain = Worker._drain
 
-    async def acknowledge_first(self: Any, served: Any) -> None:
-        rings, served.rings = served.rings, []
+    async def acknowledge_first(self: Any, served: Any, rings: Any) -> None:
         await self._doorbell.acknowledge(rings)
-        await drain(self, served)
+        rings.clear()
+        await drain(self, served, rings)
 
     Worker._drain = acknowledge_first  # type: ignore[method-assign]
     _no_sweep()
@@ -145,7 +145,7 @@ def _server_date() -> None:
 
     from app.services.placement import pool_snapshot
 
-    pool_snapshot.ZoneInfo = lambda _zone: ZoneInfo("UTC")  # type: ignore[assignment,misc]
+    pool_snapshot.pool_zone = lambda _zone: ZoneInfo("UTC")
 
 
 @_defect
@@ -187,6 +187,14 @@ def _a_day_ahead() -> None:
 @_defect
 def _a_day_behind() -> None:
     _skew(-1)
+
+
+@_defect
+def _unsorted_errors() -> None:
+    """No failure of the database is known as one."""
+    from app.api import problems
+
+    problems.trouble_of = lambda _error: None
 
 
 @_defect

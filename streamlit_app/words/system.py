@@ -8,6 +8,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "part.database": ("База данных", "Database"),
     "part.doorbell": ("Оповещение воркеров", "Worker notifications"),
     "part.external_system": ("Внешняя система", "External system"),
+    "part.background": ("Фоновая работа", "Background work"),
     "part.api": ("API", "API"),
     "part.worker": ("Решение заявок", "Task assignment"),
     "part.stream": ("Живые события", "Live events"),

@@ -36,6 +36,7 @@ async def test_all_parts_up_is_ok_and_ready(client: httpx.AsyncClient) -> None:
         "database": "up",
         "doorbell": "up",
         "external_system": "up",
+        "background": "up",
     }
     assert health["version"]
     assert (await client.get("/v1/health/ready")).json() == health

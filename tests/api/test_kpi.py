@@ -18,7 +18,7 @@ from app.config import Settings
 from app.database import Database
 from app.doorbell.doorbell import open_doorbell
 from app.engine.types import PoolId
-from app.services.fairness.closed_days import close_days
+from app.services.fairness.closed_days import Books
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
 from app.services.placement.pool_snapshot import PoolPicture
@@ -64,9 +64,9 @@ async def test_a_closed_day_is_kept_and_needs_nothing_else_any_more(
 ):
     await a_day_of_work(database, pool_id)
     await moved_back(database, 2)
-    async with database.session() as session:
-        assert await close_days(session, now=datetime.now(UTC)) == 1
-        assert await close_days(session, now=datetime.now(UTC)) == 0
+    books = Books(database)
+    assert await books.close(now=datetime.now(UTC)) == 1
+    assert await books.close(now=datetime.now(UTC)) == 0
     async with database.hot.acquire() as connection:
         await connection.execute("DELETE FROM class_hours")
     [day] = (await client.get("/v1/kpi", params={"days": 3})).json()["days"]

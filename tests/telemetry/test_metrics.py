@@ -237,7 +237,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 WORDS = {"sum", "max", "min", "by", "on", "and", "unless", "absent", "rate", "deriv", "increase", "or"}
 WORDS |= {"histogram_quantile", "min_over_time", "pool", "reason", "le", "kind", "quantile", "executor"}
-WORDS |= {"destination", "receiver", "route", "status", "job"}
+WORDS |= {"destination", "receiver", "route", "status", "job", "loop", "part"}
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))

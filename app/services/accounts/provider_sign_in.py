@@ -24,6 +24,7 @@ from app.access.keys import KeyRing, hash_secret, make_secret
 from app.access.oidc import Asked, Identity, Provider, challenge_of
 from app.access.roles import Role
 from app.config import ProviderGrant, Settings
+from app.database import among
 from app.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
 from app.models import Pool, ProviderSignIn, User
 from app.services.accounts.password_sign_in import Lives, SignedIn, begin_chain, end_all_chains
@@ -176,7 +177,7 @@ async def _pool_ids(session: AsyncSession, grants: list[ProviderGrant]) -> list[
         if grant.pools is None:
             return None
         codes.update(grant.pools)
-    return sorted(await session.scalars(select(Pool.id).where(Pool.code.in_(codes))))
+    return sorted(await session.scalars(select(Pool.id).where(among(Pool.code, codes))))
 
 
 def _values(claims: Mapping[str, Any], name: str) -> list[str]:

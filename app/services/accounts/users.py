@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import make_secret
 from app.access.roles import Caller
+from app.database import among
 from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.models import Executor, Pool, User
 from app.services.accounts.password_sign_in import end_all_chains
@@ -153,7 +154,7 @@ async def checked(session: AsyncSession, fields: dict[str, Any], user: User | No
 
 async def check_pools(session: AsyncSession, pool_ids: Sequence[int] | None) -> None:
     """Raise Invalid where one of these pools does not exist."""
-    known = set(await session.scalars(select(Pool.id).where(Pool.id.in_(pool_ids or ()))))
+    known = set(await session.scalars(select(Pool.id).where(among(Pool.id, pool_ids or ()))))
     if missing := sorted(set(pool_ids or ()) - known):
         raise _invalid("pool_ids", f"there is no pool {missing[0]}", "see GET /v1/pools")
 

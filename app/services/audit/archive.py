@@ -89,6 +89,8 @@ KEPT = {
     "class_snapshots": "kinds of work by name; one row each, whatever the number of tasks",
     "rosters": "who was present together: one row each, however often the same people meet",
     "audit_log": "who did what: a chain that a missing link would break, which doctor walks",
+    "loop_reports": "empty while all loops are well; a process takes its rows back",
+    "leases": "one row for each kind of work that is being done",
     "rule_sets": "what decided: never many",
     "provider_sign_ins": "deleted at the next sign-in once they are too old",
 }

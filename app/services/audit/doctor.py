@@ -13,11 +13,13 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.database import TROUBLE, HotConnection, HotPool
+from app.database import HotConnection, HotPool
 from app.services.audit.audit_anchors import Anchors
 from app.services.audit.audit_log import verify
 from app.services.audit.invariants import Finding, find_violations, repair_counters
+from app.services.common.loop_reports import read_reports
 from app.services.common.unreadable import find_unreadable
+from app.utils.trouble import says, trouble_of
 
 PATIENCE = 3.0
 """Seconds a server may take to answer."""
@@ -57,8 +59,10 @@ async def examine(
     try:
         async with pool.acquire(timeout=PATIENCE) as connection:
             symptoms = [symptom async for symptom in _database(connection, schema)]
-    except TROUBLE as error:
-        said = str(error) or type(error).__name__
+    except Exception as error:
+        if trouble_of(error) is None:
+            raise
+        said = says(error)
         return [
             Symptom(
                 "PostgreSQL",
@@ -70,7 +74,7 @@ async def examine(
     symptoms.append(await _doorbell(redis_url))
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
-        symptoms.append(await _stored(pool))
+        symptoms += [await _loops(pool), await _stored(pool)]
         symptoms += await _invariants(pool, repair)
         symptoms.append(await _audit_log(pool, anchors))
     return symptoms
@@ -229,6 +233,18 @@ def _of_outbox(outbox: Any) -> Symptom:
     found = f"{outbox['late']} messages late, {outbox['dead']} given up"
     remedy = "Does the external system answer? See last_error in the table outbox." if bad else ""
     return Symptom("Delivery", State.WORTH_KNOWING if bad else State.WELL, found, remedy)
+
+
+async def _loops(pool: HotPool) -> Symptom:
+    """Loops that keep failing or are late, in any process that lives, each with its last failure."""
+    async with pool.acquire() as connection:
+        reports = await read_reports(connection)
+    if not reports:
+        return Symptom("Background", State.WELL, "all loops get round")
+    listed = "; ".join(f"{each}{f': {each.error}' if each.error else ''}" for each in reports[:_MOST_LISTED])
+    more = f"; {len(reports) - _MOST_LISTED} more" if len(reports) > _MOST_LISTED else ""
+    remedy = "The log has each failure with its traceback (loop.failed); everything else goes on meanwhile."
+    return Symptom("Background", State.BROKEN, listed + more, remedy)
 
 
 async def _stored(pool: HotPool) -> Symptom:

@@ -5,7 +5,7 @@ that intake, workers and deliveries do not wait for each other; readers add the 
 clock shows a full hour, so that business days are whole hours in every zone. These rows are locked last of all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -42,6 +42,35 @@ WITH place AS (
 INSERT INTO executor_days AS day
        (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
 SELECT $9::bigint, place.day, $1, $3, $4, $5 FROM place WHERE $9 IS NOT NULL
+ON CONFLICT (executor_id, business_day) DO UPDATE
+SET completed_count = day.completed_count + excluded.completed_count,
+    rejected_count = day.rejected_count + excluded.rejected_count,
+    returned_count = day.returned_count + excluded.returned_count
+"""
+
+# The same for many people of a pool in one statement: $3 names them (NULL: nobody had the work in hand).
+COUNT_BY_EXECUTOR = """
+WITH place AS (
+    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, ($2 AT TIME ZONE timezone)::date AS day
+    FROM pools WHERE id = $1
+), happened AS MATERIALIZED (
+    SELECT * FROM unnest($3::bigint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[])
+         AS given(executor_id, completed, rejected, returned, cancelled, reassigned)
+), hourly AS (
+    INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned)
+    SELECT $1, place.hour, pg_backend_pid() % 16, sum(completed), sum(rejected), sum(returned), sum(cancelled),
+           sum(reassigned)
+    FROM place CROSS JOIN happened GROUP BY place.hour
+    ON CONFLICT (pool_id, hour, stripe) DO UPDATE
+    SET completed = hour.completed + excluded.completed, rejected = hour.rejected + excluded.rejected,
+        returned = hour.returned + excluded.returned, cancelled = hour.cancelled + excluded.cancelled,
+        reassigned = hour.reassigned + excluded.reassigned
+)
+INSERT INTO executor_days AS day
+       (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
+SELECT executor_id, place.day, $1, completed, rejected, returned
+FROM happened CROSS JOIN place
+WHERE executor_id IS NOT NULL AND completed + rejected + returned > 0 ORDER BY executor_id
 ON CONFLICT (executor_id, business_day) DO UPDATE
 SET completed_count = day.completed_count + excluded.completed_count,
     rejected_count = day.rejected_count + excluded.rejected_count,
@@ -92,6 +121,38 @@ async def count_events(
         await (await within.connection()).exec_driver_sql(COUNT_EVENTS, arguments)
     else:
         await within.execute(COUNT_EVENTS, *arguments)
+
+
+_NOTHING_HAPPENED = Happened()
+
+
+async def count_by_executor(
+    connection: HotConnection,
+    happened: Mapping[ExecutorId | None, Happened],
+    *,
+    pool_id: PoolId,
+    at: datetime,
+) -> None:
+    """Fold what happened to the work of each person (None: of nobody) into the pool's figures and theirs, at once.
+
+    Part of the caller's transaction, its last statement.
+    """
+    by_id = sorted(
+        ((who, what) for who, what in happened.items() if what != _NOTHING_HAPPENED),
+        key=lambda each: each[0] or 0,
+    )
+    if by_id:
+        await connection.execute(
+            COUNT_BY_EXECUTOR,
+            pool_id,
+            at,
+            [who for who, _ in by_id],
+            [what.completed for _, what in by_id],
+            [what.rejected for _, what in by_id],
+            [what.returned for _, what in by_id],
+            [what.cancelled for _, what in by_id],
+            [what.reassigned for _, what in by_id],
+        )
 
 
 @dataclass(frozen=True, slots=True)

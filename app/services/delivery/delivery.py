@@ -10,21 +10,20 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
-from app.database import TROUBLE, Database
+from app.database import Database
 from app.engine.types import PoolId
-from app.errors import DomainError
 from app.integrations.ais import AisClient, AisDown, Verdict
 from app.services.common.counters import Happened, count_events
+from app.services.common.loops import LATE_SECONDS, Loops, Parts
 from app.services.delivery import sql as statements
 from app.services.delivery.messages import message_of
 from app.services.delivery.reconciliation import reconcile
@@ -34,6 +33,7 @@ from app.services.pools.pools import find_pool
 from app.telemetry import metrics
 from app.telemetry.tracing import follow, request_ids
 from app.utils.failpoints import failpoint
+from app.utils.trouble import says, storable, trouble_of
 
 log = structlog.get_logger()
 
@@ -58,27 +58,33 @@ class Receiver(Protocol):
 class Breaker:
     """Stops sending to a receiver that fails: after `failures` in a row nothing for a while, then one try.
 
-    The while doubles with every failed try, up to `longest` seconds.
+    The while doubles with every failed try, up to `longest` seconds. A try that nobody notes the end of is forgotten
+    after `try_seconds`: a receiver must not be left alone for good because its try went wrong in some other way.
     """
 
     failures: int = 3
     longest: float = 60.0
+    try_seconds: float = 60.0
     failed: int = 0
     open_until: float = 0.0
-    trying: bool = False
+    trying_until: float = 0.0
 
     def lets_through(self, now: float) -> bool:
         """Whether a request may go out now; when open, one at a time after the while."""
         if self.failed < self.failures:
             return True
-        if now < self.open_until or self.trying:
+        if now < self.open_until or now < self.trying_until:
             return False
-        self.trying = True
+        self.trying_until = now + self.try_seconds
         return True
+
+    def not_tried(self) -> None:
+        """There was nothing to try with: the next request may go out."""
+        self.trying_until = 0.0
 
     def note(self, success: bool, now: float) -> None:
         """Remember how a request ended."""
-        self.trying = False
+        self.not_tried()
         if success:
             self.failed = 0
             return
@@ -98,7 +104,7 @@ class _Line:
 
     receiver: Receiver
     most: int
-    breaker: Breaker = field(default_factory=Breaker)
+    breaker: Breaker
     told_open: bool | None = None
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -113,6 +119,10 @@ class Delivery:
         self._lines: dict[str, _Line] = {}
         self._stopping = asyncio.Event()
         self._something = asyncio.Event()
+        self._loops = Loops()
+        self._receivers = Parts("delivery")
+        self._client: AisClient | None = None
+        self._compared = 0
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
 
     def stop(self) -> None:
@@ -122,30 +132,42 @@ class Delivery:
 
     async def run(self) -> None:
         """Send until `stop`."""
-        beside = [asyncio.create_task(loop()) for loop in (self._compare_forever, self._sync_forever)]
-        while not self._stopping.is_set():
-            try:
-                sent = await self.send_due()
-            except TROUBLE as error:
-                log.warning("delivery.failed", error=str(error) or type(error).__name__)
-                sent = 0
-            if not sent and not self._stopping.is_set():
-                await self._rest()
-        for loop in beside:
-            loop.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        settings, start = self._settings, self._loops.start
+        start("delivery", self._send_round)
+        if settings.ais_url and settings.reconcile_seconds:
+            late = LATE_SECONDS + 2 * settings.reconcile_seconds + settings.ais_timeout
+            start("comparison", self._compare, pause=self._about(settings.reconcile_seconds), late_after=late)
+        if settings.ais_url and settings.ais_sync_seconds:
+            late = LATE_SECONDS + 2 * settings.ais_sync_seconds + settings.ais_timeout
+            start("people_sync", self._sync, pause=self._about(settings.ais_sync_seconds), late_after=late)
+        await self._stopping.wait()
+        await self._loops.stop()
         under_way = [task for line in self._lines.values() for task in line.under_way]
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*under_way, return_exceptions=True)
         for line in self._lines.values():
             await line.receiver.close()
+        if self._client is not None:
+            await self._client.close()
+
+    def _about(self, seconds: float) -> Callable[[], float]:
+        """A pause of about so many seconds: processes that started together do not ask together."""
+        return lambda: seconds * self._jitter.uniform(0.8, 1.2)
+
+    async def _send_round(self) -> None:
+        if not await self.send_due() and not self._stopping.is_set():
+            await self._rest()
 
     async def send_due(self) -> int:
         """Begin to send what is due; returns how many messages were taken."""
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(statements.DUE)
         taken = 0
-        for row in rows:
-            taken += await self._send_to(row["destination"])
+
+        async def send(destination: str) -> None:
+            nonlocal taken
+            taken += await self._send_to(destination)
+
+        await self._receivers.each([row["destination"] for row in rows], send)
         return taken
 
     async def _send_to(self, destination: str) -> int:
@@ -158,7 +180,7 @@ class Delivery:
         ):
             messages = await self._claim(destination, line)
             if not messages:
-                line.breaker.trying = False
+                line.breaker.not_tried()
                 break
             taken += len(messages)
             sending = asyncio.create_task(self._send(destination, line, messages))
@@ -169,6 +191,8 @@ class Delivery:
     def _ended(self, line: _Line, sending: asyncio.Task[None]) -> None:
         line.under_way.discard(sending)
         self._something.set()
+        if not sending.cancelled() and (error := sending.exception()) is not None:
+            log.error("delivery.crashed", error=says(error), exc_info=error)
 
     async def _line(self, destination: str) -> _Line | None:
         line = self._lines.get(destination)
@@ -177,7 +201,9 @@ class Delivery:
             if receiver is None:
                 return None
             most = 1 if isinstance(receiver, WebhookReceiver) else self._settings.delivery_batch
-            line = self._lines[destination] = _Line(receiver, most)
+            line = self._lines[destination] = _Line(
+                receiver, most, Breaker(try_seconds=self._settings.delivery_lease_seconds)
+            )
         return line
 
     async def _receiver(self, destination: str) -> Receiver | None:
@@ -199,17 +225,25 @@ class Delivery:
         """One request and what becomes of its messages; a failure to write that down ends the lease, no more."""
         failpoint("outbox_read")
         began = time.monotonic()
+        messages, unreadable = _readable(rows)
+        verdicts: dict[int, Verdict] = {}
         try:
-            async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
-                verdicts = await line.receiver.send([message_of(row) for row in rows])
+            if messages:
+                async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
+                    verdicts = await line.receiver.send(messages)
             failpoint("ais_called")
-            await self._remember(destination, line, "")
-        except (AisDown, TimeoutError) as error:
-            await self._remember(destination, line, str(error) or "no answer in time")
-            log.info("delivery.no_answer", destination=destination, messages=len(rows), error=str(error))
-            await self._note(rows, {}, str(error) or "no answer in time")
+        except Exception as error:
+            known = isinstance(error, (AisDown, TimeoutError))
+            told = "no answer in time" if isinstance(error, TimeoutError) and not str(error) else says(error)
+            await self._remember(destination, line, told)
+            if known:
+                log.info("delivery.no_answer", destination=destination, messages=len(rows), error=told)
+            else:
+                log.exception("delivery.broke", destination=destination, messages=len(rows))
+            await self._note(rows, unreadable, told)
             return
-        await self._note(rows, verdicts, "the receiver said nothing of it")
+        await self._remember(destination, line, "")
+        await self._note(rows, {**verdicts, **unreadable}, "the receiver said nothing of it")
         _tell(destination, [row["origin"] for row in rows], time.monotonic() - began)
         failpoint("outbox_marked")
 
@@ -227,13 +261,15 @@ class Delivery:
                 if is_open:
                     left_alone = max(0.0, line.breaker.open_until - now)
                     await connection.execute(
-                        statements.BREAKER_OPEN, destination, line.breaker.failed, left_alone, error[:1000]
+                        statements.BREAKER_OPEN, destination, line.breaker.failed, left_alone, storable(error)
                     )
                 else:
                     await connection.execute(statements.BREAKER_CLOSED, destination)
             line.told_open = is_open
-        except TROUBLE as fault:
-            log.warning("delivery.breaker_not_noted", error=str(fault) or type(fault).__name__)
+        except Exception as fault:
+            if trouble_of(fault) is None:
+                raise
+            log.warning("delivery.breaker_not_noted", error=says(fault))
 
     async def _note(self, rows: Sequence[Any], verdicts: dict[int, Verdict], otherwise: str) -> None:
         delivered = [row["id"] for row in rows if (said := verdicts.get(row["id"])) and said.accepted]
@@ -248,12 +284,14 @@ class Delivery:
                         statements.FAILED,
                         [row["id"] for row in failed],
                         [row["attempts"] for row in failed],
-                        [error[:1000] for error in errors],
+                        [storable(error) for error in errors],
                         [self._pause_after(row["attempts"]) for row in failed],
                         [self._is_dead(row, row["id"] in refused) for row in failed],
                     )
-        except TROUBLE as error:
-            log.warning("delivery.not_noted", messages=len(rows), error=str(error) or type(error).__name__)
+        except Exception as error:
+            if trouble_of(error) is None:
+                raise
+            log.warning("delivery.not_noted", messages=len(rows), error=says(error))
 
     async def _note_delivered(self, connection: Any, delivered: Sequence[int]) -> None:
         if not delivered:
@@ -273,64 +311,50 @@ class Delivery:
         longest = min(_FIRST_PAUSE * 2.0 ** min(attempts - 1, 20), _LONGEST_PAUSE)
         return self._jitter.uniform(0.5, 1.0) * longest
 
-    async def _compare_forever(self) -> None:
-        seconds, url = self._settings.reconcile_seconds, self._settings.ais_url
-        if not (seconds and url):
-            return
-        client = AisClient(url, timeout=self._settings.ais_timeout)
-        after = 0
-        try:
-            while True:
-                await asyncio.sleep(seconds * self._jitter.uniform(0.8, 1.2))
-                after = await self._compare(client, after)
-        finally:
-            await client.close()
-
-    async def _compare(self, client: AisClient, after: int) -> int:
-        try:
-            found = await reconcile(
-                self._pool, client, after=after, settle=self._settings.reconcile_settle_seconds
-            )
-        except (AisDown, *TROUBLE) as error:
-            log.info("reconciliation.put_off", error=str(error) or type(error).__name__)
-            return after
+    async def _compare(self) -> None:
+        """One look at what the external system shows; raises where it does not answer."""
+        found = await reconcile(
+            self._pool, self._ais(), after=self._compared, settle=self._settings.reconcile_settle_seconds
+        )
+        self._compared = found.next_after
         if found.drifted:
             log.warning("reconciliation.drift", tasks=list(found.drifted)[:20], count=len(found.drifted))
-        return found.next_after
 
-    async def _sync_forever(self) -> None:
-        seconds, url = self._settings.ais_sync_seconds, self._settings.ais_url
-        if not (seconds and url):
-            return
-        client = AisClient(url, timeout=self._settings.ais_timeout)
-        try:
-            while True:
-                await self._sync(client)
-                await asyncio.sleep(seconds * self._jitter.uniform(0.8, 1.2))
-        finally:
-            await client.close()
-
-    async def _sync(self, client: AisClient) -> None:
-        """Pull people into the default pool; whoever is refused is named in the log."""
-        try:
-            async with self._database.session() as session:
-                pool_id = await find_pool(session, code=self._settings.default_pool)
-                if pool_id is None:
-                    return
-                found = await sync_executors(session, client, pool_id=pool_id, now=datetime.now(UTC))
-        except (AisDown, DomainError, OSError, TimeoutError, SQLAlchemyError) as error:
-            log.info("executors.sync_put_off", error=str(error) or type(error).__name__)
-            return
+    async def _sync(self) -> None:
+        """Pull people into the default pool; those who are refused are named in the log."""
+        said = await self._ais().executors()
+        async with self._database.session() as session:
+            pool_id = await find_pool(session, code=self._settings.default_pool)
+            if pool_id is None:
+                return
+            found = await sync_executors(session, said, pool_id=pool_id, now=datetime.now(UTC))
         if found.added or found.changed or found.refused:
             log.info(
                 "executors.synced", added=found.added, changed=found.changed, refused=list(found.refused)[:20]
             )
+
+    def _ais(self) -> AisClient:
+        if self._client is None:
+            self._client = AisClient(self._settings.ais_url or "", timeout=self._settings.ais_timeout)
+        return self._client
 
     async def _rest(self) -> None:
         """Until a request ends, but not long: somebody else may have written something to send."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._something.wait(), _IDLE_SECONDS)
         self._something.clear()
+
+
+def _readable(rows: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[int, Verdict]]:
+    """Messages that these rows make, and a refusal of each that makes none: it must not hold up its neighbours."""
+    messages, refused = [], {}
+    for row in rows:
+        try:
+            messages.append(message_of(row))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.exception("delivery.unreadable", delivery=row["id"])
+            refused[row["id"]] = Verdict(False, f"the message cannot be read: {says(error)}")
+    return messages, refused
 
 
 def _tell(destination: str, origins: Sequence[str | None], seconds: float) -> None:

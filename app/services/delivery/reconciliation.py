@@ -10,9 +10,10 @@ from typing import Any
 
 from app.database import HotPool
 from app.engine.types import TaskId
-from app.integrations.ais import AisClient
+from app.integrations.ais import AisClient, whole_number
 from app.services.delivery import sql as statements
 from app.services.delivery.messages import status_of
+from app.utils.trouble import storable
 
 _AT_ONCE = 100
 
@@ -45,7 +46,7 @@ async def reconcile(pool: HotPool, client: AisClient, *, after: int, settle: flo
             statements.DRIFT,
             [row["task_id"] for row in drifted],
             [row["id"] for row in drifted],
-            [differences[row["task_id"]] for row in drifted],
+            [storable(differences[row["task_id"]] or "") for row in drifted],
         )
     in_turn = [row["task_id"] for row in told if row["in_turn"]]
     return Compared(
@@ -59,9 +60,12 @@ def difference(told: Any, shown: dict[str, Any] | None) -> str | None:
     """What is wrong in what is shown; empty: nothing; None: it shows something newer, which we shall see later."""
     if shown is None:
         return "drift: the external system does not show the task"
-    if int(shown.get("sequence") or 0) > told["sequence"]:
+    sequence = whole_number(shown.get("sequence") or 0)
+    if sequence is None:
+        return f"drift: it shows message {str(shown.get('sequence'))[:100]}, which is no number"
+    if sequence > told["sequence"]:
         return None
-    if int(shown.get("sequence") or 0) < told["sequence"]:
+    if sequence < told["sequence"]:
         return f"drift: it shows message {shown.get('sequence')} instead of {told['sequence']}"
     if shown.get("executor_id") != told["executor_id"]:
         return f"drift: it shows executor {shown.get('executor_id')} instead of {told['executor_id']}"

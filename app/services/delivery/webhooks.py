@@ -33,7 +33,7 @@ _DROP = text(
     "UPDATE outbox SET dead_at = clock_timestamp(), last_error = 'the webhook was deleted'"
     " WHERE destination = :destination AND delivered_at IS NULL AND dead_at IS NULL"
 )
-_REFUSES = range(400, 500)
+_REFUSES = range(300, 500)
 _LATER = frozenset({408, 425, 429})
 
 
@@ -52,7 +52,10 @@ class WebhookReceiver:
         self._client = outbound_client(parse_networks(settings.outbound_allow), timeout=10.0)
 
     async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
-        """Post each message; 2xx is taken in, 4xx refused. Raises AisDown for everything else."""
+        """Post each message; 2xx is taken in, 3xx and 4xx refused. Raises AisDown for everything else.
+
+        A redirect is not followed, so it is a refusal: the webhook must name the address itself.
+        """
         return {message["delivery_id"]: await self._post(message) for message in messages}
 
     async def _post(self, message: dict[str, Any]) -> Verdict:

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import among
 from app.engine.types import PoolId
-from app.errors import Invalid
-from app.integrations.ais import AisClient
+from app.errors import DomainError
 from app.models import Executor
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import NumberedPerson, differs, values_of
+from app.utils.trouble import Trouble, says, trouble_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Synced:
 
 
 async def sync_executors(
-    session: AsyncSession, client: AisClient, *, pool_id: PoolId, now: datetime
+    session: AsyncSession, said: Sequence[Any], *, pool_id: PoolId, now: datetime
 ) -> Synced:
-    """Pull everybody into a pool. Raises AisDown; what one person has wrong refuses that person only."""
-    said = await client.executors()
+    """Put everybody whom the external system told of into a pool; what one person has wrong refuses that person only.
+
+    What it says is fetched before the session begins: it takes 2 to 10 s, longer than a transaction may idle.
+    """
     people, refused = _readable(said)
     known = await known_people(session, pool_id, [person.external_id for person in people])
     wanted = {person.external_id: values_of(person, known.get(person.external_id)) for person in people}
@@ -45,16 +48,15 @@ async def sync_executors(
     return Synced(len(said), added, len(written) - added, refused)
 
 
-def _readable(said: Sequence[Mapping[str, Any]]) -> tuple[list[NumberedPerson], list[str]]:
+def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[str]]:
     people, refused = [], []
     for item in said:
         try:
             people.append(NumberedPerson.model_validate(item))
         except ValidationError as error:
             fault = error.errors()[0]
-            refused.append(
-                f"{item.get('external_id')}: {fault['loc'][0] if fault['loc'] else ''} {fault['msg']}"
-            )
+            named = item.get("external_id") if isinstance(item, Mapping) else item
+            refused.append(f"{str(named)[:200]}: {fault['loc'][0] if fault['loc'] else ''} {fault['msg']}")
     return people, refused
 
 
@@ -63,7 +65,7 @@ async def known_people(
 ) -> dict[str, Executor]:
     """Those of a pool who carry these external ids."""
     rows = await session.scalars(
-        select(Executor).where(Executor.pool_id == pool_id, Executor.external_id.in_(external_ids))
+        select(Executor).where(Executor.pool_id == pool_id, among(Executor.external_id, external_ids))
     )
     return {str(executor.external_id): executor for executor in rows}
 
@@ -81,9 +83,11 @@ async def _put(
     try:
         await put_executors(session, pool_id=pool_id, people=people, now=now)
         return [person["external_id"] for person in people]
-    except Invalid as error:
+    except Exception as error:
+        if not isinstance(error, DomainError) and trouble_of(error) is not Trouble.REFUSED:
+            raise
         await session.rollback()
         if len(people) == 1:
-            refused.append(f"{people[0]['external_id']}: {error.detail}")
+            refused.append(f"{people[0]['external_id']}: {says(error)}")
             return []
     return [number for person in people for number in await _put(session, pool_id, [person], now, refused)]

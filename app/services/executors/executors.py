@@ -13,6 +13,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import among
 from app.engine.calendar import WorkingHours, WrongHours
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
@@ -135,7 +136,7 @@ async def _by_external_id(
     wanted = [values["external_id"] for values in people if values.get("external_id") is not None]
     rows = await session.scalars(
         select(Executor)
-        .where(Executor.pool_id == pool_id, Executor.external_id.in_(wanted))
+        .where(Executor.pool_id == pool_id, among(Executor.external_id, wanted))
         .order_by(Executor.id)
     )
     return {executor.external_id: executor for executor in rows}

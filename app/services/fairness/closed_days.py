@@ -10,20 +10,23 @@ from datetime import date, datetime
 from typing import Self
 
 import numpy as np
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import Database
 from app.engine.calendar import BusinessDays
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.models import ExecutorDay, KpiDay, Pool
+from app.services.common.leases import lease
+from app.services.common.loops import Parts
 from app.services.common.rows import days_of_pool
 from app.services.fairness.distribution import get_shares
 from app.services.fairness.fairness import get_fair_shares
 
-# One process closes days at a time; the others come back later. Any number will do, as long as it stays.
-_TAKE_THE_BOOKS = text("SELECT pg_try_advisory_xact_lock(7313480025)")
+_LEASE_SECONDS = 120.0
+"""How long a process may take to close a day before another one does it too: the first to write it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +72,43 @@ async def get_day_shares(
     )
 
 
-async def close_days(session: AsyncSession, *, now: datetime) -> int:
-    """Keep the figures of every business day that is over and was not kept yet; returns how many there were.
+class Books:
+    """Closes the days that are over; one for a worker process. A pool whose day cannot be closed delays no other."""
 
-    Each day is committed alone, so that a long absence is made up for step by step.
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pools = Parts("closing_days")
+
+    async def close(self, *, now: datetime) -> int:
+        """Keep the figures of every business day that is over and was not kept yet; returns how many there were."""
+        closed = 0
+
+        async def close_pool(pool_id: PoolId) -> None:
+            nonlocal closed
+            closed += await close_days(self._database, pool_id=pool_id, now=now)
+
+        async with self._database.session() as session:
+            pool_ids = (await session.scalars(select(Pool.id).order_by(Pool.id))).all()
+        await self._pools.each(map(PoolId, pool_ids), close_pool)
+        return closed
+
+
+async def close_days(database: Database, *, pool_id: PoolId, now: datetime) -> int:
+    """Keep the figures of the days of one pool that are over; returns how many another process had not kept.
+
+    Each day is committed alone, so that a long absence is made up for step by step. Holds no lock while it solves.
     """
-    closed = 0
-    for pool in (await session.scalars(select(Pool).order_by(Pool.id))).all():
+    async with database.session() as session:
+        pool = await session.get_one(Pool, pool_id)
         days = days_of_pool(pool)
-        for day in await _open_days(session, PoolId(pool.id), days.day_of(now)):
-            if not await session.scalar(_TAKE_THE_BOOKS):
-                return closed
-            await _close(session, PoolId(pool.id), day, days)
-            closed += 1
-    await session.rollback()
-    return closed
+        open_days = await _open_days(session, pool_id, days.day_of(now))
+    for number, day in enumerate(open_days):
+        async with lease(database.hot, f"close {pool_id}", seconds=_LEASE_SECONDS) as is_ours:
+            if not is_ours:
+                return number
+            async with database.session() as session:
+                await _close(session, pool_id, day, days)
+    return len(open_days)
 
 
 async def _open_days(session: AsyncSession, pool_id: PoolId, today: date) -> list[date]:

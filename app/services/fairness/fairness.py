@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import among
 from app.engine.calendar import BusinessDays
 from app.engine.fairness.alarm import Standing
 from app.engine.fairness.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
@@ -67,7 +68,11 @@ async def get_fair_shares(
 async def get_standings(
     session: AsyncSession, *, pool_id: PoolId, day: date, days: BusinessDays
 ) -> DayStandings:
-    """Received, fair and equal share of everybody on a business day."""
+    """Received, fair and equal share of everybody on a business day.
+
+    Ends the session's transaction before it solves: a day of many classes takes longer than the server lets a
+    transaction idle. So the caller has written nothing in it and holds no lock by it.
+    """
     spans = await _spans(session, pool_id, *days.span(day))
     own = (
         ExecutorDay.executor_id,
@@ -80,6 +85,7 @@ async def get_standings(
     )
     received = dict(zip(ids, weights, strict=True))
     fixed = {i: weight for i, weight in zip(ids, unrouted, strict=True) if weight}
+    await session.commit()
     if len(_MEMO) > _MOST_REMEMBERED:
         _MEMO.clear()
     fair = await asyncio.to_thread(fair_share_of_spans, spans, fixed, _MEMO)  # decisions go on meanwhile
@@ -134,14 +140,14 @@ def _by_set(by_class: Mapping[int, float], eligible: Mapping[int, IntArray]) -> 
 
 
 async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, list[Member]]:
-    rows: Any = await session.execute(select(Roster.id, Roster.members).where(Roster.id.in_(roster_ids)))
+    rows: Any = await session.execute(select(Roster.id, Roster.members).where(among(Roster.id, roster_ids)))
     return {roster_id: [Member(*each) for each in members] for roster_id, members in rows}
 
 
 async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int, IntArray]:
     """The people of each class by id, ascending."""
     named: Any = await session.execute(
-        select(ClassSnapshot.id, ClassSnapshot.digest).where(ClassSnapshot.id.in_(class_ids))
+        select(ClassSnapshot.id, ClassSnapshot.digest).where(among(ClassSnapshot.id, class_ids))
     )
     digests = {row.id: row.digest for row in named}
     known = {class_id: _ELIGIBLE[digest] for class_id, digest in digests.items() if digest in _ELIGIBLE}
@@ -149,7 +155,7 @@ async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int,
     for at in range(0, len(missing), _CLASSES_AT_ONCE):
         some = missing[at : at + _CLASSES_AT_ONCE]
         rows: Any = await session.execute(
-            select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(ClassSnapshot.id.in_(some))
+            select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(among(ClassSnapshot.id, some))
         )
         known |= {class_id: np.sort(unpack(eligible)) for class_id, eligible in rows}
     _remember({digests[class_id]: known[class_id] for class_id in missing})

@@ -1,12 +1,13 @@
 """The fairness watch: measures each pool that moved, keeps its hour, raises alarms, and settles levels.
 
-Any number of workers run it; for one pool at a time one of them looks (an advisory lock), the others pass on, and hear
-that it was looked at.
+Any number of workers run it; at a pool one of them looks at a time (a lease), the others pass on, and hear that it was
+looked at. What is fair is solved in no transaction: it may take longer than a transaction may idle.
 """
 
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -26,8 +27,10 @@ from app.engine.fairness.forecast import Outlook
 from app.engine.placement.settle import levels_to_settle
 from app.engine.types import ExecutorId, Policy, PoolId
 from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
+from app.services.common.leases import lease
+from app.services.common.loops import Parts
 from app.services.common.pool_lock import try_to_raise_epoch
-from app.services.common.pool_options import BrokenSettings, FairnessOptions, fairness_options, pool_zone
+from app.services.common.pool_options import FairnessOptions, fairness_options, pool_zone
 from app.services.common.rows import days_of_pool
 from app.services.fairness.alerts import keep_alarms
 from app.services.fairness.fairness import DayStandings, columns_of, get_standings
@@ -36,11 +39,13 @@ from app.services.placement.sql import SERVING_CHANNEL, TICK_CHANNEL
 log = structlog.get_logger()
 
 RESTS = 40
-"""A large team's day takes long to solve: looking takes a fortieth of the time at most."""
+"""A large team's day takes long to solve: looking at a pool takes a fortieth of the time at most."""
+_SOLVED_AGAIN = 3
+"""Times that what is owed is solved where the pool moves meanwhile; a pool under load always does."""
 _HORIZON_DAYS = {"day": 7, "week": 14, "month": 62}
 """How far back what is owed is remembered, by fairness window."""
-_TAKE_WATCH = text("SELECT pg_try_advisory_xact_lock(731348, :pool_id)")
-_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_LEASE_SECONDS = 120.0
+_NOTIFY = "SELECT pg_notify($1, $2)"
 
 # Levels are `level_offset + window_weight`: the offset takes what the weight of the window does not say. Rows of an
 # earlier window begin the present one, as the first batch would do with them; those of a later one stay: midnight has
@@ -80,6 +85,7 @@ class FairnessWatch:
         self._rest_seconds = rest_seconds
         self._patience_seconds = patience_seconds
         self._known: dict[PoolId, _Known] = {}
+        self._pools = Parts("fairness")
 
     def heard(self, pool_id: PoolId, seconds: float) -> None:
         """Somebody has just looked at this pool, which took so long."""
@@ -90,46 +96,54 @@ class FairnessWatch:
         """Look at every pool that moved since the last look, or whose business day turned."""
         async with self._database.session() as session:
             rows = (await session.execute(select(Pool, PoolState.epoch).join(PoolState))).all()
-        for pool, epoch in rows:
-            pool_id = pool.id
-            known = self._known.setdefault(PoolId(pool_id), _Known())
-            day = days_of_pool(pool).day_of(now)
-            began = time.monotonic()
-            if began < known.rests_until or (known.epoch, known.day) == (epoch, day):
-                continue
-            try:
-                async with self._database.session() as session:
-                    looked = await self._look_at(session, PoolId(pool_id), known, now)
-                    if looked:
-                        await _tell(session, PoolId(pool_id), time.monotonic() - began)
-            except BrokenSettings as error:
-                log.critical("fairness.broken_settings", pool=pool_id, error=str(error))
-                looked = True
-            if looked:
-                known.epoch, known.day = epoch, day
+        moved = {PoolId(pool.id): (pool, epoch) for pool, epoch in rows}
+        await self._pools.each(moved, lambda pool_id: self._look_if_moved(pool_id, *moved[pool_id], now))
 
-    async def _look_at(self, session: AsyncSession, pool_id: PoolId, known: _Known, now: datetime) -> bool:
-        """One pool; False where somebody else looks at it now, or has it: then it is looked at again."""
-        if not await session.scalar(_TAKE_WATCH, {"pool_id": pool_id}):
-            return False
-        pool = await session.get_one(Pool, pool_id)
-        options, zone = fairness_options(pool.settings), pool_zone(pool.timezone)
-        days = days_of_pool(pool)
-        day = days.day_of(now)
-        standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
-        await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
-        outlook = await _outlook(session, pool_id)
-        alarms = find_alarms(
-            standings.seen_by(outlook),
-            options.bounds(),
-            standings.task_weight,
-            reserves=outlook is not None and not outlook.is_forecast,
-        )
-        if new := await keep_alarms(session, pool_id=pool_id, alarms=alarms, now=now):
-            said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
-            await session.execute(_NOTIFY, {"channel": TICK_CHANNEL, "payload": said})
-        await session.commit()
-        return await self._settle(session, pool, options, known, now)
+    async def _look_if_moved(self, pool_id: PoolId, pool: Pool, epoch: int, now: datetime) -> None:
+        """Look at a pool that moved since it was looked at last, unless it rests: it alone, for as long as it takes."""
+        known = self._known.setdefault(pool_id, _Known())
+        day = days_of_pool(pool).day_of(now)
+        began = time.monotonic()
+        if began < known.rests_until or (known.epoch, known.day) == (epoch, day):
+            return
+        async with lease(self._database.hot, f"fairness {pool_id}", seconds=_LEASE_SECONDS) as is_ours:
+            if not is_ours:
+                return
+            looked = await self._look_at(pool_id, known, now)
+        if looked:
+            seconds = time.monotonic() - began
+            self.heard(pool_id, seconds)
+            known.epoch, known.day = epoch, day
+            await self._tell(pool_id, seconds)
+
+    async def _tell(self, pool_id: PoolId, seconds: float) -> None:
+        """Tell the other workers that this pool was looked at, and how long it took."""
+        said = json.dumps({"pool": pool_id, "watched": round(seconds, 3)})
+        async with self._database.hot.acquire() as connection:
+            await connection.execute(_NOTIFY, SERVING_CHANNEL, said)
+
+    async def _look_at(self, pool_id: PoolId, known: _Known, now: datetime) -> bool:
+        """One pool; False where another transaction has it: then it is looked at again. Solves in no transaction."""
+        async with self._database.session() as session:
+            pool = await session.get_one(Pool, pool_id)
+            session.expunge(pool)  # its values stay as they were read, however often the transaction ends
+            options, zone = fairness_options(pool.settings), pool_zone(pool.timezone)
+            days = days_of_pool(pool)
+            day = days.day_of(now)
+            standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
+            await self._keep_hour(session, pool_id, standings, now.astimezone(zone))
+            outlook = await _outlook(session, pool_id)
+            alarms = find_alarms(
+                standings.seen_by(outlook),
+                options.bounds(),
+                standings.task_weight,
+                reserves=outlook is not None and not outlook.is_forecast,
+            )
+            if new := await keep_alarms(session, pool_id=pool_id, alarms=alarms, now=now):
+                said = json.dumps({"pool": pool_id, "event": "fairness_alarm", "count": new})
+                await (await session.connection()).exec_driver_sql(_NOTIFY, (TICK_CHANNEL, said))
+            await session.commit()
+            return await self._settle(session, pool, options, known, now)
 
     async def _keep_hour(
         self, session: AsyncSession, pool_id: PoolId, day: DayStandings, now: datetime
@@ -165,8 +179,9 @@ class FairnessWatch:
     ) -> bool:
         """Square accounts where the day or the people present are others than last time, and not too often.
 
-        What is owed is solved before the pool is taken, and once more only where it moved meanwhile: days of large
-        teams take long. False where the pool did not come free.
+        What is owed is solved before the pool is taken: days of large teams take long. Where the pool moved meanwhile
+        it is solved again, a few times; after that, what was received since counts as owed in proportion to what was
+        fair. False where the pool did not come free.
         """
         pool_id, day = PoolId(pool.id), days_of_pool(pool).day_of(now)
         if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
@@ -180,20 +195,18 @@ class FairnessWatch:
         if wanted == state.settled_for or not (rested or new_day):
             await session.rollback()
             return True
-        seen, window = state.epoch, window_start(day, pool.fairness_window)
-        remainders, task_weight = await self._remainders(session, pool, known, day)
-        epoch = await try_to_raise_epoch(session, pool_id, seconds=self._patience_seconds)
-        if epoch is None:
+        window = window_start(day, pool.fairness_window)
+        taken = await self._take_solved(session, pool, known, day)
+        if taken is None:
             return False
-        if epoch != seen + 1:
-            remainders, task_weight = await self._remainders(session, pool, known, day)
+        epoch, owed = taken
         rows = await session.execute(
             select(Executor.id, Executor.qualification)
             .where(Executor.pool_id == pool_id)
             .order_by(Executor.id)
         )
         people = [(ExecutorId(i), float(q)) for i, q in rows]
-        levels = levels_to_settle(people, remainders, task_weight)
+        levels = levels_to_settle(people, owed.remainders, owed.task_weight)
         await session.execute(
             _SETTLE,
             {
@@ -210,10 +223,26 @@ class FairnessWatch:
         log.info("fairness.settled", pool=pool_id, people=len(people), day=day.isoformat())
         return True
 
-    async def _remainders(
-        self, session: AsyncSession, pool: Pool, known: _Known, today: date
-    ) -> tuple[dict[ExecutorId, float], float]:
-        """What everybody received beyond their fair share lately, and the weight of a usual task."""
+    async def _take_solved(
+        self, session: AsyncSession, pool: Pool, known: _Known, day: date
+    ) -> "tuple[int, _Owed] | None":
+        """Solve what is owed, then take the pool; None where it does not come free."""
+        pool_id, attempt = PoolId(pool.id), 1
+        while True:
+            seen = await session.scalar(select(PoolState.epoch).where(PoolState.pool_id == pool_id))
+            owed = await self._owed(session, pool, known, day)
+            epoch = await try_to_raise_epoch(session, pool_id, seconds=self._patience_seconds)
+            if epoch is None:
+                return None
+            if seen is None or epoch == seen + 1:
+                return epoch, owed
+            if attempt == _SOLVED_AGAIN:
+                return epoch, owed.brought_up(await _received(session, pool_id, day))
+            await session.rollback()
+            attempt += 1
+
+    async def _owed(self, session: AsyncSession, pool: Pool, known: _Known, today: date) -> "_Owed":
+        """What each received beyond their fair share lately; ends the session's transaction for each day it solves."""
         pool_id, days = PoolId(pool.id), days_of_pool(pool)
         first = today - timedelta(days=_HORIZON_DAYS[pool.fairness_window] - 1)
         worked = await session.scalars(
@@ -222,23 +251,53 @@ class FairnessWatch:
             .distinct()
         )
         known.past = {day: owed for day, owed in known.past.items() if first <= day < today}
-        owed: dict[ExecutorId, float] = {}
-        task_weight = 1.0
+        owed = _Owed()
         for day in sorted(worked):
             if day not in known.past or day == today:
                 standings = await get_standings(session, pool_id=pool_id, day=day, days=days)
-                task_weight = standings.task_weight
+                owed.task_weight = standings.task_weight
                 known.past[day] = standings.remainders
+                if day == today:
+                    owed.received = {i: each.received for i, each in standings.standings.items()}
+                    owed.fair = {i: each.fair for i, each in standings.standings.items()}
             for executor_id, remainder in known.past[day].items():
-                owed[executor_id] = owed.get(executor_id, 0.0) + remainder
+                owed.remainders[executor_id] = owed.remainders.get(executor_id, 0.0) + remainder
         known.past.pop(today, None)
-        return owed, task_weight
+        return owed
 
 
-async def _tell(session: AsyncSession, pool_id: PoolId, seconds: float) -> None:
-    said = json.dumps({"pool": pool_id, "watched": round(seconds, 3)})
-    await session.execute(_NOTIFY, {"channel": SERVING_CHANNEL, "payload": said})
-    await session.commit()
+@dataclass(slots=True)
+class _Owed:
+    """What each received beyond their fair share, the weight of a usual task, and today's part of it, in weight."""
+
+    remainders: dict[ExecutorId, float] = field(default_factory=dict)
+    task_weight: float = 1.0
+    received: dict[ExecutorId, float] = field(default_factory=dict)
+    fair: dict[ExecutorId, float] = field(default_factory=dict)
+
+    def brought_up(self, received: Mapping[ExecutorId, float]) -> "_Owed":
+        """The same when today has brought so much: what came since was fair in proportion to what was fair before."""
+        came = {i: weight - self.received.get(i, 0.0) for i, weight in received.items()}
+        total, fair = sum(came.values()), sum(self.fair.values())
+        shares = (
+            {i: share / fair for i, share in self.fair.items()}
+            if fair
+            else dict.fromkeys(came, 1 / max(1, len(came)))
+        )
+        remainders = {
+            i: self.remainders.get(i, 0.0) + came.get(i, 0.0) - total * shares.get(i, 0.0)
+            for i in self.remainders.keys() | came.keys()
+        }
+        return _Owed(remainders, self.task_weight, dict(received), self.fair)
+
+
+async def _received(session: AsyncSession, pool_id: PoolId, day: date) -> dict[ExecutorId, float]:
+    """Task weight that each has received on a business day."""
+    own = (ExecutorDay.executor_id, cast(ExecutorDay.assigned_weight, Float))
+    ids, weights = await columns_of(
+        session, own, ExecutorDay.pool_id == pool_id, ExecutorDay.business_day == day
+    )
+    return dict(zip(map(ExecutorId, ids), weights, strict=True))
 
 
 async def _outlook(session: AsyncSession, pool_id: PoolId) -> Outlook | None:

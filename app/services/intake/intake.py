@@ -5,7 +5,6 @@ only after the commit that contains its own task.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import Doorbell
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
+from app.services.common.loops import Loops
 from app.services.common.sent_keys import PREFIX
 from app.services.placement import sql as statements
 from app.telemetry.metrics import tasks_accepted_total
@@ -249,21 +249,20 @@ class Intake:
         self._doorbell = doorbell
         self._batch = batch
         self._queue: asyncio.Queue[tuple[NewTask, asyncio.Future[Outcome]]] = asyncio.Queue(queue)
-        self._writers: list[asyncio.Task[None]] = []
+        self._loops = Loops()
         self._in_batches, self._most_in_batches = 0, _BATCHES_PER_QUEUE * queue
 
     def start(self, writers: int = 2) -> None:
         """Begin to write: two writers, so that one gathers and encodes while the other commits."""
-        self._writers = [asyncio.create_task(self._write_forever()) for _ in range(writers)]
+        for number in range(writers):
+            self._loops.start(
+                "intake", self._write_next, part=f"writer {number + 1}", late_after=float("inf")
+            )
 
     async def stop(self) -> None:
         """Write what was taken, then end."""
         await self._queue.join()
-        for writer in self._writers:
-            writer.cancel()
-        for writer in self._writers:
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+        await self._loops.stop()
 
     async def submit(self, task: NewTask) -> Receipt:
         """Commit one task. Raises Overloaded where too many wait, and what `write_tasks` refuses."""
@@ -293,16 +292,17 @@ class Intake:
             self._announce(tasks, outcomes)
         return outcomes
 
-    async def _write_forever(self) -> None:
-        while True:
-            gathered = [await self._queue.get()]
-            while len(gathered) < self._batch and not self._queue.empty():
-                gathered.append(self._queue.get_nowait())
-            try:
-                await self._write_gathered(gathered)
-            finally:
-                for _ in gathered:
-                    self._queue.task_done()
+    async def _write_next(self) -> None:
+        gathered = [await self._queue.get()]
+        while len(gathered) < self._batch and not self._queue.empty():
+            gathered.append(self._queue.get_nowait())
+        try:
+            await self._write_gathered(gathered)
+        finally:
+            for _, future in gathered:
+                if not future.done():
+                    future.set_result(Unavailable("The task could not be written. Repeat."))
+                self._queue.task_done()
 
     async def _write_gathered(self, gathered: Sequence[tuple[NewTask, asyncio.Future[Outcome]]]) -> None:
         gathered = [each for each in gathered if not each[1].done()]  # the others were told to come again

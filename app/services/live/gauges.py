@@ -11,10 +11,12 @@ from typing import Any
 
 import structlog
 
-from app.database import TROUBLE, HotConnection, HotPool
+from app.database import HotConnection, HotPool
+from app.services.common.loop_reports import read_reports
 from app.services.delivery.sql import BREAKERS
 from app.services.placement.sql import BACKLOG
 from app.telemetry import metrics
+from app.utils.trouble import says, trouble_of
 
 log = structlog.get_logger()
 
@@ -111,8 +113,9 @@ class Gauges:
             async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
                 await _fill(connection)
             metrics.database_up.set(1)
-        except TROUBLE as error:
-            log.warning("gauges.not_read", error=str(error) or type(error).__name__)
+        except Exception as error:
+            known = trouble_of(error) is not None
+            log.warning("gauges.not_read", error=says(error), exc_info=None if known else error)
             _forget()
             metrics.database_up.set(0)
         self._looked = time.monotonic()
@@ -132,6 +135,7 @@ _FILLED = (
     metrics.outbox_oldest_seconds,
     metrics.outbox_dead,
     metrics.delivery_breakers_open,
+    metrics.loops_unwell,
 )
 
 
@@ -151,6 +155,7 @@ async def _fill(connection: HotConnection) -> None:
     alerts = await connection.fetch(_ALERTS)
     outbox = await connection.fetch(_OUTBOX, _MOST_COUNTED)
     dead = await connection.fetch(_DEAD, _MOST_COUNTED)
+    unwell = await read_reports(connection)
     breakers = {row["receiver"]: row["count"] for row in await connection.fetch(BREAKERS)}
     _forget()
     for row in lag:
@@ -170,6 +175,8 @@ async def _fill(connection: HotConnection) -> None:
             metrics.mae_fairness_optimum.set(row["mae_optimum"], row["pool_id"])
     for row in alerts:
         metrics.fairness_alerts.set(row["count"], row["pool_id"], row["kind"])
+    for report in unwell:
+        metrics.loops_unwell.set(1, report.loop, report.part)
     _tell_deliveries(outbox, dead, breakers)
 
 

@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import asyncpg
+import structlog
 
-from app.database import TROUBLE, HotPool
+from app.database import HotPool
 from app.doorbell.doorbell import Doorbell, SilentDoorbell
+from app.services.common.loop_reports import read_reports
 from app.services.delivery.sql import BREAKERS
+from app.utils.trouble import says, trouble_of
+
+log = structlog.get_logger()
 
 _RECEIVERS = {"ais": "the external system does not answer", "webhook": "webhooks that do not answer: {}"}
+_MOST_NAMED = 5
 PATIENCE = 2.0
 """Seconds a part may take to answer."""
 
 _ORDINARY_ANSWER = "SELECT version_num, repeat('x', 4096) FROM alembic_version"
 
-PartName = Literal["database", "doorbell", "external_system"]
+PartName = Literal["database", "doorbell", "external_system", "background"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +46,18 @@ class Examination:
 
     async def parts(self) -> list[Part]:
         """All parts as they are now; never raises, never takes longer than PATIENCE."""
-        database, doorbell, external = await asyncio.gather(
+        database, doorbell, external, background = await asyncio.gather(
             self._look("database", self._ask_database),
             self._look("doorbell", self._ask_doorbell),
             self._look("external_system", self._ask_deliveries),
+            self._look("background", self._ask_loops),
         )
         unknown = "not known while the database does not answer" if database else ""
         return [
             Part("database", not database, needed=True, detail=database),
             Part("doorbell", not doorbell, needed=False, detail=doorbell or self._kind_of_doorbell()),
             Part("external_system", not (database or external), needed=False, detail=unknown or external),
+            Part("background", not (database or background), needed=False, detail=unknown or background),
         ]
 
     async def _look(self, name: PartName, ask: Callable[[], Awaitable[str]]) -> str:
@@ -82,6 +90,16 @@ class Examination:
         ]
         return "; ".join([*told, "messages wait and none is lost"]) if told else ""
 
+    async def _ask_loops(self) -> str:
+        """Whether a background loop of any process keeps failing, or is late; `doctor` says of what it fails."""
+        async with self._database.acquire(timeout=PATIENCE) as connection:
+            try:
+                reports = await read_reports(connection)
+            except asyncpg.UndefinedTableError:
+                return ""  # the database says it
+        more = f"; {len(reports) - _MOST_NAMED} more" if len(reports) > _MOST_NAMED else ""
+        return "; ".join(map(str, reports[:_MOST_NAMED])) + more
+
     async def _ask_doorbell(self) -> str:
         return (
             ""
@@ -98,5 +116,7 @@ class Examination:
 async def _told(ask: Callable[[], Awaitable[str]]) -> str:
     try:
         return await ask()
-    except TROUBLE as error:
-        return str(error) or type(error).__name__
+    except Exception as error:
+        if trouble_of(error) is None:
+            log.exception("health.not_asked")
+        return says(error)

@@ -4,14 +4,14 @@ What is said is one JSON object, delivered with the commit that says it and not 
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
-from app.database import TROUBLE, connect
+from app.database import connect
+from app.services.common.loops import Loops
 
 log = structlog.get_logger()
 
@@ -34,26 +34,15 @@ class Listener:
         self._dsn = dsn
         self._hearers = hearers
         self._connected = connected
-        self._listening: asyncio.Task[None] | None = None
+        self._loops = Loops()
 
     def start(self) -> None:
         """Begin to listen; connects, and connects again, by itself."""
-        self._listening = asyncio.create_task(self._listen_forever())
+        self._loops.start("listening", self._listen, pause=_RECONNECT_SECONDS, late_after=float("inf"))
 
     async def stop(self) -> None:
         """End listening."""
-        if self._listening is not None:
-            self._listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listening
-
-    async def _listen_forever(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except TROUBLE as error:
-                log.warning("listening.down", error=str(error) or type(error).__name__)
-            await asyncio.sleep(_RECONNECT_SECONDS)
+        await self._loops.stop()
 
     async def _listen(self) -> None:
         connection = await connect(self._dsn, timeout=_PROBE_SECONDS)
@@ -68,4 +57,8 @@ class Listener:
             connection.terminate()
 
     def _heard(self, _connection: Any, _pid: int, channel: str, payload: Any) -> None:
-        self._hearers[channel](json.loads(payload))
+        """One thing said; what cannot be read, or a hearer that fails, must not end the hearing of the next."""
+        try:
+            self._hearers[channel](json.loads(payload))
+        except Exception:
+            log.exception("listening.not_heard", channel=channel, said=str(payload)[:200])

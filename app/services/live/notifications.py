@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.database import TROUBLE, HotPool
+from app.database import HotPool
 from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId, TaskId
+from app.services.common.loops import Loops
 from app.services.live.listen import Hearer, Listener
 from app.services.placement.sql import SERVING_CHANNEL, TICK_CHANNEL
 
@@ -80,18 +81,15 @@ class WaitingRoom:
         self._ticks = ticks
         self._pool = pool
         self._waiting: dict[TaskId, list[asyncio.Future[None]]] = {}
-        self._usher: asyncio.Task[None] | None = None
+        self._loops = Loops()
 
     def start(self) -> None:
         """Begin to watch."""
-        self._usher = asyncio.create_task(self._watch())
+        self._loops.start("waiting_room", self._watch, late_after=float("inf"))
 
     async def stop(self) -> None:
         """Let everybody go."""
-        if self._usher is not None:
-            self._usher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._usher
+        await self._loops.stop()
         self._release(list(self._waiting))
 
     async def wait(self, task_id: TaskId, seconds: float) -> None:
@@ -115,13 +113,14 @@ class WaitingRoom:
 
     async def _watch(self) -> None:
         with self._ticks.subscribe() as ticks:
+            if self._waiting:  # after a failure: what was said meanwhile is not heard again
+                await self._look(list(self._waiting))
             while True:
                 await ticks.get()
                 while not ticks.empty():
                     ticks.get_nowait()
                 if self._waiting:
-                    with contextlib.suppress(*TROUBLE):
-                        await self._look(list(self._waiting))
+                    await self._look(list(self._waiting))
 
     async def _look(self, task_ids: list[TaskId]) -> None:
         async with self._pool.acquire() as connection:

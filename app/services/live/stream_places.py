@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.access.roles import Caller
-from app.database import TROUBLE
 from app.engine.types import PoolId
 from app.errors import Overloaded, Unauthenticated, Unavailable
 from app.services.accounts.callers import Callers
+from app.services.common.loops import Loops
 
 log = structlog.get_logger()
 
@@ -51,17 +51,16 @@ class StreamPlaces:
         self._limits = limits
         self._watchers: dict[Watcher, None] = {}
         self._closing = False
-        self._checking: asyncio.Task[None] | None = None
+        self._loops = Loops()
 
     def start(self) -> None:
         """Begin to look whether the callers of open streams may still watch."""
-        self._checking = asyncio.create_task(self._keep_checking())
+        self._loops.start("streams", self._check_soon, pause=CHECK_SECONDS)
 
     def stop(self) -> None:
         """End all streams, and stop looking."""
         self.end_all()
-        if self._checking is not None:
-            self._checking.cancel()
+        self._loops.cancel()
 
     def end_all(self) -> None:
         """End all streams, and each that comes later."""
@@ -102,16 +101,9 @@ class StreamPlaces:
         """Give the place back; a second time does nothing."""
         self._watchers.pop(watcher, None)
 
-    async def _keep_checking(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            try:
-                async with asyncio.timeout(_CHECK_PATIENCE):
-                    await self.check()
-            except TROUBLE as error:  # the database is away: streams read nothing new from it either
-                log.warning("events.not_checked", error=type(error).__name__)
-            except Exception:  # a defect must not end the loop
-                log.exception("events.check_failed")
+    async def _check_soon(self) -> None:
+        async with asyncio.timeout(_CHECK_PATIENCE):
+            await self.check()
 
     async def check(self) -> None:
         """End the streams whose callers may watch their pool no more. Each credential is looked up once."""

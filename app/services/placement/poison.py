@@ -29,7 +29,7 @@ _CAREFUL_BATCH = 32
 _PATIENCE = 5.0
 
 
-class NoPicture(Exception):
+class NoPicture(ValueError):
     """The pool itself could not be read (its settings, rules or people): no task is to blame, and none is decided."""
 
 

@@ -11,9 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.database import TROUBLE, HotPool
+from app.database import HotPool
 from app.engine.types import PoolId
 from app.services.placement import sql as statements
+from app.utils.trouble import trouble_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ async def _read(
     try:
         async with pool.acquire() as connection:
             rows = await connection.fetch(statements.READ_AHEAD, pool_id, limit, list(writing))
-    except TROUBLE:
+    except Exception as error:
+        if trouble_of(error) is None:
+            raise
         return None
     if len(rows) < limit or any(row["attempts"] or row["parent_id"] in writing for row in rows):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import HotPool
+from app.database import HotPool, among
 from app.engine.placement.allocate import Decision, Waiting
 from app.engine.placement.decision_log import picture_at
 from app.engine.placement.explain import Explanation, Record, explain, explain_preview
@@ -91,7 +91,7 @@ async def _frames(session: AsyncSession, pool_id: PoolId, number: int | None) ->
 
 
 async def _names(session: AsyncSession, ids: Sequence[ExecutorId]) -> dict[ExecutorId, str]:
-    rows = await session.execute(select(Executor.id, Executor.name).where(Executor.id.in_(ids)))
+    rows = await session.execute(select(Executor.id, Executor.name).where(among(Executor.id, ids)))
     return {ExecutorId(executor_id): name for executor_id, name in rows}
 
 

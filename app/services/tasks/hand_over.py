@@ -14,6 +14,7 @@ from app.engine.placement.allocate import place
 from app.engine.placement.state import PoolState
 from app.engine.types import ExecutorId, PoolId, TaskId, WaitReason
 from app.errors import NotFound
+from app.services.common.loops import Parts
 from app.services.common.rows import task_of
 from app.services.tasks import sql as statements
 from app.services.tasks.explanations import Previewer
@@ -73,15 +74,19 @@ async def _take(
     return HandedOver(pool_id, [outcome.task_id for outcome in outcomes if isinstance(outcome, Moved)])
 
 
-async def hand_over_due(pool: HotPool, *, deliver: bool) -> list[HandedOver]:
-    """Take from everybody whose absence began long enough ago, or who was to be relieved by now."""
-    done = []
+async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = None) -> list[HandedOver]:
+    """Take from everybody whose absence began long enough ago, or who was to be relieved by now; person by person."""
     async with pool.acquire() as connection:
-        due = await connection.fetch(statements.DUE_TO_HAND_OVER)
-        for row in due:
-            async with connection.transaction():
-                executor_id, pool_id = ExecutorId(row["executor_id"]), PoolId(row["pool_id"])
-                done.append(await _take(connection, pool_id, executor_id, "clock", row["reason"], deliver))
+        rows = await connection.fetch(statements.DUE_TO_HAND_OVER)
+    due = {(row["pool_id"], row["executor_id"]): row["reason"] for row in rows}
+    done: list[HandedOver] = []
+
+    async def take(whose: tuple[int, int]) -> None:
+        pool_id, executor_id = PoolId(whose[0]), ExecutorId(whose[1])
+        async with pool.acquire() as connection, connection.transaction():
+            done.append(await _take(connection, pool_id, executor_id, "clock", due[whose], deliver))
+
+    await (parts or Parts("hand_over")).each(due, take)
     return done
 
 

@@ -5,12 +5,14 @@ Several workers may look at once: each step takes the pool first and finds nothi
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
 from app.database import HotPool
 from app.engine.types import PoolId, TaskId
-from app.services.common.pool_options import BrokenSettings, EscalationStep, flow_options
+from app.services.common.loops import Parts
+from app.services.common.pool_options import EscalationStep, FlowOptions, flow_options
 from app.services.tasks import sql as statements
 from app.services.tasks.hand_over import hand_over_due
 from app.services.tasks.moves import Move, MoveName, move_tasks
@@ -29,16 +31,19 @@ class Housekeeper:
     def __init__(self, pool: HotPool, *, deliver: bool) -> None:
         self._pool = pool
         self._deliver = deliver
+        self._steps = Parts("housekeeping")
+        self._leaving, self._flow, self._clock = Parts("hand_over"), Parts("flow"), Parts("clock")
         self._overlooked = Overlooked()
         self._looked_at = -_OVERLOOKED_SECONDS
 
     async def look(self) -> None:
-        """One look."""
-        await hand_over_due(self._pool, deliver=self._deliver)
-        await keep_flowing(self._pool, deliver=self._deliver)
-        await wake_by_clock(self._pool)
+        """One look; what fails in one step, or for one pool of it, delays no other."""
+        pool, deliver, attempt = self._pool, self._deliver, self._steps.attempt
+        await attempt("hand over", partial(hand_over_due, pool, deliver=deliver, parts=self._leaving))
+        await attempt("offers and steps", partial(keep_flowing, pool, deliver=deliver, parts=self._flow))
+        await attempt("clock", partial(wake_by_clock, pool, parts=self._clock))
         if time.monotonic() - self._looked_at >= _OVERLOOKED_SECONDS:
-            await self._overlooked.wake(self._pool)
+            await attempt("overlooked", partial(self._overlooked.wake, pool))
             self._looked_at = time.monotonic()
 
 
@@ -54,26 +59,28 @@ async def end_hung(pool: HotPool) -> None:
         log.warning("hung.ended", sessions=ended)
 
 
-async def keep_flowing(pool: HotPool, *, deliver: bool) -> None:
-    """Let offers that nobody answered go on, and take what waits too long to its next step."""
+async def keep_flowing(pool: HotPool, *, deliver: bool, parts: Parts | None = None) -> None:
+    """Let offers that nobody answered go on, and take what waits too long to its next step; pool by pool."""
     async with pool.acquire() as connection:
-        pools = await connection.fetch(statements.POOLS_THAT_FLOW)
-    for row in pools:
-        try:
-            flow = flow_options(row["settings"])
-        except BrokenSettings as error:
-            log.critical("flow.broken_settings", pool=row["pool_id"], error=str(error))
-            continue
-        pool_id = PoolId(row["pool_id"])
-        if flow.offer_seconds is not None:
-            await expire_offers(pool, pool_id=pool_id, seconds=flow.offer_seconds, deliver=deliver)
-        for number in reversed(range(len(flow.escalation))):
-            steps = flow.escalation[: number + 1]
-            if (target := steps[-1].to_pool) is not None:
-                minutes = steps[-1].after_minutes
-                await move_on(pool, pool_id=pool_id, to=PoolId(target), step=number + 1, minutes=minutes)
-            else:
-                await escalate(pool, pool_id=pool_id, step=number + 1, steps=steps)
+        rows = await connection.fetch(statements.POOLS_THAT_FLOW)
+    pools = {PoolId(row["pool_id"]): row["settings"] for row in rows}
+
+    async def flow(pool_id: PoolId) -> None:
+        await _keep_pool_flowing(pool, pool_id, flow_options(pools[pool_id]), deliver)
+
+    await (parts or Parts("flow")).each(pools, flow)
+
+
+async def _keep_pool_flowing(pool: HotPool, pool_id: PoolId, flow: FlowOptions, deliver: bool) -> None:
+    if flow.offer_seconds is not None:
+        await expire_offers(pool, pool_id=pool_id, seconds=flow.offer_seconds, deliver=deliver)
+    for number in reversed(range(len(flow.escalation))):
+        steps = flow.escalation[: number + 1]
+        if (target := steps[-1].to_pool) is not None:
+            minutes = steps[-1].after_minutes
+            await move_on(pool, pool_id=pool_id, to=PoolId(target), step=number + 1, minutes=minutes)
+        else:
+            await escalate(pool, pool_id=pool_id, step=number + 1, steps=steps)
 
 
 async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliver: bool) -> None:

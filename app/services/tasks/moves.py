@@ -7,17 +7,14 @@ explanation and the policy of the pool.
 """
 
 import asyncio
-import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
-
-import asyncpg
-import structlog
 
 from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import Doorbell
@@ -32,17 +29,16 @@ from app.errors import (
     StaleVersion,
     Unavailable,
 )
-from app.services.common.counters import Happened, count_events
+from app.services.common.counters import Happened, count_by_executor
+from app.services.common.loops import Loops
 from app.services.common.sent_keys import SentKey
 from app.services.placement.sql import TICK_CHANNEL
 from app.services.tasks import sql as statements
 from app.services.tasks.move_keys import first_uses, remember
 from app.services.waking.waking import wake_for
 from app.utils.failpoints import failpoint
+from app.utils.trouble import Trouble, trouble_of
 
-log = structlog.get_logger()
-
-_NOTHING_HAPPENED = Happened()
 _TRIES = 5
 _MOST_AT_ONCE = 500
 
@@ -255,17 +251,17 @@ async def _count(connection: HotConnection, pool_id: PoolId, steps: Sequence[_St
     by_executor: dict[ExecutorId | None, Counter[MoveName]] = defaultdict(Counter)
     for step in steps:
         by_executor[step.had if step.status in _OPEN else None][step.move.name] += 1
-    for executor_id in sorted(by_executor, key=lambda number: number or 0):
-        count = by_executor[executor_id]
-        happened = Happened(
+    happened = {
+        executor_id: Happened(
             completed=count[MoveName.COMPLETE],
             rejected=count[MoveName.REJECT],
             returned=count[MoveName.RETURN],
             cancelled=count[MoveName.CANCEL],
             reassigned=count[MoveName.REASSIGN],
         )
-        if happened != _NOTHING_HAPPENED:
-            await count_events(connection, happened, pool_id=pool_id, at=now, executor_id=executor_id)
+        for executor_id, count in by_executor.items()
+    }
+    await count_by_executor(connection, happened, pool_id=pool_id, at=now)
     declines = Counter(step.had for step in steps if step.move.name in (MoveName.DECLINE, MoveName.EXPIRE))
     if declines:
         await connection.execute(
@@ -273,102 +269,133 @@ async def _count(connection: HotConnection, pool_id: PoolId, steps: Sequence[_St
         )
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A move that a request waits for, and the pool where it was tried last."""
+
+    move: Move
+    future: asyncio.Future[Outcome]
+    tried_in: PoolId | None = None
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer the request, which may have gone."""
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+
 class Lifecycle:
-    """Gathers concurrent moves, one transaction for each pool; one per API process."""
+    """Gathers concurrent moves, one transaction for each pool; one per API process.
+
+    Each pool has a queue of its own: one that is held, or fails, delays and refuses no other pool's moves.
+    """
 
     def __init__(self, pool: HotPool, doorbell: Doorbell, *, deliver: bool) -> None:
         self._pool = pool
         self._doorbell = doorbell
         self._deliver = deliver
-        self._queue: asyncio.Queue[tuple[Move, asyncio.Future[Outcome]]] = asyncio.Queue()
-        self._mover: asyncio.Task[None] | None = None
+        self._queue: asyncio.Queue[_Asked] = asyncio.Queue()
+        self._of_pool: dict[PoolId, asyncio.Queue[_Asked]] = {}
+        self._open: set[asyncio.Future[Outcome]] = set()
+        self._loops = Loops()
 
     def start(self) -> None:
         """Begin to move."""
-        self._mover = asyncio.create_task(self._move_forever())
+        self._loops.start("moves", self._find_next, late_after=float("inf"))
 
     async def stop(self) -> None:
         """Move what was asked for, then end."""
-        await self._queue.join()
-        if self._mover is not None:
-            self._mover.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._mover
+        while self._open:
+            await asyncio.wait(self._open)
+        await self._loops.stop()
 
     async def move(self, move: Move) -> Moved:
         """Commit one move. Raises NotFound, StaleVersion, ForbiddenMove, Invalid, Unavailable."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((move, future))
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        self._queue.put_nowait(_Asked(move, future))
         outcome = await future
         if isinstance(outcome, DomainError):
             raise outcome
         return outcome
 
-    async def _move_forever(self) -> None:
-        while True:
-            gathered = [await self._queue.get()]
-            while len(gathered) < _MOST_AT_ONCE and not self._queue.empty():
-                gathered.append(self._queue.get_nowait())
-            while gathered:
-                gathered = await self._move_first_of_each(gathered)
-
-    async def _move_first_of_each(
-        self, gathered: list[tuple[Move, asyncio.Future[Outcome]]]
-    ) -> list[tuple[Move, asyncio.Future[Outcome]]]:
-        """Apply the first move of each task; returns the others, which must see what the first has done."""
-        first: dict[TaskId, tuple[Move, asyncio.Future[Outcome]]] = {}
-        later = [item for item in gathered if first.setdefault(item[0].task_id, item) is not item]
-        moves = [move for move, _ in first.values()]
+    async def _find_next(self) -> None:
+        """Find the pools where the next tasks are; what went on from where it was tried is followed there."""
+        gathered = await _gather(self._queue)
         try:
-            outcomes = await self._apply(moves)
+            pools = await self._pools_of([asked.move.task_id for asked in gathered])
         except Exception as error:
-            log.warning(
-                "moves.failed", moves=len(moves), error=str(error) or type(error).__name__, exc_info=True
-            )
-            reason = f"The move could not be written ({type(error).__name__}). Repeat."
-            outcomes = {move.task_id: Unavailable(reason) for move in moves}
-        for move, future in first.values():
-            if not future.done():  # the client may have gone
-                future.set_result(outcomes[move.task_id])
-            self._queue.task_done()
-        return later
+            _refuse(gathered, error)
+            raise
+        for asked in gathered:
+            pool_id = pools.get(asked.move.task_id)
+            if pool_id is None or pool_id == asked.tried_in:
+                asked.answer(_no_task(asked.move))
+                continue
+            asked.tried_in = pool_id
+            self._queue_of(pool_id).put_nowait(asked)
 
-    async def _apply(self, moves: Sequence[Move]) -> dict[TaskId, Outcome]:
-        """Apply the moves where the tasks are; a task that goes on to another pool meanwhile is followed there."""
-        outcomes: dict[TaskId, Outcome] = {move.task_id: _no_task(move) for move in moves}
-        seen: dict[TaskId, PoolId] = {}
-        for _ in range(_TRIES):
-            pools = await self._pools_of([move.task_id for move in moves])
-            moves = [move for move in moves if pools.get(move.task_id) != seen.get(move.task_id)]
-            outcomes.update(await self._apply_in_pools(moves, pools))
-            moves = [move for move in moves if isinstance(outcomes[move.task_id], NotFound)]
-            if not moves:
-                break
-            seen = pools
-        return outcomes
+    def _queue_of(self, pool_id: PoolId) -> asyncio.Queue[_Asked]:
+        queue = self._of_pool.get(pool_id)
+        if queue is None:
+            queue = self._of_pool[pool_id] = asyncio.Queue()
+            move_next = partial(self._move_next, pool_id, queue)
+            self._loops.start("moves", move_next, part=f"pool {pool_id}", late_after=float("inf"))
+        return queue
+
+    async def _move_next(self, pool_id: PoolId, queue: asyncio.Queue[_Asked]) -> None:
+        """Apply what was gathered for a pool, the first move of each task before the second of any."""
+        gathered = await _gather(queue)
+        try:
+            while gathered:
+                first: dict[TaskId, _Asked] = {}
+                later = [each for each in gathered if first.setdefault(each.move.task_id, each) is not each]
+                await self._apply(pool_id, list(first.values()))
+                gathered = later
+        except Exception as error:
+            _refuse(gathered, error)
+            raise
+
+    async def _apply(self, pool_id: PoolId, asked: Sequence[_Asked]) -> None:
+        outcomes = await self._apply_in_pool(pool_id, [each.move for each in asked])
+        for each, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, NotFound):  # it may have gone on to another pool meanwhile
+                self._queue.put_nowait(each)
+            else:
+                each.answer(outcome)
 
     async def _pools_of(self, task_ids: Sequence[TaskId]) -> dict[TaskId, PoolId]:
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(statements.POOLS_OF_TASKS, task_ids)
         return {row["id"]: PoolId(row["pool_id"]) for row in rows}
 
-    async def _apply_in_pools(
-        self, moves: Sequence[Move], pools: Mapping[TaskId, PoolId]
-    ) -> dict[TaskId, Outcome]:
-        outcomes: dict[TaskId, Outcome] = {}
-        for pool_id in sorted({pools[move.task_id] for move in moves if move.task_id in pools}):
-            of_pool = [move for move in moves if pools.get(move.task_id) == pool_id]
-            done = await self._apply_in_pool(pool_id, of_pool)
-            outcomes.update(zip((move.task_id for move in of_pool), done, strict=True))
-        return outcomes
-
     async def _apply_in_pool(self, pool_id: PoolId, moves: Sequence[Move]) -> list[Outcome]:
         for _ in range(_TRIES):
             try:
                 outcomes = await move_tasks(self._pool, pool_id=pool_id, moves=moves, deliver=self._deliver)
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            except Exception as error:
+                if trouble_of(error) is not Trouble.CONFLICT:
+                    raise
                 continue
             if any(isinstance(outcome, Moved) for outcome in outcomes):
                 self._doorbell.ring(pool_id)
             return outcomes
         raise Unavailable("The same tasks are being moved by several requests at once. Repeat.")
+
+
+async def _gather(queue: asyncio.Queue[_Asked]) -> list[_Asked]:
+    """The next moves of a queue: one, and what came with it."""
+    gathered = [await queue.get()]
+    while len(gathered) < _MOST_AT_ONCE and not queue.empty():
+        gathered.append(queue.get_nowait())
+    return gathered
+
+
+def _refuse(asked: Sequence[_Asked], error: Exception) -> None:
+    """Answer what failed together. Where the connection broke it is not known whether the commit was reached."""
+    if trouble_of(error) in (Trouble.GONE, None):
+        reason = f"It is not known whether the move was written ({type(error).__name__}). Read the task, then repeat."
+    else:
+        reason = f"The move could not be written ({type(error).__name__}). Repeat."
+    for each in asked:
+        each.answer(error if isinstance(error, DomainError) else Unavailable(reason))

@@ -9,6 +9,7 @@ from sqlalchemy import CompoundSelect, Select, func, or_, select, true, tuple_, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Caller, within_reach
+from app.database import among
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.models import Assignment, Executor, Pool, Task, TaskEvent
@@ -69,7 +70,7 @@ async def get_task(session: AsyncSession, *, task_id: TaskId) -> TaskView:
 
 async def get_tasks(session: AsyncSession, *, task_ids: Sequence[TaskId]) -> list[TaskView]:
     """Those of these tasks that exist, newest first."""
-    return await _views(session, select(Task).where(Task.id.in_(task_ids)).order_by(*_NEWEST_FIRST))
+    return await _views(session, select(Task).where(among(Task.id, task_ids)).order_by(*_NEWEST_FIRST))
 
 
 async def list_tasks(
@@ -102,7 +103,7 @@ def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
     """Tasks of the caller's pools: worked on there, or handed in there."""
     if caller.pool_ids is None:
         return query
-    return query.where(or_(Task.pool_id.in_(caller.pool_ids), Task.home_pool_id.in_(caller.pool_ids)))
+    return query.where(or_(among(Task.pool_id, caller.pool_ids), among(Task.home_pool_id, caller.pool_ids)))
 
 
 def _of_each_pool(page: Select[Any], caller: Caller) -> CompoundSelect[Any]:
@@ -144,7 +145,7 @@ async def _views(session: AsyncSession, query: Select[Any]) -> list[TaskView]:
     rows = await session.execute(
         select(Assignment, Executor.name)
         .join(Executor, Executor.id == Assignment.executor_id)
-        .where(Assignment.task_id.in_([task.id for task in tasks if task.status != "pending"]))
+        .where(among(Assignment.task_id, [task.id for task in tasks if task.status != "pending"]))
         .order_by(*_IN_TURN)
     )
     last = {assignment.task_id: (assignment, name) for assignment, name in rows}

@@ -20,6 +20,7 @@ from app.engine.calendar import next_of
 from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, RuleSet
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
+from app.services.common.loops import Parts
 from app.services.common.rows import availability_of, days_of
 from app.services.waking import sql as statements
 
@@ -201,15 +202,19 @@ async def _run(session: AsyncSession, statement: str, *arguments: Any) -> Sequen
     return result.all() if result.returns_rows else ()
 
 
-async def wake_by_clock(pool: HotPool) -> None:
-    """Wake what a shift that began, an absence that ended or a limit that turned over made room for."""
+async def wake_by_clock(pool: HotPool, *, parts: Parts | None = None) -> None:
+    """Wake what a shift that began, an absence that ended or a limit that turned over made room for; pool by pool."""
     async with pool.acquire() as connection:
         await connection.execute(statements.WAKE_SET_ASIDE)
-        for due in await connection.fetch(statements.CLOCK_DUE):
-            async with connection.transaction():
-                row = await connection.fetchrow(statements.TAKE_DUE, due["pool_id"])
-                if row is not None:
-                    await _ask_clock(connection, row)
+        due = await connection.fetch(statements.CLOCK_DUE)
+
+    async def ask(pool_id: PoolId) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(statements.TAKE_DUE, pool_id)
+            if row is not None:
+                await _ask_clock(connection, row)
+
+    await (parts or Parts("clock")).each([PoolId(row["pool_id"]) for row in due], ask)
 
 
 async def _ask_clock(connection: HotConnection, due: Any) -> None:
@@ -241,13 +246,21 @@ class Overlooked:
 
     def __init__(self) -> None:
         self._true_since: dict[PoolId, int] = {}
+        self._pools = Parts("overlooked")
 
     async def wake(self, pool: HotPool) -> int:
         """One look at all pools; returns how many tasks were woken because somebody has room."""
         woken = 0
         async with pool.acquire() as connection:
-            for row in await connection.fetch(statements.POOLS_WITH_PARKED):
-                woken += await self._look(connection, PoolId(row["pool_id"]), row["changed"] or 0)
+            rows = await connection.fetch(statements.POOLS_WITH_PARKED)
+        changed = {PoolId(row["pool_id"]): row["changed"] or 0 for row in rows}
+
+        async def wake(pool_id: PoolId) -> None:
+            nonlocal woken
+            async with pool.acquire() as connection:
+                woken += await self._look(connection, pool_id, changed[pool_id])
+
+        await self._pools.each(changed, wake)
         return woken
 
     async def _look(self, connection: HotConnection, pool_id: PoolId, changed: int) -> int:

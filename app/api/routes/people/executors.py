@@ -106,11 +106,12 @@ async def sync_executors(
         raise Conflict("There is no external system: set AIS_URL.")
     async with closing_client(settings.ais_url, settings.ais_timeout) as client:
         try:
-            found = await executor_sync.sync_executors(session, client, pool_id=pool.id, now=now)
+            said = await client.executors()
         except AisDown as error:
             raise Unavailable(
                 f"The external system does not answer: {error}. Repeat.", retry_after=5
             ) from error
+    found = await executor_sync.sync_executors(session, said, pool_id=pool.id, now=now)
     doorbell.ring(pool.id)
     return ExecutorSyncOut(
         seen=found.seen, added=found.added, changed=found.changed, refused=list(found.refused)

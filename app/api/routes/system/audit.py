@@ -67,11 +67,21 @@ async def list_audit(
 )
 async def export_audit(database: DatabaseDep, caller: CallerDep, only: FilterDep) -> StreamingResponse:
     """All of it as lines of JSON."""
+    lines = _lines(database, caller, only)
+    first = await anext(
+        lines, ""
+    )  # a failure of the database is answered while there still is an answer to choose
     return StreamingResponse(
-        _lines(database, caller, only),
+        _with_first(first, lines),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="audit.ndjson"'},
     )
+
+
+async def _with_first(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for line in others:
+        yield line
 
 
 async def _lines(database: Database, caller: Caller, only: AuditFilter) -> AsyncIterator[str]:

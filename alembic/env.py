@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from app.config import BadSettings, Settings, read_settings
 from app.database import trouble_in_words, wait_for_server
+from app.integrations.postgresql import servers_of
 from app.models import Base
 from app.services.setup.database_role import GRANTS, grant_application_role
 
@@ -91,14 +92,14 @@ async def take_turn(connection: AsyncConnection) -> None:
 
 async def connect_and_migrate(settings: Settings) -> None:
     await wait_for_server(settings, _say, settings.owner_url)
-    engine = create_async_engine(
-        settings.owner_url,
-        poolclass=NullPool,
-        connect_args={
-            "timeout": settings.database_timeout,
-            "server_settings": {"lock_timeout": f"{LOCK_TIMEOUT}s"},
-        },
-    )
+    servers = servers_of(settings.owner_url)
+
+    async def open_connection(**_address: object) -> object:
+        return await servers.connect(
+            settings.database_timeout, server_settings={"lock_timeout": f"{LOCK_TIMEOUT}s"}
+        )
+
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=open_connection)
     try:
         async with engine.connect() as turn:
             await take_turn(turn)

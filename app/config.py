@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
+from app.integrations.postgresql import BadAddress, read_address
 from app.integrations.public_addresses import Network, parse_networks
 from app.local.places import Place, embedded_system, find_place
 
@@ -84,6 +85,11 @@ class Settings(BaseSettings):
     )
     hot_pool_size: int = Field(
         4, ge=1, le=100, description="Connections a process keeps for intake and decisions."
+    )
+    database_connect_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds each host of DATABASE_URL may take to be connected to, before the next is tried.",
     )
     database_timeout: float = Field(
         10.0, gt=0, description="Seconds a statement or a connection attempt may take."
@@ -258,7 +264,12 @@ class Settings(BaseSettings):
             return None
         for prefix in ("postgresql+asyncpg://", "postgresql+psycopg2://", "postgresql://", "postgres://"):
             if url and url.startswith(prefix):
-                return "postgresql+asyncpg://" + url.removeprefix(prefix)
+                url = "postgresql+asyncpg://" + url.removeprefix(prefix)
+                try:
+                    read_address(url)
+                except BadAddress as error:
+                    raise ValueError(f"{str(info.field_name).upper()}: {error}") from None
+                return url
         raise ValueError(
             f"{str(info.field_name).upper()} must begin with postgresql:// (PostgreSQL is the only database supported)"
         )

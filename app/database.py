@@ -15,12 +15,14 @@ from typing import Any, TypeAlias, cast
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import ARRAY, ColumnElement, Connection, any_, event, literal, make_url, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, any_, event, literal, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.config import Settings
+from app.integrations.postgresql import Servers, read_address, servers_of
+from app.telemetry.metrics import database_old_timeline_total
 from app.utils import fast_json
 from app.utils.trouble import says, trouble_of
 
@@ -61,8 +63,8 @@ async def take_role(connection: Any) -> None:
 
 
 async def connect(dsn: str, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-    """A bare connection of the driver with the application's rights; `options` are those of `asyncpg.connect`."""
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **options)
+    """A bare connection to the server that takes writes, with the application's rights (see `Servers.connect`)."""
+    connection = await servers_of(dsn).connect(options.pop("timeout", None), **options)
     try:
         await take_role(connection)
     except BaseException:
@@ -128,6 +130,24 @@ def among(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
     return cast("ColumnElement[bool]", column == any_(literal(list(values), ARRAY(column.type))))
 
 
+_WATCH_SECONDS = 2.0
+"""How often the hosts are asked for their timelines: so long may an idle process trust a server that was replaced."""
+
+
+async def _watch(servers: Servers) -> None:
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        try:
+            await servers.look()
+        except Exception:
+            log.exception("database.watch_failed")
+
+
+def _report_old_timeline(host: str, timeline: int, newest: int) -> None:
+    database_old_timeline_total.inc()
+    log.error("database.old_timeline", host=host, timeline=timeline, newest=newest)
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Everything a process needs to reach PostgreSQL; close it when the process ends."""
@@ -135,12 +155,25 @@ class Database:
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     hot: HotPool
+    servers: Servers
+    watch: asyncio.Task[None] | None = None
+    """Asks the hosts for their timelines, where there are several."""
 
     @classmethod
     async def open(cls, settings: Settings) -> "Database":
         """Connect lazily: succeeds while PostgreSQL is down, so that a process can start before its database."""
+        servers = servers_of(settings.dsn)
+        servers.seconds = servers.address.connect_seconds or settings.database_connect_seconds
+        servers.refused = _report_old_timeline
+
+        async def open_connection(*_address: object, **options: Any) -> Any:
+            for name in ("host", "port", "user", "password", "database", "dsn"):
+                options.pop(name, None)  # the address says it
+            return await servers.connect(options.pop("timeout", None), **options)
+
         engine = create_async_engine(
-            settings.database_url,
+            "postgresql+asyncpg://",
+            async_creator=open_connection,
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=settings.database_timeout,
@@ -157,7 +190,7 @@ class Database:
         )
         event.listen(engine.sync_engine, "connect", _take_role_at_first)
         hot = await asyncpg.create_pool(
-            settings.dsn,
+            connect=open_connection,
             min_size=0,
             max_size=settings.hot_pool_size,
             timeout=settings.database_timeout,
@@ -170,9 +203,10 @@ class Database:
                 "idle_in_transaction_session_timeout": str(int(settings.worker_transaction_seconds * 1000)),
             },
         )
-        return cls(
-            engine, async_sessionmaker(engine, sync_session_class=ActingSession, expire_on_commit=False), hot
-        )
+        sessions = async_sessionmaker(engine, sync_session_class=ActingSession, expire_on_commit=False)
+        several = len(servers.address.hosts) > 1
+        watch = asyncio.create_task(_watch(servers), name="database watch") if several else None
+        return cls(engine, sessions, hot, servers, watch)
 
     @asynccontextmanager
     async def session(self, actor: dict[str, str] | None = None) -> AsyncIterator[AsyncSession]:
@@ -185,14 +219,15 @@ class Database:
 
     async def close(self) -> None:
         """Give all connections back."""
+        if self.watch is not None:
+            self.watch.cancel()
         await self.hot.close()
         await self.engine.dispose()
 
 
 def where(settings: Settings, url: str | None = None) -> str:
     """Host, port and database of an address, by default of the application's, and what named it; no password."""
-    parts = make_url(url or settings.database_url)
-    return f"{parts.host}:{parts.port or 5432}/{parts.database} ({settings.database_source})"
+    return f"{read_address(url or settings.database_url)} ({settings.database_source})"
 
 
 def trouble_in_words(error: BaseException, settings: Settings, url: str | None = None) -> str:
@@ -216,11 +251,11 @@ async def wait_for_server(settings: Settings, say: Callable[[str], None], url: s
     `say` gets one line when the waiting begins. Raises what the last attempt raised; a wrong host, password or database
     name is raised at once.
     """
-    address = (url or settings.database_url).replace("postgresql+asyncpg://", "postgresql://", 1)
+    servers = servers_of(url or settings.dsn)
     deadline, is_told = time.monotonic() + settings.database_wait_seconds, False
     while True:
         try:
-            connection = await asyncpg.connect(address, timeout=settings.database_timeout)
+            connection = await servers.connect(settings.database_timeout)
         except _NOT_YET as error:
             if isinstance(error, socket.gaierror) or time.monotonic() >= deadline:
                 raise

@@ -11,10 +11,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
 from app.config import ROOT, BadSettings, Settings, read_settings
 from app.database import TROUBLE, Database, trouble_in_words, wait_for_server
+from app.integrations.postgresql import read_address
 from app.services.audit.audit_anchors import open_anchors
 from app.services.audit.doctor import State, Symptom, examine
 
@@ -89,8 +89,7 @@ def newest_schema() -> str:
 
 def _show(settings: Settings, symptoms: list[Symptom]) -> None:
     console = Console()
-    where = make_url(settings.database_url)
-    console.print(f"Looking at {where.host}:{where.port}/{where.database}", highlight=False)
+    console.print(f"Looking at {read_address(settings.database_url)}", highlight=False)
     table = Table.grid(padding=(0, 2))
     for symptom in symptoms:
         table.add_row(SIGNS[symptom.state], f"[bold]{symptom.name}[/]", symptom.found)

@@ -62,6 +62,10 @@ assignment_latency_seconds = BulkHistogram(
     ["pool"],
     buckets=LATENCY_BUCKETS,
 )
+database_old_timeline_total = Counter(
+    "database_old_timeline_total",
+    "Connections refused: the server is on an older timeline than one seen before.",
+)
 tasks_without_anyone_total = Counter(
     "tasks_without_anyone_total",
     "Looks at a task that nobody of the pool is eligible for by the rules.",

@@ -193,7 +193,7 @@ def test_several_processes_on_one_port_are_summed(tmp_path: Path):
 
     def run(code: str) -> str:
         return subprocess.run(
-            [sys.executable, "-c", "from app import metrics;" + code],
+            [sys.executable, "-c", "from app.telemetry import metrics;" + code],
             cwd=ROOT,
             env=environment,
             capture_output=True,

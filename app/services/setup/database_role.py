@@ -14,9 +14,10 @@ import secrets
 import unicodedata
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy import Connection, text
 
 from app.config import Settings
+from app.integrations.postgresql import Address, read_address
 
 GRANTS = (Path(__file__).parent / "database_role.sql").read_text(encoding="utf-8")
 """Makes the roles where they are missing and the current user may, and grants what differs; it can be repeated."""
@@ -36,21 +37,19 @@ def grant_application_role(connection: Connection, settings: Settings) -> None:
     """
     login = separate_login(settings)
     named = {"name": "", "verifier": ""}
-    if login is not None and login.username:
-        stored = (
-            connection.execute(_STORED, {"name": login.username}).scalar() if _is_super(connection) else None
-        )
-        same = stored is not None and bool(login.password) and fits(login.password or "", stored)
+    if login is not None and login.user:
+        stored = connection.execute(_STORED, {"name": login.user}).scalar() if _is_super(connection) else None
+        same = stored is not None and bool(login.password) and fits(login.password, stored)
         verifier = "" if same or not login.password else make_verifier(login.password)
-        named = {"name": login.username, "verifier": verifier}
+        named = {"name": login.user, "verifier": verifier}
     connection.execute(_NAME_LOGIN, named)
     connection.execute(text(GRANTS))
 
 
-def separate_login(settings: Settings) -> URL | None:
+def separate_login(settings: Settings) -> Address | None:
     """The address of DATABASE_URL where its user is another one than the owner; None where they are the same."""
-    login, owner = make_url(settings.database_url), make_url(settings.owner_url)
-    return None if login.username == owner.username else login
+    login, owner = read_address(settings.database_url), read_address(settings.owner_url)
+    return None if login.user == owner.user else login
 
 
 def make_verifier(password: str, salt: bytes | None = None, iterations: int = _ITERATIONS) -> str:

@@ -16,7 +16,15 @@ API_ADDRESS = "api.url"
 """Name of the file in a data directory that says where the API of the running system is."""
 _PATIENCE = 2.0
 """Seconds that the stack's PostgreSQL may take to accept a connection."""
-_STACK_SETTINGS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "API_KEY")
+_STACK_SETTINGS = (
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "REDIS_URL",
+    "API_KEY",
+    "ADMIN_USERNAME",
+    "ADMIN_PASSWORD",
+)
+"""What is taken of the stack's file; init_db.py on this machine makes the same administrator as the stack did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,14 @@ def _of_host(known: Mapping[str, str], environment: Mapping[str, str]) -> dict[s
         "REDIS_URL": f"redis://127.0.0.1:{environment.get('REDIS_PORT') or 6379}/0",
         "API_URL": f"http://127.0.0.1:{environment.get('API_PORT') or 8000}",
         "API_KEY": known["API_KEY"],
+        **_admin(known, environment),
     }
+
+
+def _admin(known: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The first administrator, whom init_db.py makes: by the service `migrate`, or on the host."""
+    name = environment.get("ADMIN_USERNAME") or "admin"
+    return {"ADMIN_USERNAME": name, "ADMIN_PASSWORD": known["ADMIN_PASSWORD"]}
 
 
 def _of_services(
@@ -128,8 +135,7 @@ def _of_services(
     migrate = {
         "DATABASE_URL": app["DATABASE_URL"],
         "DATABASE_OWNER_URL": _database_url(SUPERUSER, known["POSTGRES_PASSWORD"], place),
-        "ADMIN_USERNAME": environment.get("ADMIN_USERNAME") or "admin",
-        "ADMIN_PASSWORD": known["ADMIN_PASSWORD"],
+        **_admin(known, environment),
         "API_KEY": known["API_KEY"],
     }
     size = environment.get("POSTGRES_SHARED_BUFFERS", "")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from app.config import Settings
 from app.local.embedded.data import free_port
 from app.local.embedded.redis_server import find_redis
 from tests.deploy.compose import ROOT, compose, resolved
-from tests.deploy.image_files import Image, make_image
+from tests.deploy.image_files import Image, make_image, stages
 from tests.deploy.stack import first_start, given
 from tests.lifecycle.conftest import until
 
@@ -183,6 +184,17 @@ def test_the_image_holds_what_the_services_start():
     stages = {line.split(" AS ")[1] for line in dockerfile.splitlines() if line.startswith("FROM")}
     assert {service["build"]["target"] for service in SERVICES.values() if "build" in service} <= stages
     assert "USER 10001" in dockerfile
+
+
+def test_make_images_has_a_stand_in_for_every_base_image():
+    """`make images` pulls what it can, and makes the others of Debian's packages, under these names."""
+    text = (ROOT / "scripts" / "images" / "play.py").read_text()
+    stand_ins = dict(re.findall(r'"([a-z/]+:[\w.-]+)": "(\w+)"', text))
+    bases = {lines[0].split()[1] for lines in stages().values()} - stages().keys()
+    others = {service["image"] for service in SERVICES.values() if ":" in service["image"]}
+    assert stand_ins.keys() == bases | others
+    for folder in stand_ins.values():
+        assert (ROOT / "scripts" / "images" / folder / "Dockerfile").exists()
 
 
 def addresses(settings: Settings, ports: dict[str, int]) -> dict[str, str]:

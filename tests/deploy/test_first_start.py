@@ -64,13 +64,16 @@ def test_a_second_start_keeps_every_secret(checkout: Path):
 
 
 def test_commands_on_the_host_are_told_where_the_stack_is(checkout: Path):
-    host = given(checkout / "secrets" / "host.env")
+    host, secrets_of = (given(checkout / "secrets" / name) for name in ("host.env", "stack.env"))
     settings = Settings(_env_file=checkout / "secrets" / "host.env")
     assert settings.database_url.endswith("@127.0.0.1:5432/executor_balancer")
     assert settings.database_owner_url and "postgres:" in settings.database_owner_url
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
     assert host["API_URL"] == "http://127.0.0.1:8000"
     assert isinstance(settings.api_key, SecretStr)
+    assert (
+        settings.admin_password and settings.admin_password.get_secret_value() == secrets_of["ADMIN_PASSWORD"]
+    )
 
 
 def test_own_secrets_and_ports_are_taken(tmp_path: Path):

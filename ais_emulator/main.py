@@ -76,7 +76,7 @@ UpDep = Annotated[Store, Depends(_up)]
 
 @system.get("/executors")
 async def list_executors(store: UpDep) -> Any:
-    """Everybody."""
+    """All executors."""
     return await _answer(store, {"items": list(store.executors.values())})
 
 
@@ -102,7 +102,7 @@ async def put_tasks(tasks: list[AisTask], store: UpDep) -> Any:
 
 @system.get("/assignments")
 async def list_assignments(store: UpDep, task_id: Ids = None) -> Any:
-    """Who has what, as this system sees it."""
+    """Current assignments, as this system sees them."""
     wanted = store.assignments if task_id is None else task_id
     shown = [store.assignments[number] for number in wanted if number in store.assignments]
     return await _answer(store, {"items": shown})
@@ -129,7 +129,7 @@ async def set_faults(faults: dict[str, Any], store: StoreDep) -> Faults:
 
 @admin.get("/stats")
 async def get_stats(store: StoreDep) -> dict[str, Any]:
-    """What happened since the start."""
+    """Counts of messages since the start."""
     known = {"executors": len(store.executors), "tasks": len(store.tasks), "shown": len(store.assignments)}
     return {**asdict(store.counters), **known}
 

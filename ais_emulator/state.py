@@ -1,4 +1,4 @@
-"""What the emulated system holds, and how badly it behaves."""
+"""State of the emulated system, and its planned misbehaviour."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ class EmulatorSettings(BaseSettings):
 
 
 class AssignmentMessage(BaseModel):
-    """What the balancer says of a task. `sequence` grows with each message about the same task."""
+    """A message of the balancer about a task. `sequence` grows with each message about the same task."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,7 +59,7 @@ class AssignmentMessage(BaseModel):
 
 @dataclass
 class Counters:
-    """What happened since the start, for tests and the curious."""
+    """Counts of messages since the start, for tests."""
 
     requests: int = 0
     failed: int = 0

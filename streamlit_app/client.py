@@ -59,7 +59,7 @@ class Api:
     token: str | None = None
 
     def get(self, path: str, **query: Any) -> Any:
-        """What is there."""
+        """Read a resource."""
         return self._ask("GET", path, query=query)
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a person's session holds: language, pool, credentials. In the address too, so that a link shows the same."""
+"""Session of a person: language, pool, credentials. In the address too, so that a link shows the same."""
 
 import time
 from datetime import date, time as dt_time
@@ -24,7 +24,7 @@ def language() -> Language:
 
 
 def api() -> Api:
-    """The API on behalf of whoever signed in."""
+    """The API on behalf of the signed-in user."""
     _refresh()
     return Api(st.session_state.get("token"))
 
@@ -88,13 +88,13 @@ def zone() -> ZoneInfo:
 
 
 def load_me() -> None:
-    """Who this is and what they may do, asked once per session; without accounts it is the administrator."""
+    """The signed-in user and their permissions, asked once per session; without accounts the administrator."""
     if "me" not in st.session_state:
         st.session_state.me = api().get("/v1/auth/me")
 
 
 def role() -> str:
-    """What this person is; without sign-in they are the local administrator."""
+    """Role of the user; without sign-in the local administrator's."""
     me = st.session_state.get("me")
     return me["role"] if me else "admin"
 
@@ -116,7 +116,7 @@ def is_admin() -> bool:
 
 
 def sign_in(tokens: Json) -> None:
-    """Go on as whoever these tokens are for."""
+    """Continue as the user of these tokens."""
     st.session_state.token = tokens["access_token"]
     st.session_state.refresh_token = tokens.get("refresh_token")
     st.session_state.token_until = time.monotonic() + tokens.get("expires_in", 900)
@@ -154,7 +154,7 @@ def keep_inputs() -> None:
 
 
 def leave() -> None:
-    """Nothing of this person stays for whoever signs in next."""
+    """Remove everything of this user before the next one signs in."""
     for key in list(st.session_state):
         if key not in {"language", "language_choice"}:
             del st.session_state[key]

@@ -82,7 +82,7 @@ def split_api_key(whole: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an access token says: who, and in which version of their credentials."""
+    """Claims of an access token: the user and the version of their credentials."""
 
     user_id: int
     token_version: int
@@ -113,7 +113,7 @@ class KeyRing:
         return jwt.encode(claims, self._keys[self._current], ALGORITHM, headers)
 
     def seal(self, said: str) -> str:
-        """What proves that somebody with the SECRET_KEY said this."""
+        """Signature made with the SECRET_KEY."""
         return hmac.digest(self._seals[0], said.encode(), "sha256").hex()
 
     def sealed(self, said: str, seal: str) -> bool:
@@ -122,7 +122,7 @@ class KeyRing:
         return any(hmac.compare_digest(each.encode(), str(seal).encode()) for each in seals)
 
     def read(self, token: str) -> Claims:
-        """What a token of ours says. Raises Unauthenticated for any other and for an old one."""
+        """Read a token made here. Raises Unauthenticated for any other and for an expired one."""
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys[header["kid"]]

@@ -1,4 +1,4 @@
-"""An OpenID provider, as whoever relies on it sees it: the authorization code flow with PKCE, state and nonce.
+"""Client of an OpenID provider: the authorization code flow with PKCE, state and nonce.
 
 What the provider says is believed only after all checks of OpenID Connect Core 3.1.3.7: its documents name the issuer
 that was configured; the ID token is signed by one of its published keys with an asymmetric algorithm (so that a public
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom the provider vouches for: `subject` never changes and is never given to another, names may be."""
+    """Person confirmed by the provider: `subject` never changes and is never reused, names may be."""
 
     issuer: str
     subject: str
@@ -51,7 +51,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one sign-in was begun with; the provider must answer to exactly this."""
+    """Values that one sign-in was begun with; the provider's answer must match them."""
 
     redirect_uri: str
     nonce: str
@@ -105,7 +105,7 @@ class Provider:
     async def identify(
         self, asked: Asked, *, code: str, issuer: str | None, wanted: Sequence[str] = ()
     ) -> Identity:
-        """Whom the code stands for; `wanted` claims are asked for where the ID token has them not.
+        """Exchange the code for the person; `wanted` claims that the ID token lacks are read from userinfo.
 
         Raises Unauthenticated for whatever does not fit, Unavailable.
         """
@@ -191,7 +191,7 @@ class Provider:
         raise Unauthenticated(f"{_REFUSED}: its id_token is signed by none of its keys.")
 
     async def _user_info(self, metadata: Json, subject: str, access_token: object) -> Json:
-        """What the provider tells of the person at its userinfo endpoint, the token's own claims aside."""
+        """Claims from the provider's userinfo endpoint, without those of the token."""
         endpoint = metadata.get("userinfo_endpoint")
         if endpoint is None or not isinstance(access_token, str):
             return {}

@@ -1,4 +1,4 @@
-"""Who may do what: roles, actions, and the caller of a request. Routes and their actions: app/api/edge/permissions.py.
+"""Roles, actions, and the caller of a request. Routes and their actions: app/api/edge/permissions.py.
 
 Whatever is not granted here is refused. Roles:
 
@@ -37,7 +37,7 @@ Action = Literal[
     "rules.manage",
     "rules.read",
     "tasks.manage",  # cancel, reassign: decides about other people's work
-    "tasks.move",  # start, complete, return, decline: by whoever does the work
+    "tasks.move",  # start, complete, return, decline: by the executor of the task
     "tasks.preview",
     "tasks.read",
     "tasks.submit",
@@ -90,7 +90,7 @@ LOCAL_PROGRAM_SCOPES = GRANTS["lead"] | _POOL_MAKER
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. Histories carry `name`; `pool_ids` None means every pool, `scopes` None everything of the role."""
+    """Caller of a request: histories carry `name`; `pool_ids` None is every pool, `scopes` None all of the role."""
 
     name: str
     role: Role
@@ -136,7 +136,7 @@ EVERYTHING = Caller("system", "admin")
 
 
 def no_pool(pool_id: int) -> NotFound:
-    """What a caller is told of a pool that is not there, or not theirs."""
+    """Error for a pool that does not exist or is out of the caller's reach."""
     return NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
 
 

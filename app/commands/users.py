@@ -1,4 +1,4 @@
-"""`executor-balancer users`: who may sign in, for whoever stands at the machine."""
+"""`executor-balancer users`: manages users from the machine itself, without a sign-in."""
 
 import asyncio
 import getpass

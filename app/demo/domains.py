@@ -320,4 +320,4 @@ _NAMES = {
         ("Kim", "Belykh", "Dolgikh", "Chernykh", "Shevchenko", "Dumas", "Goya", "Korolenko", "Savchenko", "Zhivago"),
     ),
 }  # fmt: skip
-"""First and last names that fit each other whoever bears them."""
+"""First and last names that fit each other in any combination."""

@@ -48,7 +48,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a scenario: figures of the pool and the seconds from each task's commit to its decision.
+    """Result of a scenario: figures of the pool, and for each task the seconds from commit to decision.
 
     `paced`: the tasks came at a rate, not all at once. `seconds` go from the first commit to the last decision.
     """
@@ -137,7 +137,7 @@ class Player:
                 if pool["undecided"] == 0 and all(map(_is_decided, tasks := await self._all_tasks(pool_id))):
                     report(_counted(tasks))
                     return tasks
-            # Who sends slowly pauses for longer than anybody's patience.
+            # A slow sender pauses for longer than a connection is kept open.
             if now != last or not all_sent:
                 moved, last = time.perf_counter(), now
             if time.perf_counter() - moved > _PATIENCE_SECONDS:

@@ -1,4 +1,4 @@
-"""What is played: a pool with its parameters, people and rules, and the tasks that come."""
+"""Scenario: a pool with its parameters, people and rules, and the tasks that come."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Event logs: one work item for each finished piece of work, from CSV or XES, plain or gzipped, whoever wrote it.
+"""Event logs: one work item for each finished piece of work, from CSV or XES, plain or gzipped.
 
 table   CSV and its columns
 xes     XES
@@ -57,7 +57,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _inflated(path: Path, raw: bytes) -> bytes:
-    """What was gzipped, and no more than a log may have: a few bytes can unfold to gigabytes."""
+    """Decompress up to the bound of a log: a few bytes can unfold to gigabytes."""
     with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
         text = file.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""What an event log says, whatever its form."""
+"""Content of an event log, independent of its format."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class EventLog:
     notes: list[str] = field(default_factory=list)
 
     def doers(self) -> dict[str, set[str]]:
-        """Who has ever done each activity."""
+        """People who have done each activity at least once."""
         doers: dict[str, set[str]] = {}
         for item in self.items:
             doers.setdefault(item.activity, set()).add(item.resource)

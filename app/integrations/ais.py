@@ -26,7 +26,7 @@ _REFUSED = frozenset({400, 404, 409, 413, 415, 422})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the system says of one message: taken in, or refused for good with a reason."""
+    """Answer to one message: taken in, or refused for good with a reason."""
 
     accepted: bool
     reason: str = ""
@@ -68,7 +68,7 @@ class AisClient:
         return verdicts
 
     async def assignments(self, task_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What the system shows of these tasks, by task id; those it does not know are missing. Raises AisDown.
+        """State of these tasks in the system, by task id; unknown ones are missing. Raises AisDown.
 
         An item that names no task is passed over: its task counts as not shown.
         """
@@ -80,7 +80,7 @@ class AisClient:
         }
 
     async def executors(self) -> list[Any]:
-        """Everybody it knows, unchecked. Raises AisDown."""
+        """All people in the system, unchecked. Raises AisDown."""
         return _items(await self._ask("GET", "/ais/executors"))
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ def _items(body: Any) -> list[Any]:
 
 
 def whole_number(value: object) -> int | None:
-    """What was sent as a whole number, or as the text of one; None for anything else."""
+    """Read a whole number, or the text of one; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:

@@ -201,7 +201,7 @@ class Servers:
     def __init__(self, address: Address) -> None:
         self.address = address
         self.seconds = address.connect_seconds or CONNECT_SECONDS
-        """What each host may take to be connected to."""
+        """Seconds that connecting to one host may take."""
         self.timeline = 0
         self.refused: Callable[[str, int, int], None] = _nothing
         """Called for a server on an older timeline: with its host, its timeline, and the newest."""

@@ -169,7 +169,7 @@ def _wake_on(*signals: signal.Signals) -> int:
 
 
 def _die_with_keeper(stop_signal: int) -> Callable[[], None] | None:
-    """What the command does first: ask the kernel for the stop signal when the keeper dies (Linux only)."""
+    """Ask the kernel for the stop signal when the keeper dies (Linux only); runs in the command before it starts."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl

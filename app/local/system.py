@@ -50,7 +50,7 @@ class StopRequested(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What to start, and where."""
+    """Options of a run: services and ports."""
 
     host: str = LOOPBACK
     port: int = 8000
@@ -64,7 +64,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs, for whoever tells the user. `places` are names with their addresses."""
+    """Services that run, to be shown to the user. `places` are names with their addresses."""
 
     places: dict[str, str]
     directory: Path
@@ -168,7 +168,7 @@ def _secret_of(directory: Path) -> str:
 def _environment(
     wishes: Wishes, settings: Settings, servers: EmbeddedServers | None, directory: Path
 ) -> dict[str, str]:
-    """What every service is told: where the servers and the API are."""
+    """Environment of every service: addresses of the servers and the API."""
     here = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
     scheme = "https" if wishes.certificate else "http"
     environment = {

@@ -1,4 +1,4 @@
-"""What really happened beside what would have: as values, and as JSON."""
+"""Comparison of the real distribution with the replayed ones: as values, and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ FORECAST = "fair_forecast"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One way in which the stream was, or would have been, distributed; `moved` went to somebody else than in fact."""
+    """One distribution of the stream, real or replayed; `moved` tasks went to another executor than in fact."""
 
     name: str
     figures: Figures
@@ -25,7 +25,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was played."""
+    """Description of the stream that was played."""
 
     name: str
     items: int
@@ -49,12 +49,12 @@ class Comparison:
 
     @property
     def actual(self) -> Run | None:
-        """What really happened."""
+        """The real distribution."""
         return next((run for run in self.runs if run.name == ACTUAL), None)
 
     @property
     def proposed(self) -> Run:
-        """What is proposed."""
+        """The proposed distribution."""
         return next(run for run in self.runs if run.name != ACTUAL)
 
     @property
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def moved(actual: Played, proposed: Played) -> int:
-    """How many tasks went to somebody else."""
+    """Number of tasks that went to another executor."""
     return sum(actual.holders.get(task_id, who) != who for task_id, who in proposed.holders.items())
 
 

@@ -1,6 +1,6 @@
 """An event log as a stream of work: people, tasks, who was there, and rules where none are given.
 
-Without a rule set whoever has ever done an activity may do it. A log does not say who was at work, so that somebody
+Without a rule set, a person who has done an activity may do it. A log does not say who was at work, so that somebody
 is taken as present on the days on which they did something (`day`), or throughout (`always`).
 """
 
@@ -36,7 +36,7 @@ class PreparedLog:
 
     @property
     def names(self) -> dict[ExecutorId, str]:
-        """What people are called in the log."""
+        """Names of people in the log."""
         return {one.id: one.name for one in self.people}
 
     def rules(self, document: Mapping[str, Any] | None) -> Rules:
@@ -49,14 +49,14 @@ class PreparedLog:
         )
 
     def state(self, rules: Rules, settings: PoolSettings) -> PoolState:
-        """Everybody, at zero."""
+        """Zero for each executor."""
         state = PoolState(rules, settings)
         absent = bool(self.stream.turns)
         state.upsert([replace(one, available=not absent) for one in self.people])
         return state
 
     def day_load(self) -> float:
-        """What a day brings per unit of qualification of those who are there."""
+        """Mean work of a day per unit of qualification of those present."""
         days = defaultdict[date, float](float)
         for arrival in self.stream.arrivals:
             days[_day(arrival.at, self.stream.zone)] += arrival.task.weight
@@ -66,7 +66,7 @@ class PreparedLog:
 
 
 def turn_people(turn: Turn) -> list[Executor]:
-    """Who comes at a turn."""
+    """The executors who come at a turn."""
     return [one for one in turn.changed if one.available]
 
 
@@ -153,7 +153,7 @@ def _day(at: float, zone: ZoneInfo) -> date:
 
 
 def _catalogue(log: EventLog, groups: Mapping[str, set[str]]) -> Catalogue:
-    """What rules may read of a log: each attribute as text, the activities and groups of people as lists."""
+    """Parameters that rules may read from a log: attributes as text, activities and groups of people as lists."""
     activities = tuple(sorted({item.activity for item in log.items}))
     columns = sorted({name for item in log.items for name in item.attributes})
     known = tuple(sorted({group for each in groups.values() for group in each}))

@@ -25,7 +25,7 @@ def _title(comparison: Comparison, voice: Voice) -> str:
 
 
 def headlines(comparison: Comparison, voice: Voice) -> list[str]:
-    """What was played, what was left out, and what came of it: one sentence each."""
+    """Sentences about the stream, the rows left out, and the result."""
     source = comparison.source
     period = "period" if source.first else "no_period"
     said = [

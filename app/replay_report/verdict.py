@@ -13,7 +13,7 @@ NOISE = 0.002
 
 
 class Effect(StrEnum):
-    """What the forecast would have done."""
+    """Effect that the forecast would have had."""
 
     HELPS = "helps"
     NEUTRAL = "neutral"

@@ -66,14 +66,14 @@ class HandOverIn(BaseModel):
 
 
 class HandOverOut(BaseModel):
-    """What was taken; a worker gives it to others at once."""
+    """Tasks that were taken back; a worker gives them to others at once."""
 
     task_ids: list[int]
     at: datetime | None = Field(description="When it will be done; null: it was done.")
 
 
 class PlannedTask(BaseModel):
-    """Who would get one of the tasks."""
+    """Executor who would receive one of the tasks."""
 
     task_id: int
     external_id: str | None
@@ -84,7 +84,7 @@ class PlannedTask(BaseModel):
 
 
 class LeavingPlan(BaseModel):
-    """What would become of a person's open tasks if they went now."""
+    """Preview of a hand-over: where a person's open tasks would go."""
 
     moves: int
     waiting: int = Field(description="Tasks that nobody could take now.")

@@ -22,7 +22,7 @@ class _Body(BaseModel):
 
 
 class Credentials(_Body):
-    """Who signs in."""
+    """Credentials of a sign-in."""
 
     username: Username
     password: Password
@@ -35,7 +35,7 @@ class RefreshIn(_Body):
 
 
 class Tokens(BaseModel):
-    """What a sign-in gives; the refresh token works once."""
+    """Tokens of a sign-in; the refresh token works once."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - no password
@@ -45,7 +45,7 @@ class Tokens(BaseModel):
 
 
 class Me(BaseModel):
-    """Who you are and what you may do."""
+    """The caller: name, role, pools and permitted actions."""
 
     name: str
     role: Role
@@ -95,7 +95,7 @@ class ProviderBegun(BaseModel):
 
 
 class ProviderAnswer(_Body):
-    """What the provider sent the browser back with, and the secret whose challenge was sent first."""
+    """The provider's answer to the browser, and the secret whose challenge was sent first."""
 
     state: Secret
     code: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[\x20-\x7e]+$")]
@@ -104,7 +104,7 @@ class ProviderAnswer(_Body):
 
 
 class ProviderTokens(Tokens):
-    """What a sign-in by the provider gives."""
+    """Tokens of a sign-in by the provider."""
 
     leave_url: str | None = Field(
         description="Where to sign out of the provider too; null: it has no such place."
@@ -130,7 +130,7 @@ class UserIn(_Body):
 
 
 class UserChange(_Body):
-    """What changes of a user; what is left out stays. Ends their sign-ins."""
+    """Changes of a user; omitted fields stay as they are. Ends the user's sign-ins."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
 
@@ -215,7 +215,7 @@ class ApiKeyPage(BaseModel):
 
 
 class AuditEntryOut(BaseModel):
-    """What happened, who did it, from where, before and after."""
+    """Entry of the audit log: action, actor, address, values before and after."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,4 +1,4 @@
-"""What several resources share."""
+"""Fields and types that several resources share."""
 
 import math
 import re

@@ -10,7 +10,7 @@ from app.schemas.explanations import Words
 
 
 class ShareOut(BaseModel):
-    """What one person received today."""
+    """Work that one executor received today."""
 
     executor_id: int
     name: str
@@ -71,7 +71,7 @@ class DistributionStats(BaseModel):
 
 
 class FairShareOut(BaseModel):
-    """What one person received and what would have been fair."""
+    """Work that one executor received, beside the fair share."""
 
     executor_id: int
     name: str

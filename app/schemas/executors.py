@@ -29,7 +29,7 @@ EXAMPLE: Any = {
 
 
 class ExecutorFields(BaseModel):
-    """What is said of a person."""
+    """Fields of an executor."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
@@ -59,7 +59,7 @@ class ExecutorReplacement(ExecutorFields):
 
 
 class ExecutorChange(BaseModel):
-    """What changes of a person; what is left out stays."""
+    """Changes of an executor; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"availability": "break"}]})
 
@@ -119,7 +119,7 @@ class ExecutorBatchOut(BaseModel):
 
 
 class ExecutorSyncOut(BaseModel):
-    """What a pull from the external system changed."""
+    """Result of a pull from the external system."""
 
     seen: int
     added: int
@@ -136,7 +136,7 @@ class CellProblem(BaseModel):
 
 
 class RowOutcome(BaseModel):
-    """What one row does."""
+    """Effect of one row."""
 
     line: int
     name: str
@@ -145,7 +145,7 @@ class RowOutcome(BaseModel):
 
 
 class ExecutorImportOut(BaseModel):
-    """What a table says, and what became of it."""
+    """Result of an import."""
 
     rows: int
     form: str = Field(description="How it was read.", examples=["csv, cp1251, ;"])

@@ -23,7 +23,7 @@ class Term(BaseModel):
 
 
 class CandidateOut(BaseModel):
-    """Somebody who could have taken the task, as they stood then."""
+    """An executor who could have taken the task, with their load at that time."""
 
     executor_id: int
     name: str

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class CountsOut(BaseModel):
-    """What happened in a span of time."""
+    """Key figures of a span of time."""
 
     received: int = Field(description="Tasks taken in.")
     assigned: int = Field(

@@ -9,7 +9,7 @@ from app.engine.types import WaitReason
 
 
 class BucketOut(BaseModel):
-    """What happened within one step of time."""
+    """Counts of one step of time."""
 
     at: datetime = Field(description="When the step begins.")
     received: int

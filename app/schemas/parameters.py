@@ -21,7 +21,7 @@ class Option(BaseModel):
 
 
 class ParameterFields(BaseModel):
-    """What may be said of a parameter and changed later."""
+    """Fields of a parameter that may change later."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ class ParameterIn(ParameterFields):
 
 
 class ParameterChange(ParameterFields):
-    """What changes of a parameter; what is left out stays. Owner, key and type stay for good."""
+    """Changes of a parameter; omitted fields stay as they are. Owner, key and type stay for good."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"label_ru": "Сумма договора", "position": 2}]}

@@ -37,7 +37,7 @@ class PoolIn(BaseModel):
 
 
 class PoolChange(BaseModel):
-    """What changes of a pool; what is left out stays."""
+    """Changes of a pool; omitted fields stay as they are."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"timezone": "Asia/Yekaterinburg"}]}

@@ -111,7 +111,7 @@ class RuleExampleExecutor(_Part):
 
 
 class RuleExpectation(_Part):
-    """What must become of an example."""
+    """Expected result of an example."""
 
     eligible: bool = True
     preference: float = 1.0

@@ -146,7 +146,7 @@ class CandidateOut(BaseModel):
 
 
 class RulesTrial(BaseModel):
-    """Who could take the task: the eligible and preferred first."""
+    """Executors who could take the task: the eligible and preferred first."""
 
     funnel: FunnelOut
     candidates: list[CandidateOut] = Field(description="At most 500.")
@@ -163,7 +163,7 @@ class FindingOut(BaseModel):
 
 
 class FaultOut(BaseModel):
-    """What is wrong, where, and what to do."""
+    """A fault: its place, meaning and remedy."""
 
     path: str
     value: str
@@ -181,7 +181,7 @@ class SurpriseOut(BaseModel):
 
 
 class RulesVerdict(BaseModel):
-    """What the check of a document found, with the pool's people and recent tasks."""
+    """Result of checking a document with the pool's people and recent tasks."""
 
     valid: bool = Field(description="Whether it may be saved.")
     errors: list[FaultOut] = Field(

@@ -91,7 +91,7 @@ class TaskBatchIn(BaseModel):
 
 
 class TaskChange(BaseModel):
-    """What changes of a task; what is left out stays."""
+    """Changes of a task; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 9}]})
 
@@ -120,7 +120,7 @@ class ReasonedMoveIn(MoveIn):
 
 
 class ReassignIn(ReasonedMoveIn):
-    """Away from whoever has it."""
+    """Taken from its executor."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "on holiday"}]})
 
@@ -130,7 +130,7 @@ class ReassignIn(ReasonedMoveIn):
 
 
 class AssignmentOut(BaseModel):
-    """Who got the task, when and how."""
+    """Assignment of the task: executor, time and kind."""
 
     assignment_id: int
     executor_id: int
@@ -186,7 +186,7 @@ class TaskCreated(TaskOut):
 
 
 class BatchItemOut(BaseModel):
-    """What became of one task of a batch: an id, or a problem."""
+    """Result of one task of a batch: an id, or a problem."""
 
     index: int
     task_id: int | None = None
@@ -197,7 +197,7 @@ class BatchItemOut(BaseModel):
 
 
 class TaskBatchOut(BaseModel):
-    """What became of a batch, in its order."""
+    """Results of a batch, in its order."""
 
     accepted: int
     duplicates: int

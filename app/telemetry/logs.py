@@ -1,6 +1,6 @@
 """Logs are events with fields: JSON for machines, colours in a terminal. No values of parameters, no secrets.
 
-What people or secrets could slip in by is masked on the way out, whoever logs it: fields by their name, addresses with
+Personal data and secrets are masked on the way out: fields by their name, addresses with
 passwords, tokens, and the details in which PostgreSQL quotes rows.
 """
 

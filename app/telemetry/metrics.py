@@ -37,7 +37,7 @@ class SystemGauge:
         self._values[tuple(map(str, labels))] = value
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What Prometheus asks for."""
+        """Return the samples for Prometheus."""
         name, documentation, labels = self._about
         family = GaugeMetricFamily(name, documentation, labels=labels)
         for values, value in self._values.items():

@@ -11,7 +11,7 @@ _plain = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def decode(text: str) -> Any:
-    """What PostgreSQL wrote; numbers of any size, as the standard library reads them."""
+    """Decode JSON written by PostgreSQL; numbers of any size, as the standard library reads them."""
     try:
         return _decode(text)
     except msgspec.DecodeError:

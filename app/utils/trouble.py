@@ -18,7 +18,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 
 class Trouble(StrEnum):
-    """What a failure means for whoever asked."""
+    """Meaning of a failure for the caller."""
 
     GONE = "gone"  # no answer, a broken connection, a server that starts, stops or only reads: repeat later
     CONFLICT = "conflict"  # rolled back because of another transaction: repeat at once
@@ -146,7 +146,7 @@ def _kind_of(error: BaseException) -> Trouble | None:
 
 
 def _of_interface(error: asyncpg.InterfaceError) -> Trouble:
-    """What the client's side of the driver refuses: a value, a statement, or to use a connection that broke."""
+    """Refused by the driver itself: a value, a statement, or the use of a broken connection."""
     if _TOO_MANY_ARGUMENTS in str(error):
         return Trouble.DEFECT
     return Trouble.REFUSED if isinstance(error, ValueError) else Trouble.GONE

@@ -38,7 +38,7 @@ _CLASS = {"3": "elsewhere", "4": "message", "5": "failing"}
 
 
 def why(text: str | None) -> str:
-    """What `last_error` of a delivery says."""
+    """Words for `last_error` of a delivery."""
     text = (text or "").strip()
     if not text:
         return ""
@@ -57,7 +57,7 @@ def why(text: str | None) -> str:
 
 
 def paused(detail: str) -> str | None:
-    """What is said of receivers that are left alone for a while, with times in the team's zone; None: nothing."""
+    """Sentence about receivers that are left alone for a while, with times in the team's zone; else None."""
     found = list(_PAUSED.finditer(detail))
     told = [
         t(

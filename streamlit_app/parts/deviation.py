@@ -16,7 +16,7 @@ TOLERANCE = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one person received and should have."""
+    """Received work and fair share of one executor."""
 
     executor_id: int
     name: str

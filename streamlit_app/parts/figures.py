@@ -40,7 +40,7 @@ def _name(figure: Figure) -> str:
 
 
 def _hint(text: str) -> str:
-    """What the figure means, for whoever points at the sign, touches it, or comes to it by keyboard."""
+    """Explanation of the figure, shown on pointing, touch and keyboard focus."""
     return (
         f"<span class='hint' tabindex='0' role='note' aria-label='{escape(text, quote=True)}'>"
         f"<span aria-hidden='true'>?</span><span class='what'>{escape(text)}</span></span>"

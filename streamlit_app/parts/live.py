@@ -1,4 +1,4 @@
-"""What moved, heard from the API's event stream in one thread per pool for all sessions of this process.
+"""Changes heard from the API's event stream, in one thread per pool for all sessions of this process.
 
 Parts of a page look here each second and ask the API again only when something did move, or some time has passed.
 """

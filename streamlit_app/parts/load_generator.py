@@ -26,7 +26,7 @@ State = Literal["preparing", "running", "draining", "done", "stopped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: tasks per second, for how many seconds, to how many people."""
+    """Plan of a load test: tasks per second, seconds, and number of people."""
 
     rate: float
     seconds: int

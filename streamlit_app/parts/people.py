@@ -20,12 +20,12 @@ def load() -> list[Json]:
 
 
 def forget() -> None:
-    """Somebody was changed: ask again."""
+    """Forget cached executors after a change."""
     _all.clear()
 
 
 def actor(name: str) -> str:
-    """Who did something: a user's name as it is, the rest in words."""
+    """Actor of an entry: a user's name as it is, the rest in words."""
     return t(f"system.actors.{name}") if f"system.actors.{name}" in TABLE else name or "—"
 
 

@@ -39,7 +39,7 @@ class Editor:
         self.revision += 1
 
     def follow(self, document: Json) -> None:
-        """These rules are in force now: whoever changed nothing goes on with them."""
+        """These rules are in force now: an editor without changes goes on with them."""
         if document != self._base:
             if self.document == self._base:
                 self.replace(document)
@@ -218,7 +218,7 @@ class _Form:
             st.markdown(f"**{plain(str(condition['name']))}**")
 
     def _changes(self, condition: Json, path: str, remove: Callable[[], Any], depth: int) -> None:
-        """What can be done with a condition or a group as a whole."""
+        """Menu of a condition or a group as a whole."""
         self._button(t("rules.negate"), f"{path}.negate", lambda: _negate(condition), icon="block")
         if depth + _height(condition) < _DEEPEST:
             self._button(t("rules.wrap"), f"{path}.wrap", lambda: _wrap(condition), icon="select_all")

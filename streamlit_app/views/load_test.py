@@ -143,7 +143,7 @@ def _charts(test: LoadTest) -> None:
 
 
 def _by_second(test: LoadTest) -> Json:
-    """What each second brought, from what had come until then."""
+    """Counts of each second, from running totals."""
     samples = list(test.samples)
     pairs = list(itertools.pairwise(samples))
 

@@ -69,7 +69,7 @@ def _now(period: int) -> None:
 @st.fragment(run_every=2.0)
 @notices.guarded
 def _load() -> None:
-    """Who carries how much."""
+    """Load of each executor."""
     with st.container(border=True):
         st.subheader(t("overview.load"))
         st.caption(t("overview.load_text"))

@@ -89,7 +89,7 @@ def _used(parameter: Json, uses: Counter[str]) -> str:
 
 
 def _marks(parameter: Json) -> str:
-    """What has to be known of it at a glance."""
+    """Summary of a parameter in a line."""
     marks = [name for name in ("required", "deprecated") if parameter[name]]
     return ", ".join(t(f"parameters.{name}").lower() for name in marks)
 

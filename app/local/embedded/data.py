@@ -57,7 +57,7 @@ def default_data_directory() -> Path:
 
 
 def server_user(directory: Path) -> RunAs | None:
-    """Who the servers run as: None (ourselves) unless we are root."""
+    """User the servers run as: None (the current user) unless that is root."""
     if os.geteuid() != 0:
         return None
     with suppress(FileNotFoundError, PermissionError):
@@ -182,7 +182,7 @@ class DataDirectory:
             raise EmbeddedError(
                 f"cannot use {self.path} for data ({error.strerror}): choose another"
             ) from error
-        # In a directory that everybody can write to, somebody else may have been there first.
+        # In a directory that any user can write to, another user may have been there first.
         if owner not in {os.geteuid(), self.user.uid if self.user else -1}:
             raise EmbeddedError(f"{self.path} belongs to another user: choose another data directory")
         if not reaches(self.user, self.path):

@@ -49,7 +49,7 @@ SETTINGS = {
 
 
 class Durability(StrEnum):
-    """What a commit survives."""
+    """Failures that a commit survives."""
 
     SAFE = "safe"  # loss of power: for work that somebody needs
     FAST = "fast"  # the end of the process, not of the machine: for tests
@@ -116,7 +116,7 @@ class PostgresServer:
             if self._is_ready(self._process):
                 self._create_database()
                 return
-            # Somebody took the port meanwhile, or backends of a killed server are still ending.
+            # Another process took the port meanwhile, or backends of a killed server are still ending.
             time.sleep(0.2 * (attempt + 1))
         raise EmbeddedError(f"PostgreSQL did not start:\n{self._data.log_tail(self.name)}")
 

@@ -1,4 +1,4 @@
-"""What the rules exclude, and which demand nobody covers; over the latest tasks, which the page says."""
+"""Executors that rules exclude, and demand that no executor covers, over the latest tasks."""
 
 import math
 from collections import Counter
@@ -53,7 +53,7 @@ def _funnel(rules: list[str], left: list[float], tasks: int) -> None:
 
 
 def skills(pool_id: int) -> None:
-    """What tasks ask for beside what the people who are here can do."""
+    """Demand of tasks beside the skills of the people present."""
     parameters = catalogue.load()
     pairs = _pairs(pool_id, parameters)
     if not pairs:

@@ -1,4 +1,4 @@
-"""What is said of a person: a form for somebody new and for changes."""
+"""Form of an executor, new or changed."""
 
 import re
 from typing import Any
@@ -62,7 +62,7 @@ def change(person: Json, **values: Any) -> None:
 
 
 def tell_changed(text: str) -> None:
-    """Somebody was changed: say so, and look at everybody anew."""
+    """Report the change and read all executors again."""
     from streamlit_app.views.executors import page as executors
 
     executors.forget()

@@ -45,7 +45,7 @@ def _dialog() -> None:
 
 
 def _names(parameters: list[Json]) -> dict[str, str]:
-    """What columns are called here, by their keys."""
+    """Labels of columns, by their keys."""
     own = {key: t(text) for key, text in OWN.items()}
     return own | {each["key"]: catalogue.label(each) for each in parameters}
 

@@ -174,6 +174,6 @@ def _column_config() -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Somebody was changed here: ask again at once."""
+    """Read again at once after a change on this page."""
     st.session_state.people_seen = st.session_state.get("people_seen", 0) + 1
     people.forget()

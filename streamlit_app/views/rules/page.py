@@ -79,7 +79,7 @@ def _compose(editor: Editor, active: Json | None, parameters: list[Json], fields
 
 
 def _check(editor: Editor) -> list[Json]:
-    """What is wrong with the document, found out with every change."""
+    """Faults of the document, found with every change."""
     verdict = _verdict(session.api(), session.api().token, session.pool_id(), to_json(_tidy(editor.document)))
     faults: list[Json] = verdict["errors"]
     if not faults:
@@ -99,7 +99,7 @@ def _verdict(_api: Api, token: str | None, pool_id: int, document: str) -> Json:
 
 
 def _findings(verdict: Json) -> None:
-    """What is legal but hardly meant, found with real people and recent tasks; and the document's own tests."""
+    """Findings from real people and recent tasks, and results of the document's own tests."""
     for surprise in verdict.get("failed_tests", ()):
         told_test = t("rules.test_failed", name=notices.plain(surprise["label"]), found=surprise["found"])
         st.warning(told_test, icon=":material/science:")
@@ -126,7 +126,7 @@ def _fault(fault: Json) -> str:
 
 
 def _checker_said(sentence: str) -> str:
-    """What the checker of rules says, in its own sentences first: those of the rest of the API are more general."""
+    """Words of the rule checker first: those of the rest of the API are more general."""
     known = fault_in_russian(sentence) if session.language() == "ru" else None
     return known or notices.told_in_language(sentence)
 
@@ -297,7 +297,7 @@ def _roll_back(chosen: Json) -> None:
 
 
 def diff(before: Json, after: Json) -> str:
-    """What changes from one document to another, line by line."""
+    """Differences between two documents, line by line."""
     lines = difflib.unified_diff(
         to_json(_tidy(before)).splitlines(), to_json(_tidy(after)).splitlines(), lineterm="", n=2
     )

@@ -1,4 +1,4 @@
-"""Who would get a task that is only described: nothing is changed."""
+"""Preview of a described task: nothing is changed."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -48,7 +48,7 @@ def show(editor: Editor, parameters: list[Json]) -> None:
 
 
 def _values(parameters: list[Json]) -> Json:
-    """What the task says, row by row: the rules' result stays in sight below."""
+    """Fields of the task, row by row, so that the result stays in sight below."""
     values = {}
     columns: list[DeltaGenerator] = []
     for parameter in catalogue.of_owner(parameters, "task"):
@@ -61,7 +61,7 @@ def _values(parameters: list[Json]) -> Json:
 
 
 def _try(editor: Editor, task: Json) -> None:
-    """Who could take it by the document in the constructor, which need not be saved."""
+    """Executors who could take it by the document in the constructor, saved or not."""
     body = {"pool_id": task["pool_id"], "rules": editor.document, "task": task}
     trial = session.api().post("/v1/rules/preview", body)
     funnel, candidates = trial["funnel"], trial["candidates"]

@@ -1,4 +1,4 @@
-"""Who did what: the audit log, newest first, with each entry's before and after."""
+"""The audit log, newest first, with values before and after."""
 
 import json
 from contextlib import suppress
@@ -83,7 +83,7 @@ def _prove() -> None:
 
 
 def _thing(entry: Json, labels: dict[str, str]) -> str:
-    """What it was about: its kind, and what people call it; parameters by their labels."""
+    """Object of an entry: its kind and name; parameters by their labels."""
     name = entry["name"] or entry["entity_id"]
     if entry["entity"] == "parameters":
         name = labels.get(entry["entity_id"], name)
@@ -91,7 +91,7 @@ def _thing(entry: Json, labels: dict[str, str]) -> str:
 
 
 def _labels(entries: list[Json]) -> dict[str, str]:
-    """What parameters are called in this language, by id: of each team that the entries name."""
+    """Labels of parameters in this language, by id, for each team that the entries name."""
     teams = {each["pool_id"] for each in entries if each["entity"] == "parameters" and each["pool_id"]}
     return {
         str(each["parameter_id"]): catalogue.label(each) for team in teams for each in catalogue.load(team)
@@ -99,7 +99,7 @@ def _labels(entries: list[Json]) -> dict[str, str]:
 
 
 def _change(entry: Json) -> str:
-    """What differs between before and after, in a line; of something new or gone its name says enough."""
+    """Differences between before and after, in a line; for a new or removed object its name."""
     before, after = entry["before"], entry["after"]
     if not before or not after:
         return ""

@@ -64,7 +64,7 @@ def _step(number: int, step: Json, conditions: list[str], teams: dict[int, str])
 
 
 def _conditions(pool: Json) -> list[str]:
-    """What the conditions of the rules in force are called."""
+    """Names of the conditions of the rules in force."""
     active = session.api().get("/v1/rules", pool_id=pool["pool_id"], state="active", limit=1)["items"]
     found = active[0]["rules"].get("conditions", ()) if active else ()
     return [condition.get("name") or f"conditions[{number}]" for number, condition in enumerate(found)]

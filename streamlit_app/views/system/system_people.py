@@ -1,4 +1,4 @@
-"""Who may sign in: users with their roles and teams."""
+"""Users with their roles and teams."""
 
 import streamlit as st
 

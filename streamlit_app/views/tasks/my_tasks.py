@@ -22,7 +22,7 @@ def show() -> None:
 @st.fragment(run_every=5.0)
 @notices.guarded
 def _list() -> None:
-    """What is open: what was begun first, then the oldest."""
+    """Open tasks: those begun first, then the oldest."""
     tasks: list[Json] = []
     for status in _OPEN:
         found = session.api().get("/v1/tasks", status=status, limit=_MOST)["items"]

@@ -43,7 +43,7 @@ def show() -> None:
 
 
 def _ask_filter() -> Json | None:
-    """What to show; None when a number was looked for that is not there."""
+    """Tasks to show; None if a number was searched that does not exist."""
     if st.session_state.get("task_filter") not in FILTERS:
         st.session_state.task_filter = "all"
     chosen = st.segmented_control(

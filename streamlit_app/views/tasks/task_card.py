@@ -67,7 +67,7 @@ def _elsewhere(task: Json) -> str:
 
 
 def actions(task: Json) -> None:
-    """What this person may do with it."""
+    """Moves that the user may make."""
     allowed = _ICONS if session.may("tasks.manage") else _ICONS.keys() - _OF_LEADS
     moves = [move for move in task.get("allowed_moves", ()) if move in allowed]
     with st.container(horizontal=True):
@@ -196,7 +196,7 @@ def _why_not(task: Json) -> None:
 
 
 def candidates(explanation: Json) -> None:
-    """Who was compared, and who could not take the task and why."""
+    """Executors compared, and those who could not take the task, with reasons."""
     compared = [*([explanation["chosen"]] if explanation["chosen"] else []), *explanation["runners_up"]]
     if compared:
         with st.container(border=True):

@@ -21,7 +21,7 @@ def attach(port: int) -> None:
             time.sleep(0.2)
     with connection, connection.makefile("rwb") as stream:
         _send(stream, 1, "initialize", {"adapterID": "run book"})
-        _send(stream, 2, "attach", {})
+        _send(stream, 2, "attach", {"type": "debugpy", "request": "attach", "justMyCode": True})
         while (message := _receive(stream)).get("event") != "initialized":
             assert message.get("success", True), message
         _send(stream, 3, "configurationDone", {})
@@ -29,7 +29,7 @@ def attach(port: int) -> None:
             message = _receive(stream)
 
 
-def _send(stream: Any, number: int, command: str, arguments: dict[str, str]) -> None:
+def _send(stream: Any, number: int, command: str, arguments: dict[str, object]) -> None:
     body = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
     stream.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     stream.flush()

@@ -238,7 +238,7 @@ def play(terminal: Terminal, chosen: list[Command], ports: dict[int, int], *, wh
             for command in chosen:
                 playing.play(command)
             playing.end()
-    except Failed as error:
+    except (AssertionError, OSError) as error:
         print(f"✗ {error}", flush=True)
         return 1
     return 0

@@ -93,6 +93,8 @@ ROUTERS = (
 
 log = structlog.get_logger()
 
+_DEVICE_TRIES = 10
+"""Wrong passwords taken at once from a device that signed in before; then one a minute."""
 _BEGUN_A_MINUTE = 300
 """Sign-ins by the provider that an address may begin in a minute; a dashboard's people all come from one."""
 
@@ -167,6 +169,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             keys=keys,
             passwords=Passwords(),
             throttle=Throttle(burst=settings.sign_in_failures, per_minute=settings.sign_in_failures),
+            device_throttle=Throttle(burst=_DEVICE_TRIES, per_minute=1),
             begun_throttle=Throttle(burst=_BEGUN_A_MINUTE, per_minute=_BEGUN_A_MINUTE),
             provider=provider,
             lifecycle=lifecycle,

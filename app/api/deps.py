@@ -49,6 +49,7 @@ class Parts:
     keys: KeyRing
     passwords: Passwords
     throttle: Throttle
+    device_throttle: Throttle
     begun_throttle: Throttle
     provider: Provider | None
     lifecycle: Lifecycle

@@ -47,6 +47,8 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    device_hash: Mapped[bytes | None]
+    """Of the secret of the device that signed in: it is known again while this row is kept."""
     ends_at: Mapped[datetime | None]
     """When the family ends, however much it is used; null: it lives as long as it is."""
 

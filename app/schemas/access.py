@@ -21,11 +21,19 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Device = Annotated[str, StringConstraints(min_length=22, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+
+
 class Credentials(_Body):
     """Credentials of a sign-in."""
 
     username: Username
     password: Password
+    device: Device | None = Field(
+        None,
+        description="A random secret that this device keeps (128 bits or more). Wrong tries of others lock a name for "
+        "new devices only, not for one that signed in with it before.",
+    )
 
 
 class RefreshIn(_Body):

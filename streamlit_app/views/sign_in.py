@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from streamlit_app import session
+from streamlit_app import door, session
 from streamlit_app.client import Api, ApiError
 from streamlit_app.parts import notices, provider, this_machine
 from streamlit_app.words import t
 
 _FOR_GOOD = 10 * 365 * 86_400
 """Seconds: a key does not expire, and needs no refreshing."""
+_LEAST_DEVICE = 22
+"""Characters of a browser's secret that the API takes."""
 
 
 def show() -> None:
@@ -54,8 +56,10 @@ def _by_provider() -> None:
 
 
 def _sign_in(username: str, password: str) -> None:
+    device = st.context.cookies.get(door.COOKIE, "")
+    known = {"device": device} if len(device) >= _LEAST_DEVICE else {}
     try:
-        session.sign_in(Api().post("/v1/auth/token", {"username": username, "password": password}))
+        session.sign_in(Api().post("/v1/auth/token", {"username": username, "password": password} | known))
     except ApiError as error:
         if error.status == 401:
             st.error(t("common.sign_in_wrong"), icon=":material/lock:")

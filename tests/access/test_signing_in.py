@@ -239,3 +239,50 @@ async def test_a_user_of_any_role_is_nobody_who_does_not_exist(house: House, rol
     for refused in (made, changed):
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == "executor_id"
+
+
+DEVICE, STRANGERS = "the-browser-that-anna-has-used", "a-browser-nobody-ever-used-here"
+
+
+async def sign_in_from(house: House, device: str, password: str = PASSWORD) -> int:
+    body = {"username": "anna", "password": password, "device": device}
+    return (await house.client.post("/v1/auth/token", json=body)).status_code
+
+
+async def test_wrong_tries_of_strangers_lock_out_no_device_that_signed_in_before(house: House) -> None:
+    await add_user(house)
+    assert await sign_in_from(house, DEVICE) == 200
+    for _ in range(8):
+        assert await sign_in_from(house, STRANGERS, "wrong password") == 401
+    assert (await sign_in(house)).status_code == 401, "the name is locked"
+    assert await sign_in_from(house, STRANGERS) == 401
+    assert await sign_in_from(house, DEVICE) == 200
+    assert (await sign_in(house)).status_code == 401, "and stays so for others"
+    assert await house.database.hot.fetchval("SELECT locked_until > now() FROM users WHERE username = 'anna'")
+
+
+async def test_a_known_device_is_known_for_its_own_user_and_has_few_tries(house: House) -> None:
+    await add_user(house)
+    await add_user(house, "boris")
+    assert await sign_in_from(house, DEVICE) == 200
+    for _ in range(6):
+        body = {"username": "boris", "password": "wrong password", "device": DEVICE}
+        assert (await house.client.post("/v1/auth/token", json=body)).status_code == 401
+    assert (await sign_in(house, "boris")).status_code == 401, "locked: it never was a device of this name"
+    statuses = [await sign_in_from(house, DEVICE, "wrong password") for _ in range(12)]
+    assert statuses.count(429) >= 1 and set(statuses) == {401, 429}
+    failed = await house.database.hot.fetchval("SELECT failed_logins FROM users WHERE username = 'anna'")
+    assert failed == 0, "its wrong tries lock nobody"
+
+
+async def test_a_device_stays_known_along_the_chain_and_after_signing_out(house: House) -> None:
+    await add_user(house)
+    body = {"username": "anna", "password": PASSWORD, "device": DEVICE}
+    first = (await house.client.post("/v1/auth/token", json=body)).json()
+    second = (await refresh(house, first["refresh_token"])).json()
+    await house.client.post("/v1/auth/logout", json={"refresh_token": second["refresh_token"]})
+    await house.database.hot.execute("UPDATE users SET locked_until = now() + interval '1 hour'")
+    assert (await sign_in(house)).status_code == 401
+    assert await sign_in_from(house, DEVICE) == 200
+    kept = await house.database.hot.fetch("SELECT device_hash FROM refresh_tokens")
+    assert all(DEVICE.encode() not in row["device_hash"] for row in kept)

@@ -56,6 +56,15 @@ class SignedIn:
     lives: Lives
 
 
+async def is_known_device(session: AsyncSession, *, username: str, device: str) -> bool:
+    """Whether a sign-in of this user with this device's secret is still kept (as long as its refresh tokens are)."""
+    known = select(RefreshToken.id).join(User, User.id == RefreshToken.user_id)
+    known = known.where(User.username == username, RefreshToken.device_hash == hash_secret(device)).limit(1)
+    found = await session.scalar(known)
+    await session.rollback()  # hold no connection while the try waits for its turn
+    return found is not None
+
+
 async def sign_in(
     session: AsyncSession,
     *,
@@ -65,17 +74,31 @@ async def sign_in(
     keys: KeyRing,
     lives: Lives,
     now: datetime,
+    device: str | None = None,
+    device_known: bool = False,
 ) -> SignedIn:
-    """Begin a chain. Raises Unauthenticated for every kind of failure, Overloaded under a flood."""
+    """Begin a chain. Raises Unauthenticated for every kind of failure, Overloaded under a flood.
+
+    A known device is not hit by the lock of the name: its wrong tries do not count to it, and its right one leaves it
+    as it is for all others.
+    """
     columns = (User.id, User.password_hash, User.locked_until)
     user = (await session.execute(select(*columns).where(User.username == username, User.active))).first()
     await session.rollback()  # hold no connection while the password is checked
     right = await passwords.check(password, user.password_hash if user else None)
     locked = user is not None and user.locked_until is not None and user.locked_until > now
-    if user is None or not right or locked:
-        await _count_failure(session, username, now, counts=not right)
+    if user is None or not right or (locked and not device_known):
+        await _count_failure(session, username, now, counts=not right and not device_known)
         raise Unauthenticated(_REFUSED)
-    return await begin_chain(session, user_id=user.id, keys=keys, lives=lives, now=now)
+    return await begin_chain(
+        session,
+        user_id=user.id,
+        keys=keys,
+        lives=lives,
+        now=now,
+        device_hash=None if device is None else hash_secret(device),
+        unlock=not locked,
+    )
 
 
 async def _count_failure(session: AsyncSession, username: str, now: datetime, *, counts: bool) -> None:
@@ -100,6 +123,8 @@ async def begin_chain(
     now: datetime,
     ends_at: datetime | None = None,
     details: str | None = None,
+    device_hash: bytes | None = None,
+    unlock: bool = True,
 ) -> SignedIn:
     """Tokens for somebody who proved who they are. Raises Unauthenticated where they may not sign in any more.
 
@@ -108,12 +133,14 @@ async def begin_chain(
     user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
     if user is None or not user.active:
         raise Unauthenticated(_REFUSED)
-    user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
+    user.last_login_at = now
+    if unlock:
+        user.failed_logins, user.locked_until = 0, None
     await session.execute(
         text("DELETE FROM refresh_tokens WHERE user_id = :user_id AND expires_at < :now"),
         {"user_id": user_id, "now": now},
     )
-    signed_in = _issue(session, user, _Link(uuid.uuid4().hex, ends_at), keys, lives, now)
+    signed_in = _issue(session, user, _Link(uuid.uuid4().hex, ends_at, device_hash), keys, lives, now)
     await note(
         session,
         action="signed_in",
@@ -132,6 +159,7 @@ class _Link:
 
     family: str
     ends_at: datetime | None
+    device_hash: bytes | None
 
 
 def _issue(
@@ -148,6 +176,7 @@ def _issue(
             issued_at=now,
             expires_at=now + left,
             ends_at=link.ends_at,
+            device_hash=link.device_hash,
         )
     )
     access = keys.issue(user_id=user.id, token_version=user.token_version, now=now, life=lives.access)
@@ -175,7 +204,7 @@ async def refresh(
     if not user.active:
         raise Unauthenticated(_ENDED)
     known.used_at = now
-    signed_in = _issue(session, user, _Link(known.family, known.ends_at), keys, lives, now)
+    signed_in = _issue(session, user, _Link(known.family, known.ends_at, known.device_hash), keys, lives, now)
     await session.commit()
     return signed_in
 

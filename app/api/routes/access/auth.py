@@ -20,7 +20,12 @@ async def sign_in(
     body: Credentials, parts: PartsDep, session: SessionDep, caller: CallerDep, now: NowDep
 ) -> Tokens:
     """Sign in with name and password. Every failure is answered alike."""
-    async with parts.throttle.attempt(caller.address or ""):
+    known = body.device is not None and await sign_in_service.is_known_device(
+        session, username=body.username, device=body.device
+    )
+    # A device that signed in before has tries of its own: strangers use up neither them nor, by them, the name.
+    throttle, key = (parts.device_throttle, body.device) if known else (parts.throttle, caller.address)
+    async with throttle.attempt(key or ""):
         signed_in = await sign_in_service.sign_in(
             session,
             username=body.username,
@@ -29,6 +34,8 @@ async def sign_in(
             keys=parts.keys,
             lives=lives_of(parts),
             now=now,
+            device=body.device,
+            device_known=known,
         )
     return _tokens(signed_in)
 

@@ -155,7 +155,9 @@ def play(
                 received[decision.executor_id - 1] += decision.weight
             waiting += sum(one.weight for one in outcome.waiting)
             if policy is Policy.LONGEST_IDLE:
+                before = state.open.copy()
                 state.open[:] = np.maximum(0, state.open - np.ceil(speed * len(batch) / n).astype(np.int64))
+                state.ended[state.open < before] = state.sequence
         spans.append(_span(world, here, tasks))
     fair = np.zeros(n)
     for executor_id, share in fair_share_of_spans(_merged(spans), {}).items():

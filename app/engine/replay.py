@@ -261,7 +261,9 @@ class _Player:
         freed: set[ExecutorId] = set()
         while self._done and self._done[0][0] <= at:
             executor_id = heapq.heappop(self._done)[2]
-            self._state.open[self._state.position[executor_id]] -= 1
+            position = self._state.position[executor_id]
+            self._state.open[position] -= 1
+            self._state.ended[position] = round(at * 1_000_000)
             freed.add(executor_id)
         return freed
 
@@ -322,6 +324,7 @@ class _Player:
 
     def _decide(self, tasks: Collection[Task]) -> Outcome:
         """Place as the engine would, leaving room by the mix of the day where nothing is forecast."""
+        self._state.forget_old_classes()
         if self._forecast is not None:
             return place(self._state, tasks)
         self._state.outlook = self._reserve.outlook_for(self._state, len(tasks))

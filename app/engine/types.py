@@ -54,6 +54,7 @@ class WaitReason(StrEnum):
 
     NO_ONE_ELIGIBLE = "no_one_eligible"  # no executor of the pool passes the rules
     NOBODY_ON_SHIFT = "nobody_on_shift"  # some pass, none of them is available now
+    TOO_HEAVY = "too_heavy"  # some pass, and the task weighs more than any of them may take in a whole day
     ALL_AT_LIMIT = "all_at_limit"  # some are here, all of them at their daily limit
     ALL_BUSY = "all_busy"  # some have daily room, all of those at max_open
     SET_ASIDE = "set_aside"  # workers died deciding it; a person should look
@@ -86,13 +87,15 @@ class Load:
 
     `level` is the weight received since levels were last settled, plus what they were settled or joined at; `used` the
     routed weight of the business day; `open` the number of open tasks; `last_assigned` a sequence
-    number that grows with every assignment of the pool (0: never), for `longest_idle` and `round_robin`.
+    number that grows with every assignment of the pool (0: never), for `round_robin`; `last_ended` when the
+    last open task ended or was taken back, in microseconds since 1970 (0: never), for `longest_idle`.
     """
 
     level: float = 0.0
     used: float = 0.0
     open: int = 0
     last_assigned: int = 0
+    last_ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)

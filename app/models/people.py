@@ -66,7 +66,8 @@ class ExecutorLoad(Base):
 
     `window_weight` counts from `window_start` and `day_*` on `business_day`: a row whose date is past means zero, so
     nothing has to run at midnight. The level that the engine compares is `level_offset + window_weight`; an executor
-    who was not `present` and is again gets an offset that lifts them to the level of those who were.
+    who was not `present` and is again gets an offset that lifts them to the level of those who were. `last_ended` is
+    when their last open task ended or was taken back, in microseconds since 1970 (0: never).
     """
 
     __tablename__ = "executor_loads"
@@ -90,12 +91,16 @@ class ExecutorLoad(Base):
     day_weight: Mapped[Decimal] = mapped_column(server_default="0")
     day_routed: Mapped[Decimal] = mapped_column(server_default="0")
     last_assigned: Mapped[int] = mapped_column(server_default="0")
+    last_ended: Mapped[int] = mapped_column(server_default="0")
 
 
 class ExecutorDay(Base):
     """Work an executor received on one business day of the pool's time zone; daily limits bind `routed_weight`.
 
     A task that comes back to them after the client's answer (rework) is work again, in weight, and not another task.
+
+    `handed_over_weight` is routed work of the day that was taken from them because they went: their own fair share is
+    smaller by it, and nobody else's.
     """
 
     __tablename__ = "executor_days"
@@ -110,6 +115,7 @@ class ExecutorDay(Base):
     assigned_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     assigned_weight: Mapped[Decimal] = mapped_column(server_default="0")
     routed_weight: Mapped[Decimal] = mapped_column(server_default="0")
+    handed_over_weight: Mapped[Decimal] = mapped_column(server_default="0")
     completed_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     rejected_count: Mapped[int] = mapped_column(Integer(), server_default="0")
     returned_count: Mapped[int] = mapped_column(Integer(), server_default="0")

@@ -138,8 +138,9 @@ class TaskEvent(Base):
 class Assignment(Base):
     """One executor for one task. Current while `released_at` is null; history is never rewritten.
 
-    `counted` turns false when the work was taken back undone (rejected, reassigned, cancelled): counters are sums
-    over counted assignments, which `doctor` checks.
+    `counted` turns false when the work was taken back undone (rejected, reassigned, cancelled), for every assignment of
+    the task: it counts as received by the person who has it or completed it, and by no other. Counters are sums over
+    counted assignments, which `doctor` checks. `roster_id` says who was present (null: decided before that was kept).
     """
 
     __tablename__ = "assignments"
@@ -162,6 +163,7 @@ class Assignment(Base):
     kind: Mapped[str]
     rule_set_id: Mapped[int | None]
     class_id: Mapped[int | None]
+    roster_id: Mapped[int | None]
     weight: Mapped[Decimal]
     score: Mapped[float]
     explanation: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)

@@ -1,5 +1,6 @@
 """Rules with people and work: whom each condition leaves, which tasks nobody could take, what nobody fills."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -184,6 +185,7 @@ def look_at_roster(roster: Roster, tasks: Sequence[Task]) -> list[Finding]:
         found += _nobody_passes(roster)
     if tasks and roster.executors:
         found += _without_anyone(roster, tasks)
+        found += _too_heavy(roster, tasks)
         found += _idle_conditions(roster, tasks)
     return found
 
@@ -220,6 +222,35 @@ def _without_anyone(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]:
             "classes": [{"values": each.values, "tasks": each.tasks} for each in empty[:_MOST_CLASSES]],
         },
     )
+
+
+def heavier_than_limits(roster: Roster, tasks: Sequence[Task]) -> list[tuple[Task, float]]:
+    """Tasks that weigh more, with the factors of the rules, than any eligible person may take in a whole day.
+
+    Each with the largest of these limits.
+    """
+    rules, limits = roster.rules, [one.daily_limit for one in roster.executors]
+    bounds = np.array([math.inf if limit is None else limit for limit in limits])
+    most: dict[ClassKey, float] = {}
+    found: list[tuple[Task, float]] = []
+    for task in tasks:
+        key = rules.task_key(task)
+        if key not in most:
+            most[key] = float(bounds[rules.eligible(key)].max(initial=0.0))
+        if 0 < most[key] < round(task.weight * rules.task_factor(key), 3):
+            found.append((task, most[key]))
+    return found
+
+
+def _too_heavy(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]:
+    heavy = heavier_than_limits(roster, tasks)
+    if heavy:
+        yield Finding(
+            "heavier_than_limits",
+            "$.task_weights" if roster.rule_set.task_weights else "$.conditions",
+            f"{len(heavy)} of {len(tasks)} recent tasks weigh more than the whole daily limit of anyone eligible",
+            numbers={"tasks": len(tasks), "too_heavy": len(heavy)},
+        )
 
 
 def _idle_conditions(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]:

@@ -84,6 +84,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "status.returned": ("у заказчика", "with the client"),
     "wait.no_one_eligible": ("никто не подходит по правилам", "nobody matches the rules"),
     "wait.nobody_on_shift": ("все подходящие отсутствуют", "everybody suitable is away"),
+    "wait.too_heavy": (
+        "тяжелее дневного предела любого из подходящих",
+        "heavier than the daily limit of anybody suitable",
+    ),
     "wait.all_at_limit": (
         "все подходящие исчерпали дневной предел",
         "everybody suitable has reached the daily limit",

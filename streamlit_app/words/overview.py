@@ -125,6 +125,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Никто не подходит по правилам: {tasks}. Смягчите правило или добавьте навык — на странице «Правила» видно, что мешает.",
         "Nobody matches the rules: {tasks}. Relax a rule or add a skill; the Rules page shows what is in the way.",
     ),
+    "alert.too_heavy": (
+        "Тяжелее любого дневного предела, сами не будут назначены: {tasks}. Уменьшите вес или поднимите предел.",
+        "Heavier than any daily limit, will never be assigned as they are: {tasks}. Lower the weight or raise a limit.",
+    ),
     "alert.all_at_limit": (
         "Дневные пределы исчерпаны, ждут: {tasks}. Поднимите пределы или добавьте людей.",
         "Daily limits are used up, waiting: {tasks}. Raise the limits or add people.",

@@ -42,6 +42,7 @@ _FINDINGS = {
     "deprecated": (r"(\S+) is deprecated.+", "{0} выводится из употребления: скоро его перестанут заполнять"),
     "excludes_everyone": (r"none of (\d+) executors passes '(.+)', .+", "«{1}» не проходит никто, какой бы ни была заявка; исполнителей: {0}"),
     "nobody_eligible": (r"(\S+) of the recent tasks \((\d+) of (\d+)\).+", "некому было бы отдать {0} недавних заявок ({1} из {2})"),
+    "heavier_than_limits": (r"(\d+) of (\d+) recent tasks weigh more.+", "тяжелее дневного предела любого, кому их можно отдать: {0} из {1} недавних заявок"),
     "excludes_nobody": (r"'(.+)' excluded nobody from any of (\d+).+", "«{0}» никого не исключает; недавних заявок просмотрено: {1}"),
     "nobody_fills": (r"\d+ of (\d+) (?:executors|recent tasks) have (\S+) .+", "{1} не заполнено ни у кого (просмотрено: {0})"),
     "seldom_filled": (r"(\d+) of (\d+) (?:executors|recent tasks) have (\S+) .+", "{2} заполнено редко: {0} из {1}"),

@@ -70,13 +70,13 @@ async def worked(database: Database) -> PoolId:
     return pool_id
 
 
-async def _work(database: Database, pool_id: PoolId, count: int) -> None:
+async def _work(database: Database, pool_id: PoolId, count: int, picture: PoolPicture | None = None) -> None:
     tasks = [
         NewTask(pool_id, external_id=f"{datetime.now(UTC)}-{n}", idempotency_key=f"{datetime.now(UTC)}-{n}")
         for n in range(count)
     ]
     await write_tasks(database.hot, tasks)
-    picture = PoolPicture(pool_id)
+    picture = picture or PoolPicture(pool_id)
     while (await place_batch(database.hot, picture, limit=100, deliver=True)).found is Found.WORK:
         pass
 
@@ -180,12 +180,56 @@ async def test_what_belongs_to_no_task_goes_when_it_is_old(
         assert await connection.fetchval("SELECT count(*) FROM fairness_alerts") == 1
 
 
+async def test_classes_that_nothing_refers_to_any_more_go_to_files(
+    database: Database, worked: PoolId, tmp_path: Path
+):
+    """A class for each task leaves no more behind than 100 days of class hours and what is not archived."""
+    add = """
+    INSERT INTO class_snapshots (pool_id, digest, content, created_at, current_id)
+    VALUES ($1, $2, '{"eligible": []}', now() - make_interval(days => 200), $3) RETURNING id
+    """
+    hour = """
+    INSERT INTO class_hours (class_id, roster_id, hour, pool_id)
+    SELECT $1, min(id), now() - make_interval(days => $2), $3 FROM rosters
+    """
+    async with database.hot.acquire() as connection:
+        used = await connection.fetchval("SELECT max(class_id) FROM assignments")
+        alone, old, young, leading = [await connection.fetchval(add, worked, name, None) for name in "aoyl"]
+        led = await connection.fetchval(add, worked, "led", leading)
+        waiting = await connection.fetchval(add, worked, "waiting", None)
+        await connection.execute(hour, old, 150, worked)
+        await connection.execute(hour, young, 90, worked)
+        await connection.execute(
+            "INSERT INTO kpi_days (pool_id, business_day) VALUES ($1, current_date - 1)", worked
+        )
+        await connection.execute(
+            "INSERT INTO tasks (pool_id, wait_reason, wait_class_id) VALUES ($1, 'all_busy', $2)",
+            worked,
+            waiting,
+        )
+    before = datetime.now(UTC) - timedelta(days=50)
+    picture = PoolPicture(worked)
+    await _work(database, worked, 1, picture)
+    files = Files(tmp_path / "archive")
+    assert [count async for count in archive_ended(database.hot, files, before=before)] == [20]
+    files.finish(before)
+    kept = {row["id"] for row in await database.hot.fetch("SELECT id FROM class_snapshots")}
+    assert {alone, old, led} & kept == set()
+    assert {used, young, leading, waiting} <= kept, "what is referred to stays"
+    gone = {int(row["id"]) for row in rows_of(tmp_path / "archive" / "class_snapshots.csv.gz")}
+    assert gone == {alone, old, led}
+    await _work(database, worked, 3, picture)
+    assert await violations(database) == []
+
+
 def test_of_every_table_it_is_said_whether_it_goes_or_stays():
     """A new table that grows is archived (app/services/audit/archive.py) or named in KEPT with the reason."""
     small = {"pools", "pool_states", "pool_attempts", "parameters", "users", "api_keys", "webhooks"}
     small |= {"delivery_breakers"}
     people = {"executors", "executor_loads", "executor_absences"}  # as many as there are people
-    goes = {table for table, _ in _PARTS} | {"trail_frames", "refresh_tokens"} | _ASIDE.keys()
+    goes = (
+        {table for table, _ in _PARTS} | {"trail_frames", "refresh_tokens", "class_snapshots"} | _ASIDE.keys()
+    )
     assert Base.metadata.tables.keys() == goes | KEPT.keys() | small | people
 
 

@@ -20,6 +20,7 @@ class Person:
     used: int = 0
     open: int = 0
     last: int = 0
+    ended: int = 0
 
     @property
     def present(self) -> bool:
@@ -56,7 +57,12 @@ class Reference:
         for executor in executors:
             load = loads.get(executor.id, Load())
             pool.people[executor.id] = Person(
-                executor, round(load.level * 1000), round(load.used * 1000), load.open, load.last_assigned
+                executor,
+                round(load.level * 1000),
+                round(load.used * 1000),
+                load.open,
+                load.last_assigned,
+                load.last_ended,
             )
             pool.sequence = max(pool.sequence, load.last_assigned)
         return pool
@@ -120,7 +126,7 @@ class Reference:
         if policy is Policy.ROUND_ROBIN:
             return (person.last,)
         if policy is Policy.LONGEST_IDLE:
-            return (person.open > 0, person.last)
+            return (person.open > 0, person.last if person.open else person.ended)
         scale = GRID / (person.executor.qualification * self.settings.day_load * 1000)
         level = round(person.level * scale) + round(weight / 2 * scale) + round(self.held.get(i, 0) * scale)
         preferences = self.rules.preference(key)
@@ -136,6 +142,9 @@ class Reference:
         present = [i for i in able if self.people[i].present]
         if not able:
             return WaitReason.NO_ONE_ELIGIBLE
+        limits = [self.people[i].executor.daily_limit for i in able]
+        if 0 < max(INFINITE if limit is None else round(limit * 1000) for limit in limits) < weight:
+            return WaitReason.TOO_HEAVY
         if not present:
             return WaitReason.NOBODY_ON_SHIFT
         if any(self.people[i].has_daily_room(weight) for i in present):

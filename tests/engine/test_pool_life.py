@@ -84,7 +84,7 @@ class PoolLife(RuleBasedStateMachine):
         self.state.update_loads({executor_id: load})
         person = self.model.people[executor_id]
         person.level, person.used = round(load.level * 1000), round(load.used * 1000)
-        person.open, person.last = load.open, load.last_assigned
+        person.open, person.last, person.ended = load.open, load.last_assigned, load.last_ended
 
     @rule(target=people, number=st.sampled_from(IDS), capacity=st.sampled_from(CAPACITY))
     def somebody_joins(self, number: int, capacity: dict[str, Any]) -> Any:

@@ -69,6 +69,7 @@ LOADS = st.builds(
     used=st.integers(0, 4).map(lambda n: n / 2),
     open=st.integers(0, 2),
     last_assigned=st.integers(0, 9),
+    last_ended=st.integers(0, 9),
 )
 
 

@@ -61,9 +61,13 @@ class Team:
 
     async def rules(self, number: int) -> None:
         """Put one of RULES in force, again and again."""
+        await self.rules_of(RULES[number], f"rules {number}")
+
+    async def rules_of(self, document: dict[str, Any], name: str = "others") -> None:
+        """Put these rules in force."""
         async with self.database.session() as session:
             again = await create_rule_set(
-                session, pool_id=self.pool_id, name=f"rules {number}", document=RULES[number], author="tests"
+                session, pool_id=self.pool_id, name=name, document=document, author="tests"
             )
             await activate_rule_set(session, rule_set_id=RuleSetId(again.id), now=datetime.now(UTC))
 

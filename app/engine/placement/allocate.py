@@ -14,7 +14,7 @@ The score of an executor i for a task of effective weight w in class c, in day l
     fair:          (v[i] + w/2) / (q[i] * day_load) - theta * preference(c, i)
     best_match:    the fair score without preference, among those with the highest preference that have room
     round_robin:   the assignment that i received last (a sequence number)
-    longest_idle:  the same, those without open work first
+    longest_idle:  when their last open task ended; after them those with open work, as round_robin
 
 Where the rules prefer nobody in a class, preference counts as 0. Ties: smallest flex, then smallest id.
 Scores are compared on a grid of 1e-9 day loads, so that a tie on paper is a tie here.
@@ -365,10 +365,11 @@ class _Placer:
         present = able & state.here[order]
         daily = present & (np.asarray(board.room) >= weight)
         eligible, here, busy = int(able.sum()), int(present.sum()), int(daily.sum())
+        most = int(state.limit[order][able].max(initial=0))
         details = {"eligible": eligible, "absent": eligible - here, "at_limit": here - busy, "busy": busy}
         return Waiting(
             task.id,
-            _reason(eligible, here, busy),
+            WaitReason.TOO_HEAVY if 0 < most < weight else _reason(eligible, here, busy),
             weight / MILLI,
             view.found.key,
             view.digest,

@@ -34,7 +34,19 @@ from app.engine.types import AssignmentKind, ExecutorId, Policy
 
 Frame: TypeAlias = dict[str, Any]
 
-COLUMNS = ("ids", "level", "used", "open", "last", "limit", "max_open", "qualification", "here", "active")
+COLUMNS = (
+    "ids",
+    "level",
+    "used",
+    "open",
+    "last",
+    "limit",
+    "max_open",
+    "qualification",
+    "here",
+    "active",
+    "ended",
+)
 _LIMITS = ("limit", "max_open")
 _NO_LIMIT = 1 << 60
 _MOST_FRAMES = 500
@@ -160,7 +172,7 @@ def everybody(state: LoggedState) -> dict[str, Any]:
     """The columns of everybody as a frame keeps them."""
     columns: dict[str, Any] = {}
     for name in COLUMNS:
-        values = _plain(name, getattr(state, name).tolist())
+        values = _plain(name, getattr(state, name).tolist(), state.settings.policy)
         same = name != "ids" and len(set(values)) == 1
         columns[name] = values[0] if same else values
     return columns
@@ -169,11 +181,14 @@ def everybody(state: LoggedState) -> dict[str, Any]:
 def _rows_of(state: LoggedState, positions: list[int]) -> list[list[Any]]:
     if not positions:
         return []
-    columns = [_plain(name, getattr(state, name)[positions].tolist()) for name in COLUMNS]
+    policy = state.settings.policy
+    columns = [_plain(name, getattr(state, name)[positions].tolist(), policy) for name in COLUMNS]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _plain(name: str, values: list[Any]) -> list[Any]:
+def _plain(name: str, values: list[Any], policy: Policy) -> list[Any]:
+    if name == "ended" and policy is not Policy.LONGEST_IDLE:  # no other policy asks for it
+        return [0] * len(values)
     return [None if value >= _NO_LIMIT else value for value in values] if name in _LIMITS else values
 
 
@@ -191,6 +206,8 @@ class Standing:
     qualification: float
     here: bool
     active: bool
+    ended: int | None = None
+    """When the last open task ended; None: `longest_idle` went by the last assignment when this was decided."""
 
     def receive(self, weight: int, routed: bool, sequence: int) -> None:
         """Count one more assignment."""
@@ -247,7 +264,8 @@ def standings_after(
 
 def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, Standing]:
     count = len(full["ids"])
-    columns = [full[name] if isinstance(full[name], list) else [full[name]] * count for name in COLUMNS]
+    known = [full[name] for name in COLUMNS if name in full]
+    columns = [column if isinstance(column, list) else [column] * count for column in known]
     return {row[0]: Standing(*row) for row in zip(*columns, strict=True)}
 
 

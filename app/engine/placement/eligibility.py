@@ -15,6 +15,8 @@ from app.engine.types import BoolArray, ClassKey, FloatArray, IntArray, Rules
 
 MAX_CLASSES = 10_000
 """Classes kept at once: rules that read an amount make a class of every task."""
+MAX_BYTES = 128 << 20
+"""Bytes of their arrays kept at once: with many people these weigh more than the number of classes."""
 MAX_SETS = 1_024
 """Different sets of executors that count for `flex`: later ones are placed as well, but break no ties."""
 
@@ -57,6 +59,7 @@ class Classes:
         self._sets: dict[bytes, EligibilityClass] = {}
         self._ids: IntArray = np.empty(0, dtype=np.int64)
         self._order: IntArray | None = None
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -68,7 +71,7 @@ class Classes:
         """The same classes, to go another way from here."""
         twin = Classes(self._rules)
         twin.version, twin.flex, twin._ids, twin._order = self.version, self.flex, self._ids, self._order
-        twin._known, twin._sets = self._known.copy(), self._sets.copy()
+        twin._known, twin._sets, twin._bytes = self._known.copy(), self._sets.copy(), self._bytes
         return twin
 
     def known(self, key: ClassKey) -> EligibilityClass | None:
@@ -80,9 +83,11 @@ class Classes:
         found = self._known.get(key)
         if found is None:
             found = self._ask(key)
-            if len(self._known) >= MAX_CLASSES:
+            if len(self._known) >= MAX_CLASSES or self._bytes >= MAX_BYTES:
                 self._known.clear()
+                self._bytes = 0
             self._known[key] = found
+            self._bytes += _bytes_of(found)
             self._count(found)
         return found
 
@@ -95,6 +100,7 @@ class Classes:
         self._ids = ids
         self._known.clear()
         self._sets.clear()
+        self._bytes = 0
         self._reorder(np.zeros(len(ids), dtype=np.int64))
         for key in asked:
             self.meet(key)
@@ -135,3 +141,7 @@ class Classes:
         self.flex = flex
         self._order = None
         self.version += 1
+
+
+def _bytes_of(found: EligibilityClass) -> int:
+    return found.eligible.nbytes + (0 if found.preference is None else found.preference.nbytes)

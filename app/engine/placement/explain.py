@@ -83,9 +83,10 @@ class Record:
 class Candidate:
     """One executor before the decision; weights in task units.
 
-    `score` is what was compared (the lowest wins): day loads, or a sequence number by `round_robin` and
-    `longest_idle`. `terms` are the preferences that held, each with its weight. `held` is by how much they were held
-    back for what is to come, and `target` the day's routed work that a forecast expected them to come to.
+    `score` is what was compared (the lowest wins): day loads, a sequence number by `round_robin`, by `longest_idle`
+    also the instant at which the last open task ended, in microseconds. `terms` are the preferences that held, each
+    with its weight. `held` is by how much they were held back for what is to come, and `target` the day's routed
+    work that a forecast expected them to come to.
     """
 
     executor_id: ExecutorId
@@ -261,6 +262,8 @@ def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | N
 
 def _score(standing: Standing, weight: int, picture: Picture, preference: float, held: int) -> float:
     """The score that `scores` compared, on the same grid."""
+    if picture.policy == Policy.LONGEST_IDLE and not standing.open and standing.ended is not None:
+        return float(standing.ended)
     if picture.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
         return float(standing.last)
     scale = GRID / (standing.qualification * picture.day_load * MILLI)

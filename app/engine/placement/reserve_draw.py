@@ -38,6 +38,8 @@ _AHEAD, _MOST_AHEAD = 0.3, 30.0
 """How much is drawn: this part of what came, and at most so many tasks a person."""
 _FROM = 10.0
 """Tasks a person that a day must have brought before its mix tells anything."""
+_MOST_SETS = 1_024
+"""Sets of people that a day's work is told apart by; work of later ones is not drawn."""
 _LEAST = 8
 """Tasks that a draw is good for in any case, however few people there are."""
 
@@ -141,6 +143,8 @@ class Reserve:
     def _add(self, eligible: BoolArray, tasks: float, weight: float) -> None:
         name = eligible.tobytes()
         known = self._mix.get(name)
+        if known is None and len(self._mix) >= _MOST_SETS:
+            return
         if known is not None:
             tasks, weight = known.tasks + tasks, known.weight + weight
         self._mix[name] = Mix(eligible, tasks, weight)

@@ -23,13 +23,14 @@ BLOCKED = 1 << 61
 """Added to the score of an executor who cannot take the task. Two of them still fit into 64 bits."""
 OUT = BLOCKED >> 1
 """A sum from here on is somebody blocked, whatever a preference took off it."""
-BUSY = 1 << 40
-"""Added in `longest_idle` to the score of an executor who has open work."""
+BUSY = 1 << 56
+"""Added in `longest_idle` to the score of an executor who has open work: more than any instant in microseconds."""
 FAR = (1 << 30) - 1
 """Scores this far from the lowest, or farther, are clipped; two of them still fit into 32 bits."""
 _MANY = 2_000
 """People from whom on 32 bits are quicker than 64."""
 _MOST_BYTES = 64 << 20
+_MOST_VIEWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Board:
         level, last = state.level[order], state.last[order]
         room, slots = (state.limit - state.used)[order], (state.max_open - state.open)[order]
         here = (state.here & state.active)[order] & (slots > 0) & (room >= floor)
-        self.base = np.where(here, self._base_of(level, last, state.open[order]), BLOCKED)
+        self.base = np.where(here, self._base_of(level, last), BLOCKED)
         self._columns = (level, last, room, slots)
         self.origin = int(self.base.min(initial=BLOCKED)) if self.many else 0
         self.near_base = _near(self.base, self.origin) if self.many else self.near_sum
@@ -106,11 +107,12 @@ class Board:
         state.level[order], state.last[order] = level, last
         state.used[order], state.open[order] = state.limit[order] - room, state.max_open[order] - slots
 
-    def _base_of(self, level: IntArray, last: IntArray, open_tasks: IntArray) -> IntArray:
+    def _base_of(self, level: IntArray, last: IntArray) -> IntArray:
         if self.levelled:
             return np.rint(level * self._scales[self.order]).astype(np.int64)
-        busy = self.state.settings.policy is Policy.LONGEST_IDLE
-        return last + np.where(open_tasks > 0, BUSY, 0) if busy else last
+        if self.state.settings.policy is not Policy.LONGEST_IDLE:
+            return last
+        return np.where(self.state.open[self.order] > 0, last + BUSY, self.state.ended[self.order])
 
     def choose(self, layers: tuple[IntArray, ...], weight: int, barred: Sequence[int] = ()) -> int:
         """The rank of the best executor with room for `weight`, or -1; `barred` ranks are passed over."""
@@ -181,7 +183,8 @@ class Board:
 
     def view(self, found: EligibilityClass, weight: int) -> View:
         """The class as seen from here, remembered until the board is out of date."""
-        if len(self._layers) * len(self.order) * 12 > _MOST_BYTES:
+        too_large = len(self._layers) * len(self.order) * 12 > _MOST_BYTES
+        if too_large or len(self.views) >= _MOST_VIEWS:
             self._layers.clear()
             self.views.clear()
         kind = (found.content, 0 if self.uniform else weight)

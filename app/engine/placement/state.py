@@ -22,7 +22,7 @@ import numpy as np
 
 from app.engine.fairness.forecast import Outlook, Present
 from app.engine.placement.decision_log import Trail
-from app.engine.placement.eligibility import Classes, EligibilityClass
+from app.engine.placement.eligibility import MAX_CLASSES, Classes, EligibilityClass
 from app.engine.placement.snapshot import ClassSnapshot, class_digest, class_snapshot, people_digest
 from app.engine.types import (
     BoolArray,
@@ -69,7 +69,7 @@ def to_milli(weight: float) -> int:
     return round(weight * MILLI)
 
 
-COUNTS = ("level", "used", "open", "last", "limit", "max_open")
+COUNTS = ("level", "used", "open", "last", "ended", "limit", "max_open")
 
 
 class PoolState:
@@ -85,6 +85,7 @@ class PoolState:
     used: IntArray
     open: IntArray
     last: IntArray
+    ended: IntArray
     limit: IntArray
     max_open: IntArray
     qualification: FloatArray
@@ -153,6 +154,7 @@ class PoolState:
             self.used[position] = to_milli(load.used)
             self.open[position] = load.open
             self.last[position] = load.last_assigned
+            self.ended[position] = load.last_ended
             self.sequence = max(self.sequence, load.last_assigned)
             self.trail.touch(position)
 
@@ -184,6 +186,7 @@ class PoolState:
             used=self.used.item(at) / MILLI,
             open=self.open.item(at),
             last_assigned=self.last.item(at),
+            last_ended=self.ended.item(at),
         )
 
     def last_assigned(self, executor_ids: Sequence[ExecutorId]) -> list[int]:
@@ -226,6 +229,18 @@ class PoolState:
             self._digests[found.key] = digest
             self._by_digest[digest] = found
         return digest
+
+    def forget_old_classes(self) -> bool:
+        """Between batches: forget the digests of classes where they are many, so that memory has a bound.
+
+        Returns whether they were forgotten; `snapshot` then knows no digest of a decision made before.
+        """
+        if len(self._by_digest) <= MAX_CLASSES:
+            return False
+        self._digests.clear()
+        self._by_digest.clear()
+        self.board = None
+        return True
 
     def snapshot(self, digest: str) -> ClassSnapshot:
         """The snapshot to store once for all decisions that name this digest.

@@ -7,7 +7,7 @@ machine dies in between, rows are in both places: running it again writes them o
 import gzip
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,7 +72,11 @@ SELECT old.pool_id, old.number FROM trail_frames old JOIN first USING (pool_id) 
 # What belongs to no task and is of no use after a while, with what of it is old before $1: a running day hour by
 # hour (closed days keep theirs in kpi_days; two months of hours stay, for windows of a month look back so far), replays
 # that ended, alarms that passed.
+# Hours of classes are what fair shares of open days, forecasts and figures by kind of work are made of: 100 days stay,
+# and all of a pool whose days were never closed.
 _ASIDE = {
+    "class_hours": "hour < least($1, now() - interval '100 days') AND hour < ("
+    "SELECT max(business_day) FROM kpi_days WHERE kpi_days.pool_id = class_hours.pool_id)",
     "fairness_hours": "hour < least($1, now() - interval '62 days')",
     "replays": "finished_at < $1",
     "fairness_alerts": "cleared_at < $1",
@@ -80,13 +84,37 @@ _ASIDE = {
 # Nobody can sign in with it any more: not worth a file.
 _FORGET = "DELETE FROM refresh_tokens WHERE expires_at < least($1, now())"
 
+# Classes of a pool that nothing refers to any more.
+_UNUSED_CLASSES = """
+SELECT class.id FROM class_snapshots class
+WHERE class.pool_id = $1 AND class.created_at < $2
+  AND NOT EXISTS (SELECT FROM class_hours WHERE class_id = class.id)
+  AND NOT EXISTS (SELECT FROM assignments WHERE class_id = class.id)
+ORDER BY class.id
+"""
+# The same once more under the pool's lock, of what may have come to refer to them since ($3). Workers read the whole
+# pool anew (config_epoch), so that none goes on with the id of a class that is gone.
+_TAKE_POOL = "UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1"
+_STILL_UNUSED = """
+SELECT class.id FROM class_snapshots class
+WHERE class.id = ANY($2::bigint[])
+  AND NOT EXISTS (SELECT FROM class_hours WHERE class_id = class.id)
+  AND NOT EXISTS (SELECT FROM class_snapshots other WHERE other.current_id = class.id)
+  AND class.id NOT IN (SELECT class_id FROM assignments
+                       WHERE pool_id = $1 AND decided_at >= $3 AND class_id IS NOT NULL)
+  AND class.id NOT IN (SELECT unnest(ARRAY[wait_class_id, (wait_explanation ->> 'class')::bigint]) FROM tasks
+                       WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL
+                         AND wait_class_id IS NOT NULL AND wait_explanation ? 'class')
+  AND NOT EXISTS (SELECT FROM tasks WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL
+                  AND wait_class_id = class.id)
+"""
+_LONGEST_BATCH = timedelta(minutes=10)
+
 KEPT = {
     "kpi_hours": "key figures: a row of numbers an hour and stripe, asked for long after their tasks are gone",
     "kpi_days": "key figures of closed days, fair shares among them",
     "executor_days": "key figures: what each person received on a day, which limits and reports are checked against",
     "archived_days": "what archived assignments sum up to: doctor checks counters with it",
-    "class_hours": "key figures by kind of work, and what fair shares of any open day are solved from",
-    "class_snapshots": "kinds of work by name; one row each, whatever the number of tasks",
     "rosters": "who was present together: one row each, however often the same people meet",
     "audit_log": "who did what: a chain that a missing link would break, which doctor walks",
     "loop_reports": "empty while all loops are well; a process takes its rows back",
@@ -169,6 +197,8 @@ async def archive_ended(
     async with pool.acquire() as connection, connection.transaction():
         await _archive_frames(connection, files)
         await _archive_aside(connection, files, before)
+    for pool_id in await _pools(pool):
+        await _archive_classes(pool, files, pool_id, before, portion)
 
 
 async def _archive(connection: HotConnection, files: Files, ids: Sequence[int]) -> None:
@@ -196,3 +226,28 @@ async def _archive_aside(connection: HotConnection, files: Files, before: dateti
             await files.write(connection, table, f"SELECT * FROM {table} WHERE {old}", before)
             await connection.execute(f"DELETE FROM {table} WHERE {old}", before)
     await connection.execute(_FORGET, before)
+
+
+async def _pools(pool: HotPool) -> list[int]:
+    async with pool.acquire() as connection:
+        return [
+            row["pool_id"] for row in await connection.fetch("SELECT pool_id FROM pool_states ORDER BY 1")
+        ]
+
+
+async def _archive_classes(pool: HotPool, files: Files, pool_id: int, before: datetime, portion: int) -> None:
+    """Classes that nothing refers to: looked for without a lock, taken in portions under the pool's lock."""
+    async with pool.acquire() as connection:
+        since = await connection.fetchval("SELECT clock_timestamp()") - _LONGEST_BATCH
+        unused = [row["id"] for row in await connection.fetch(_UNUSED_CLASSES, pool_id, before)]
+        for at in range(0, len(unused), portion):
+            async with connection.transaction():
+                await connection.execute(_TAKE_POOL, pool_id)
+                rows = await connection.fetch(_STILL_UNUSED, pool_id, unused[at : at + portion], since)
+                ids = [row["id"] for row in rows]
+                if ids:
+                    one = "id = ANY($1::bigint[])"
+                    await files.write(
+                        connection, "class_snapshots", f"SELECT * FROM class_snapshots WHERE {one}", ids
+                    )
+                    await connection.execute(f"DELETE FROM class_snapshots WHERE {one}", ids)

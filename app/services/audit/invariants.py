@@ -124,6 +124,16 @@ CHECKS = (
         """,
     ),
     Check(
+        "received_by_one",
+        "a task counts as received by the person who has it or completed it, and by no other",
+        """
+        SELECT held.task_id, held.executor_id, task.status, task.executor_id AS has_it
+        FROM assignments held JOIN tasks task ON task.id = held.task_id
+        WHERE held.counted AND held.roster_id IS NOT NULL
+          AND (task.status IN ('rejected', 'cancelled') OR task.executor_id IS DISTINCT FROM held.executor_id)
+        """,
+    ),
+    Check(
         "load_counters",
         "what executor_loads say of the current day and of open work is what the assignments say",
         f"""

@@ -80,6 +80,7 @@ def load_of(row: Any, *, day: date, window_start: date) -> Load:
         used=row["day_routed"] if row["business_day"] == day else 0.0,
         open=row["open_count"],
         last_assigned=row["last_assigned"],
+        last_ended=row["last_ended"],
     )
 
 

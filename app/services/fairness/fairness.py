@@ -26,6 +26,7 @@ _MOST_REMEMBERED = 5_000
 _ELIGIBLE: dict[str, IntArray] = {}
 """Who may take the tasks of a class, by its digest: it never changes, and is most of what a day has to read."""
 _MOST_IDS_REMEMBERED = 4_000_000  # 10,000 people in 800 classes, about 30 MB
+_MOST_CLASSES = 100_000
 _CLASSES_AT_ONCE = 50
 """Classes read at once: their JSON takes many times the memory of what is kept of it."""
 
@@ -79,8 +80,9 @@ async def get_standings(
         cast(ExecutorDay.assigned_weight, Float),
         cast(ExecutorDay.assigned_weight - ExecutorDay.routed_weight, Float),
         ExecutorDay.assigned_count,
+        cast(ExecutorDay.handed_over_weight, Float),
     )
-    ids, weights, unrouted, counts = await columns_of(
+    ids, weights, unrouted, counts, handed_over = await columns_of(
         session, own, ExecutorDay.pool_id == pool_id, ExecutorDay.business_day == day
     )
     received = dict(zip(ids, weights, strict=True))
@@ -90,6 +92,10 @@ async def get_standings(
         _MEMO.clear()
     fair = await asyncio.to_thread(fair_share_of_spans, spans, fixed, _MEMO)  # decisions go on meanwhile
     even = even_share_of_spans(spans)
+    for i, weight in zip(ids, handed_over, strict=True):
+        if weight:
+            fair[i] = max(0.0, fair.get(i, 0.0) - weight)
+            even[i] = max(0.0, even.get(i, 0.0) - weight)
     count = sum(counts)
     return DayStandings(
         {
@@ -165,5 +171,5 @@ async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int,
 def _remember(eligible: Mapping[str, IntArray]) -> None:
     """Keep what was read, and forget what others asked for before there is too much of it."""
     _ELIGIBLE.update(eligible)
-    if sum(map(len, _ELIGIBLE.values())) > _MOST_IDS_REMEMBERED:
+    if len(_ELIGIBLE) > _MOST_CLASSES or sum(map(len, _ELIGIBLE.values())) > _MOST_IDS_REMEMBERED:
         _ELIGIBLE.clear()

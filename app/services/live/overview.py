@@ -73,8 +73,8 @@ SELECT availability, count(*) AS count FROM executors WHERE pool_id = $1 AND act
 _RULES = "SELECT id, name, version FROM rule_sets WHERE pool_id = $1 AND state = 'active'"
 
 AlertCode = Literal[
-    "no_executors", "nobody_available", "undecided", "no_one_eligible", "all_at_limit", "waiting_long", "slow",
-    "no_rules",
+    "no_executors", "nobody_available", "undecided", "no_one_eligible", "too_heavy", "all_at_limit", "waiting_long",
+    "slow", "no_rules",
 ]  # fmt: skip
 
 
@@ -260,6 +260,8 @@ def _alerts_of_work(
     for each in waiting:
         if each.reason is WaitReason.NO_ONE_ELIGIBLE:
             alerts.append(Alert("no_one_eligible", "warning", {"tasks": each.count}))
+        elif each.reason is WaitReason.TOO_HEAVY:
+            alerts.append(Alert("too_heavy", "warning", {"tasks": each.count}))
         elif each.reason is WaitReason.ALL_AT_LIMIT:
             alerts.append(Alert("all_at_limit", "warning", {"tasks": each.count}))
     oldest = max((_age(each.oldest, now) for each in waiting), default=0.0)

@@ -19,6 +19,7 @@ from app.engine.placement.decision_log import ROUTED, Frame
 from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.services.common.counters import BatchFigures
+from app.services.common.received import take_back
 from app.services.common.rows import task_of
 from app.services.placement import sql as statements
 from app.services.placement.parked_classes import park
@@ -35,7 +36,7 @@ from app.services.placement.poison import (
 from app.services.placement.pool_snapshot import PoolPicture
 from app.services.placement.read_ahead import Following
 from app.services.placement.stored_classes import keep_classes, keep_roster
-from app.services.waking.waking import keep_current
+from app.services.waking.waking import keep_current, wake_for
 from app.utils import fast_json
 from app.utils.failpoints import failpoint
 from app.utils.trouble import says, trouble_of
@@ -166,6 +167,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         {row["id"]: row["seen"] for row in following.rows} if following else {},
     )
     await _commit(connection, picture, state, write)
+    await _count_for_others_no_more(connection, picture, rows, outcome)
     woken = await keep_current(
         connection, pool_id=picture.pool_id, looked=parking.looked, epoch=picture.epoch
     )
@@ -180,6 +182,23 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         taken["now"],
         full=full or bool(woken) or len(rows) < len(found),
     )
+
+
+async def _count_for_others_no_more(
+    connection: HotConnection, picture: PoolPicture, rows: Sequence[Any], outcome: Outcome
+) -> None:
+    """Rework that another person does now counts for that person alone; the one before may have room by that."""
+    bound = {row["id"]: row["previous_executor"] for row in rows if row["route"] == "rework"}
+    moved = [
+        decision.task_id
+        for decision in outcome.decisions
+        if bound and bound.get(decision.task_id, decision.executor_id) != decision.executor_id
+    ]
+    if not moved:
+        return
+    freed = await take_back(connection, pool_id=picture.pool_id, task_ids=moved, epoch=picture.epoch)
+    await wake_for(connection, pool_id=picture.pool_id, executor_ids=sorted(freed))
+    picture.forget()
 
 
 async def _refreshed(connection: HotConnection, picture: PoolPicture, taken: Any, tasks: int) -> PoolState:

@@ -15,6 +15,7 @@ import structlog
 from app.database import HotConnection
 from app.engine.calendar import next_of, window_start
 from app.engine.placement.allocate import Outcome
+from app.engine.placement.eligibility import MAX_CLASSES
 from app.engine.placement.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
 from app.errors import DomainError
@@ -98,6 +99,7 @@ class PoolPicture:
             if epoch != self.epoch:
                 await self._read_changes(connection, state, now)
         self.epoch = epoch
+        self._forget_old_classes(state)
         if self.foresight is not None:
             await self.foresight.look_ahead(connection, state, now=now, until=self.valid_until)
         elif tasks and self.reserve is not None:
@@ -105,6 +107,13 @@ class PoolPicture:
         else:
             state.outlook = await last_outlook(connection, self.pool_id, state)
         return state
+
+    def _forget_old_classes(self, state: PoolState) -> None:
+        """Bound what is remembered of classes; stored ids that are forgotten are found again by their digest."""
+        if state.forget_old_classes() or len(self.class_ids) > MAX_CLASSES:
+            self.class_ids.clear()
+        if len(self.groups) > MAX_CLASSES:
+            self.groups.clear()
 
     def note(self, outcome: Outcome) -> None:
         """Count along what was decided on this picture."""

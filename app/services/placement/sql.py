@@ -135,7 +135,7 @@ SELECT person.id, person.external_id, person.name, person.parameters, person.act
        person.qualification::float8 AS qualification,
        load.open_count, load.window_start, load.window_weight::float8 AS window_weight,
        load.level_offset::float8 AS level_offset, load.present, load.business_day,
-       load.day_routed::float8 AS day_routed, load.last_assigned,
+       load.day_routed::float8 AS day_routed, load.last_assigned, load.last_ended,
        absence.away, absence.edge
 FROM executors person
 JOIN executor_loads load ON load.executor_id = person.id
@@ -151,7 +151,8 @@ ORDER BY person.id
 # person: an index over the epoch would cost every batch more than it spares here.
 LOADS = """
 SELECT executor_id AS id, open_count, window_start, window_weight::float8 AS window_weight,
-       level_offset::float8 AS level_offset, present, business_day, day_routed::float8 AS day_routed, last_assigned
+       level_offset::float8 AS level_offset, present, business_day, day_routed::float8 AS day_routed, last_assigned,
+       last_ended
 FROM executor_loads WHERE pool_id = $1 AND epoch > $2
 ORDER BY executor_id
 """
@@ -192,10 +193,10 @@ WITH fence AS (
     WHERE task.id = decided.task_id AND task.status = 'pending' AND task.xmin = coalesce(decided.seen, task.xmin)
     RETURNING task.version, task.home_pool_id, decided.*
 ), assigned AS (
-    INSERT INTO assignments (id, task_id, pool_id, executor_id, kind, rule_set_id, class_id, weight, score,
+    INSERT INTO assignments (id, task_id, pool_id, executor_id, kind, rule_set_id, class_id, roster_id, weight, score,
                              explanation, business_day, decided_at)
-    SELECT assignment_id, task_id, $1, executor_id, kind, $11::bigint, class_id, weight::numeric(14, 3), score,
-           explanation, $12::date, $10
+    SELECT assignment_id, task_id, $1, executor_id, kind, $11::bigint, class_id, $27::bigint, weight::numeric(14, 3),
+           score, explanation, $12::date, $10
     FROM placed
 ), receiver AS MATERIALIZED (
     SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $13::bool

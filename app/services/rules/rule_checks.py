@@ -14,7 +14,15 @@ from app.errors import FieldError, Invalid
 from app.models import Executor as ExecutorRow, RuleSet as RuleSetRow, Task as TaskRow
 from app.rule_engine import Catalogue, Fault, RuleSet, RuleSetInvalid, Surprise, parse_rule_set, run_examples
 from app.rule_engine.findings import Finding, look_at_document
-from app.rule_engine.roster import Candidate, ClassCount, Funnel, Roster, StreamFunnel, look_at_roster
+from app.rule_engine.roster import (
+    Candidate,
+    ClassCount,
+    Funnel,
+    Roster,
+    StreamFunnel,
+    heavier_than_limits,
+    look_at_roster,
+)
 from app.services.pools.parameters import read_catalogue
 
 MOST_TASKS: Final = 5000
@@ -90,6 +98,29 @@ def _look(
         tasks_without_anyone=sum(each.tasks for each in classes if each.eligible == 0),
         classes=classes[:20],
     )
+
+
+async def refuse_too_heavy(
+    session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any], now: datetime
+) -> None:
+    """Raise Invalid for task weights by which recent work becomes heavier than every daily limit.
+
+    Work that is so without any factor is not theirs to mend, and refuses no rules.
+    """
+    if not document.get("task_weights"):
+        return
+    roster = await _roster(session, pool_id, document)
+    tasks = _fitting(await read_recent_tasks(session, pool_id=pool_id, now=now), roster)
+    heavy = await asyncio.to_thread(heavier_than_limits, roster, tasks)
+    made_so = sum(task.weight <= most for task, most in heavy)
+    if made_so:
+        reason = (
+            f"{made_so} of {len(tasks)} recent tasks would weigh more than any eligible person's daily limit"
+        )
+        remedy = "lower the weights, or raise a daily limit"
+        raise Invalid(
+            f"rules.task_weights: {reason}; {remedy}.", [FieldError("rules.task_weights", reason, remedy)]
+        )
 
 
 async def lint_active(session: AsyncSession, *, pool_id: PoolId, now: datetime) -> tuple[int | None, Verdict]:

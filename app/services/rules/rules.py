@@ -14,7 +14,7 @@ from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameters import read_catalogue
-from app.services.rules.rule_checks import find_active, refuse, refuse_surprises
+from app.services.rules.rule_checks import find_active, refuse, refuse_surprises, refuse_too_heavy
 from app.services.waking.waking import wake_for_rules
 
 
@@ -61,7 +61,10 @@ async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, no
 
     Raises NotFound, Conflict (archived), Invalid (the catalogue changed since it was saved; its tests do not pass).
     """
-    pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
+    found = await get_rule_set(session, rule_set_id=rule_set_id)
+    pool_id = PoolId(found.pool_id)
+    if found.state == "draft":
+        await refuse_too_heavy(session, pool_id=pool_id, document=found.document, now=now)
     await raise_epoch(session, pool_id, configuration=True)
     rule_set = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
     if rule_set.state == "active":
@@ -78,7 +81,10 @@ async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: st
 
     Raises NotFound, Conflict (it is not archived), Invalid (the catalogue no longer has what it reads).
     """
-    pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
+    found = await get_rule_set(session, rule_set_id=rule_set_id)
+    pool_id = PoolId(found.pool_id)
+    if found.state == "archived":
+        await refuse_too_heavy(session, pool_id=pool_id, document=found.document, now=now)
     await raise_epoch(session, pool_id, configuration=True)
     former = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
     if former.state != "archived":

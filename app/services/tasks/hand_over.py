@@ -15,6 +15,7 @@ from app.engine.placement.state import PoolState
 from app.engine.types import ExecutorId, PoolId, TaskId, WaitReason
 from app.errors import NotFound
 from app.services.common.loops import Parts
+from app.services.common.received import KEEP_SHARES
 from app.services.common.rows import task_of
 from app.services.tasks import sql as statements
 from app.services.tasks.explanations import Previewer
@@ -71,7 +72,10 @@ async def _take(
         else []
     )
     await connection.execute(statements.HANDED_OVER, executor_id)
-    return HandedOver(pool_id, [outcome.task_id for outcome in outcomes if isinstance(outcome, Moved)])
+    moved = [outcome.task_id for outcome in outcomes if isinstance(outcome, Moved)]
+    if taken and moved:
+        await connection.execute(KEEP_SHARES, pool_id, executor_id, taken["now"], moved)
+    return HandedOver(pool_id, moved)
 
 
 async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = None) -> list[HandedOver]:

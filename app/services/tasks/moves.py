@@ -31,6 +31,7 @@ from app.errors import (
 )
 from app.services.common.counters import Happened, count_by_executor
 from app.services.common.loops import Loops
+from app.services.common.received import take_back
 from app.services.common.sent_keys import SentKey
 from app.services.placement.sql import TICK_CHANNEL
 from app.services.tasks import sql as statements
@@ -239,9 +240,11 @@ async def _write(
         TICK_CHANNEL,
         json.dumps(tick),
     )
-    freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN}
+    freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN and step.had}
+    if undone := [step.move.task_id for step in steps if step.effect.undone]:
+        freed |= await take_back(connection, pool_id=pool_id, task_ids=undone, epoch=epoch)
     if freed:
-        await wake_for(connection, pool_id=pool_id, executor_ids=sorted(filter(None, freed)))
+        await wake_for(connection, pool_id=pool_id, executor_ids=sorted(freed))
     await _count(connection, pool_id, steps, now)
     return {row["id"]: row["version"] for row in rows}
 

@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.database import HotConnection, HotPool
-from app.engine.types import PoolId
+from app.engine.types import PoolId, TaskId
 from app.rule_engine import Catalogue
 from app.services.common.counters import Happened, count_events
+from app.services.common.received import take_back
 from app.services.common.rows import catalogue_of
 from app.services.placement.sql import PARAMETERS, TICK_CHANNEL
 from app.services.tasks import sql as statements
+from app.services.waking.waking import wake_for
 
 _DETAILS = ("eligible", "absent", "at_limit", "busy")
 
@@ -33,15 +35,20 @@ async def move_on(pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minu
         names = {row["id"]: row for row in await connection.fetch(statements.POOLS_OF_A_MOVE, [pool_id, to])}
         if to not in names or not names[to]["active"]:
             return 0
+        taken: dict[PoolId, Any] = {}
         for each in sorted((pool_id, to)):
-            await connection.execute(statements.TAKE_POOL, each)
+            taken[each] = await connection.fetchrow(statements.TAKE_POOL, each)
         now = await connection.fetchval(statements.NOW)
         rows = await connection.fetch(statements.TO_MOVE_ON, pool_id, step, minutes * 60)
         catalogue = catalogue_of(await connection.fetch(PARAMETERS, to))
         way = _Way(pool_id, to, names[pool_id]["code"], names[to]["code"], minutes)
         judged = [_judge(row, catalogue, way) for row in rows]
         await _stay(connection, way, step, [each for each in judged if each.parameters is None], now)
-        return await _go(connection, way, [each for each in judged if each.parameters is not None], now)
+        going = [each for each in judged if each.parameters is not None]
+        ids = [TaskId(each.task_id) for each in going]
+        freed = await take_back(connection, pool_id=pool_id, task_ids=ids, epoch=taken[pool_id]["epoch"])
+        await wake_for(connection, pool_id=pool_id, executor_ids=sorted(freed))
+        return await _go(connection, way, going, now)
 
 
 class _Way(NamedTuple):

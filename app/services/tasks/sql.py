@@ -3,6 +3,8 @@
 Every statement but the first runs under the pool's lock, so nothing that it reads can change meanwhile.
 """
 
+from app.services.common.received import LESS_OF_LOAD, less_of_days, sums_of_loads
+
 # Where these tasks are; locks nothing.
 POOLS_OF_TASKS = "SELECT id, pool_id FROM tasks WHERE id = ANY($1::bigint[])"
 
@@ -21,9 +23,8 @@ SELECT id, status, version, executor_id, route FROM tasks WHERE id = ANY($1::big
 ACTIVE_PEOPLE = "SELECT id FROM executors WHERE id = ANY($1::bigint[]) AND pool_id = $2 AND active"
 
 # Moves many tasks: assignments released (and no longer counted where the work was taken back undone), loads, days and
-# class counts set right, tasks, history, outbox. A class count loses what was undone in the hour in which it was
-# decided; which of that hour's rosters it was is not kept, so the largest gives it.
-MOVE_TASKS = """
+# class counts set right, tasks, history, outbox.
+MOVE_TASKS = f"""
 WITH moved AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bool[],
                          $10::bool[], $11::text[], $12::text[], $13::bigint[])
@@ -31,10 +32,10 @@ WITH moved AS MATERIALIZED (
 ), released AS (
     UPDATE assignments held
     SET released_at = $14, release_reason = moved.event, counted = NOT moved.undone
-    FROM moved JOIN pools pool ON pool.id = $1
+    FROM moved
     WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
-    RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id,
-              date_trunc('hour', held.decided_at, pool.timezone) AS hour, moved.undone,
+    RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id, held.roster_id,
+              held.decided_at, moved.undone,
               held.kind IN ('primary', 'reassign') AS routed, held.kind <> 'rework' AS anew
 ), accepted AS (
     UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
@@ -42,48 +43,12 @@ WITH moved AS MATERIALIZED (
     WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.event IN ('accept', 'start')
 ), carried AS (
     UPDATE executor_loads load
-    SET epoch = $2,
-        open_count = load.open_count - sum.count,
-        open_weight = load.open_weight - sum.weight,
-        window_weight = load.window_weight - sum.of_window,
-        day_count = load.day_count - sum.count_of_day,
-        day_weight = load.day_weight - sum.of_day,
-        day_routed = load.day_routed - sum.routed_of_day
-    FROM (
-        SELECT executor_id, count(*) AS count, sum(weight) AS weight,
-               coalesce(sum(weight) FILTER (WHERE undone AND released.business_day >= own.window_start), 0)
-                   AS of_window,
-               count(*) FILTER (WHERE undone AND anew AND released.business_day = own.business_day) AS count_of_day,
-               coalesce(sum(weight) FILTER (WHERE undone AND released.business_day = own.business_day), 0) AS of_day,
-               coalesce(sum(weight) FILTER (WHERE undone AND routed AND released.business_day = own.business_day), 0)
-                   AS routed_of_day
-        FROM released JOIN executor_loads own USING (executor_id)
-        GROUP BY executor_id
-    ) sum
+    SET epoch = $2, open_count = load.open_count - sum.count, open_weight = load.open_weight - sum.weight,
+        last_ended = (extract(epoch FROM $14::timestamptz) * 1000000)::bigint,
+        {LESS_OF_LOAD}
+    FROM ({sums_of_loads("released")}) sum
     WHERE load.executor_id = sum.executor_id
-), days AS (
-    UPDATE executor_days day
-    SET assigned_count = day.assigned_count - sum.count,
-        assigned_weight = day.assigned_weight - sum.weight,
-        routed_weight = day.routed_weight - sum.routed
-    FROM (
-        SELECT executor_id, business_day, count(*) FILTER (WHERE anew) AS count, sum(weight) AS weight,
-               coalesce(sum(weight) FILTER (WHERE routed), 0) AS routed
-        FROM released WHERE undone GROUP BY executor_id, business_day
-    ) sum
-    WHERE day.executor_id = sum.executor_id AND day.business_day = sum.business_day
-), classes AS (
-    UPDATE class_hours placed
-    SET placed_count = greatest(placed.placed_count - sum.count, 0),
-        placed_weight = greatest(placed.placed_weight - sum.weight, 0)
-    FROM (
-        SELECT class_id, hour, count(*) AS count, sum(weight) AS weight
-        FROM released WHERE undone AND routed AND class_id IS NOT NULL GROUP BY class_id, hour
-    ) sum
-    WHERE placed.class_id = sum.class_id AND placed.hour = sum.hour
-      AND placed.roster_id = (SELECT roster_id FROM class_hours
-                              WHERE class_id = sum.class_id AND hour = sum.hour
-                              ORDER BY placed_weight DESC, roster_id LIMIT 1)
+), {less_of_days("released")}
 ), changed AS (
     UPDATE tasks task
     SET status = moved.to_status, version = version + 1, route = moved.route, executor_id = moved.executor_id,
@@ -108,7 +73,7 @@ WITH moved AS MATERIALIZED (
     JOIN receiver ON receiver.pool_id IN ($1, changed.home_pool_id)
 )
 SELECT id, version, pg_notify($16, $17) FROM changed
-"""
+"""  # noqa: S608 - all parts are ours
 
 POOL_OF_EXECUTOR = "SELECT pool_id FROM executors WHERE id = $1"
 

@@ -1,0 +1,33 @@
+"""An assignment says who was present when it was decided, and a load when the last work ended.
+
+What is taken back is taken from the work of those who were present; `longest_idle` goes by the end of work.
+
+Revision ID: 0017
+Revises: 0016
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("assignments", sa.Column("roster_id", sa.BigInteger(), nullable=True))
+    op.add_column(
+        "executor_days",
+        sa.Column("handed_over_weight", sa.Numeric(14, 3), server_default="0", nullable=False),
+    )
+    op.add_column(
+        "executor_loads",
+        sa.Column("last_ended", sa.BigInteger(), server_default="0", nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("executor_loads", "last_ended")
+    op.drop_column("executor_days", "handed_over_weight")
+    op.drop_column("assignments", "roster_id")

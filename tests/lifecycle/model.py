@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from app.access.roles import Caller
 from app.config import Settings
 from app.database import Database
 from app.engine.types import ExecutorId, PoolId, TaskId
@@ -24,6 +25,7 @@ from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement import assignment
 from app.services.placement.assignment import Found, place_batch
 from app.services.placement.pool_snapshot import PoolPicture
+from app.services.pools.pools import change_pool
 from app.services.tasks import moves
 from app.services.tasks.hand_over import hand_over
 from app.services.tasks.moves import Move, MoveName, move_tasks
@@ -48,7 +50,7 @@ UNDONE = {"decline", "reject", "cancel", "reassign"}
 OPEN = ("assigned", "in_progress")
 LOADS = """
 SELECT executor_id, open_count,
-       CASE WHEN business_day = (clock_timestamp() AT TIME ZONE timezone)::date
+       CASE WHEN business_day = pool_day(timezone, kept_day, kept_day_ends, clock_timestamp())
             THEN day_routed ELSE 0 END::float8 AS used
 FROM executor_loads JOIN pools ON pools.id = pool_id WHERE pool_id = ANY($1::bigint[])
 """
@@ -70,6 +72,8 @@ DAY_PASSES = (
 )
 WEIGHTS = st.sampled_from([0.5, 1.0, 2.0])
 LIMITS = st.sampled_from([None, 1.0, 3.0, 8.0])
+ZONES = st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kolkata", "Etc/GMT+12"])
+ROOT = Caller(name="tests", role="admin")
 SLOTS = st.sampled_from([None, 0, 1, 2, 5])
 
 
@@ -95,6 +99,8 @@ class Work:
     executor: int | None = None
     away_from: int | None = None
     counted: float = 0.0
+    """Routed weight that counts today, and of whom: a task counts for one person at most."""
+    counted_of: int | None = None
 
 
 @dataclass
@@ -213,16 +219,37 @@ class Lifecycle(RuleBasedStateMachine):
     def settle(self, work: Work, name: MoveName, to: int | None) -> None:
         """Do to the model what the move does."""
         status = ALLOWED[name.value].get(work.status, "pending")
-        if name.value in UNDONE and work.status in OPEN and work.executor is not None:
-            self.world.people[work.executor].used -= work.counted
-        if work.status in OPEN and status not in OPEN:
-            work.counted = 0.0
+        if name.value in UNDONE:
+            self.count(work, 0.0, None)
         work.away_from = work.executor if status == "pending" and name is not MoveName.RESUME else None
         if to is not None:
             work.executor, work.away_from = to, None
         work.status = status
 
+    def count(self, work: Work, weight: float, whose: int | None) -> None:
+        """Count a task for this person instead of the one before."""
+        if work.counted_of is not None:
+            self.world.people[work.counted_of].used -= work.counted
+        work.counted, work.counted_of = weight, whose
+        if whose is not None:
+            self.world.people[whose].used += weight
+
     # What people do
+
+    @rule(zone=ZONES)
+    def the_time_zone_changes(self, zone: str) -> None:
+        self.change_pool({"timezone": zone})
+
+    @rule(window=st.sampled_from(["day", "week", "month"]))
+    def the_fairness_window_changes(self, window: str) -> None:
+        self.change_pool({"fairness_window": window})
+
+    def change_pool(self, changes: dict[str, Any]) -> None:
+        async def do() -> None:
+            async with self.database.session() as session:
+                await change_pool(session, pool_id=PoolId(self.pool_id), changes=changes, caller=ROOT)
+
+        self.run(do())
 
     @rule(data=st.data(), limit=LIMITS, slots=SLOTS)
     def a_limit_changes(self, data: Any, limit: float | None, slots: int | None) -> None:
@@ -294,6 +321,7 @@ class Lifecycle(RuleBasedStateMachine):
         for task_id in due:
             work = self.world.tasks[task_id]
             assert work.status == "pending"
+            self.count(work, 0.0, None)
             work.pool, work.executor, work.away_from = self.second, None, None
 
     # What the system does
@@ -367,8 +395,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert row["executor_id"] != work.away_from, "given back to whom it was taken from"
             assert person.takes or row["kind"] == "manual", "given to somebody who is away"
             if routed:
-                person.used += work.weight
-                work.counted = work.weight
+                self.count(work, work.weight, row["executor_id"])
                 assert person.limit is None or person.used <= person.limit, "over the daily limit"
             work.status, work.executor, work.away_from = "assigned", row["executor_id"], None
             if routed and person.slots is not None:

@@ -193,3 +193,20 @@ async def _heard_by_own(bell: Doorbell, consumer: str) -> list[Ring]:
     while not rings and time.monotonic() < deadline:
         rings += await bell.listen_to_own(consumer, 0.05)
     return rings
+
+
+async def test_a_redis_that_is_not_there_is_known_as_none_is(redis_url: str) -> None:
+    nowhere, there, silent = (
+        RedisDoorbell("redis://127.0.0.1:9/0"),
+        RedisDoorbell(redis_url),
+        SilentDoorbell(),
+    )
+    for bell in (nowhere, there, silent):
+        await bell.listen("a", 0.01)
+    assert [bell.hears for bell in (nowhere, there, silent)] == [
+        False,
+        True,
+        False,
+    ]  # False: sweep every 200 ms
+    await nowhere.close()
+    await there.close()

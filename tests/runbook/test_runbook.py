@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from app.config import Settings
 from app.local.embedded import temporary_directory
 from tests.runbook.play import LIST, ROOT, commands
 
@@ -79,3 +81,16 @@ def _plain(text: str) -> str:
     """The text without the remarks that stand behind commands."""
     lines = [line.partition("  # ")[0].rstrip() for line in text.splitlines()]
     return "\n".join(["", *lines, ""])
+
+
+def test_prometheus_by_hand_reads_what_is_there():
+    document = yaml.safe_load((ROOT / "prometheus.yml").read_text(encoding="utf-8"))
+    jobs = {each["job_name"]: each for each in document["scrape_configs"]}
+    key = jobs["api"]["authorization"]["credentials_file"]
+    assert ROOT / key == Settings.model_fields["secrets_dir"].default / "api_key"
+    assert jobs["api"]["static_configs"][0]["targets"] == ["localhost:8000"]
+    first = Settings.model_fields["metrics_port"].default
+    assert jobs["worker"]["static_configs"][0]["targets"] == [
+        f"localhost:{first + number}" for number in range(3)
+    ]
+    assert all((ROOT / each).exists() for each in document["rule_files"])

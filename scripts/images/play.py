@@ -41,8 +41,8 @@ METRICS = (
     "queue_lag",
     "executor_utilization",
 )
-SERVICES = 9
-"""Services that stay: all but `secrets` and `migrate`."""
+ENDING = {"secrets", "migrate"}
+"""Services that do their work and end."""
 _PATIENCE = 900.0
 
 
@@ -122,7 +122,8 @@ def play(engine: Engine, clone: Path) -> None:
     ours = [each["line"] for each in lines if each.get("played") == "images"]
     stack.line("docker-compose config -q")
     stack.line(ours.pop(ours.index("docker-compose up -d")))
-    stack.until(f"{SERVICES} services are healthy", lambda: stack.healthy() == SERVICES)
+    staying = set(stack.line("docker-compose config --services").split()) - ENDING
+    stack.until(f"{len(staying)} services are healthy", lambda: stack.healthy() == len(staying))
     stack.line("stat -c '%U %a' .secrets .secrets/host.env .secrets/stack.env", shows=r"700\n.*600\n.*600\n")
     stack.line("curl --silent --show-error http://localhost:8000/v1/health", shows='"status":"ok"')
     stack.line(
@@ -143,10 +144,6 @@ def play(engine: Engine, clone: Path) -> None:
         else:
             stack.line(line.replace(" exec ", " exec -T "))
     stack.until("PostgreSQL is healthy", lambda: stack.healthy("postgres") == 1)
-    stack.line(
-        'docker-compose exec -T postgres psql -U postgres -d executor_balancer -c "ALTER SYSTEM SET shared_buffers ='
-        " '256MB'\""
-    )
     stack.line("docker-compose restart postgres")
     stack.until("PostgreSQL is healthy", lambda: stack.healthy("postgres") == 1)
     stack.line(

@@ -121,6 +121,7 @@ def test_health_is_judged_late_enough_for_a_slow_machine():
     for name, service in SERVICES.items():
         if "healthcheck" in service:
             assert service["healthcheck"]["start_period"] in ("2m", "5m"), name
+            assert service["healthcheck"]["timeout"] in ("10s", "15s"), name
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose on this machine")

@@ -67,6 +67,14 @@ class Settings(BaseSettings):
         None,
         description="Owner of the tables, migrates and grants; DATABASE_URL then names a login with few rights.",
     )
+    database_direct_url: str | None = Field(
+        None,
+        description="The same database past a pooler: for LISTEN, notes of workers, and migrations.",
+    )
+    database_pooler: Literal["none", "session", "transaction"] = Field(
+        "none",
+        description="Mode of the pooler (PgBouncer) that DATABASE_URL names; transaction needs DATABASE_DIRECT_URL.",
+    )
     redis_url: str | None = Field(
         default_factory=lambda: os.environ.get("DEFAULT_REDIS_URL", DEFAULT_REDIS_URL),
         validate_default=True,
@@ -256,11 +264,11 @@ class Settings(BaseSettings):
         False, description="Traces to OTEL_EXPORTER_OTLP_ENDPOINT; needs the extra `tracing`."
     )
 
-    @field_validator("database_url", "database_owner_url", mode="after")
+    @field_validator("database_url", "database_owner_url", "database_direct_url", mode="after")
     @classmethod
     def _async_driver(cls, url: str | None, info: ValidationInfo) -> str | None:
         """Accept the addresses that other tools print: the driver is ours to choose."""
-        if not url and info.field_name == "database_owner_url":
+        if not url and info.field_name != "database_url":
             return None
         for prefix in ("postgresql+asyncpg://", "postgresql+psycopg2://", "postgresql://", "postgres://"):
             if url and url.startswith(prefix):
@@ -317,6 +325,15 @@ class Settings(BaseSettings):
         return key
 
     @model_validator(mode="after")
+    def _direct(self) -> "Settings":
+        """A pooler in transaction mode has no session to hear notifications in."""
+        if self.database_pooler == "transaction" and not self.database_direct_url:
+            raise ValueError(
+                "DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL, the same database past the pooler"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _provider(self) -> "Settings":
         """A sign-in by a provider is configured whole, or not at all."""
         if self.oidc_issuer is None:
@@ -364,8 +381,15 @@ class Settings(BaseSettings):
 
     @property
     def owner_url(self) -> str:
-        """The address of who owns the tables: DATABASE_OWNER_URL, else DATABASE_URL."""
-        return self.database_owner_url or self.database_url
+        """The address for migrations: DATABASE_OWNER_URL, else DATABASE_DIRECT_URL, else DATABASE_URL."""
+        return self.database_owner_url or self.database_direct_url or self.database_url
+
+    @property
+    def direct_dsn(self) -> str:
+        """The database's address past a pooler, for what needs a session of its own."""
+        return (self.database_direct_url or self.database_url).replace(
+            "postgresql+asyncpg://", "postgresql://", 1
+        )
 
     @property
     def dsn(self) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.config import Settings
-from app.integrations.postgresql import Servers, read_address, servers_of
+from app.integrations.postgresql import Servers, pooled_connection, read_address, servers_of
 from app.telemetry.metrics import database_old_timeline_total
 from app.utils import fast_json
 from app.utils.trouble import says, trouble_of
@@ -130,6 +130,11 @@ def among(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
     return cast("ColumnElement[bool]", column == any_(literal(list(values), ARRAY(column.type))))
 
 
+_UNNAMED_STATEMENTS: dict[str, Any] = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
+}
+"""For SQLAlchemy behind a pooler: `str()` is the empty name, which no other transaction finds prepared."""
 _WATCH_SECONDS = 2.0
 """How often the hosts are asked for their timelines: so long may an idle process trust a server that was replaced."""
 
@@ -163,22 +168,31 @@ class Database:
     async def open(cls, settings: Settings) -> "Database":
         """Connect lazily: succeeds while PostgreSQL is down, so that a process can start before its database."""
         servers = servers_of(settings.dsn)
-        servers.seconds = servers.address.connect_seconds or settings.database_connect_seconds
+        several = len(servers.address.hosts) > 1
+        patience = settings.database_connect_seconds if several else settings.database_timeout
+        servers.seconds = servers.address.connect_seconds or patience
         servers.refused = _report_old_timeline
 
         async def open_connection(*_address: object, **options: Any) -> Any:
             for name in ("host", "port", "user", "password", "database", "dsn"):
                 options.pop(name, None)  # the address says it
+            if pooled:
+                settings_sent = dict(options["server_settings"])
+                idle = settings_sent.pop("idle_in_transaction_session_timeout")  # no pooler passes it on
+                options |= {"connection_class": pooled_connection(int(idle)), "statement_cache_size": 0}
+                options["server_settings"] = settings_sent
             return await servers.connect(options.pop("timeout", None), **options)
 
+        pooled = settings.database_pooler != "none"
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=open_connection,
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=settings.database_timeout,
             pool_pre_ping=True,
             connect_args={
+                "async_creator_fn": open_connection,  # with all that follows; `async_creator` gets none of it
+                **(_UNNAMED_STATEMENTS if pooled else {}),
                 "timeout": settings.database_timeout,
                 "command_timeout": settings.database_timeout,
                 "server_settings": {
@@ -204,7 +218,6 @@ class Database:
             },
         )
         sessions = async_sessionmaker(engine, sync_session_class=ActingSession, expire_on_commit=False)
-        several = len(servers.address.hosts) > 1
         watch = asyncio.create_task(_watch(servers), name="database watch") if several else None
         return cls(engine, sessions, hot, servers, watch)
 

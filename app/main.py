@@ -133,7 +133,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     database = await Database.open(settings)
     doorbell = open_doorbell(settings.redis_url)
     intake = Intake(database.hot, doorbell, batch=settings.intake_batch, queue=settings.intake_queue)
-    ticks = Ticks(settings.dsn, doorbell.serving)
+    ticks = Ticks(settings.direct_dsn, doorbell.serving)
     waiting_room = WaitingRoom(ticks, database.hot)
     directory = PoolDirectory(database.hot, settings.default_pool)
     lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)

@@ -118,14 +118,14 @@ class Worker:
         self._database = database
         self._doorbell = doorbell
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
-        self._attempts = Attempts(settings.dsn)
+        self._attempts = Attempts(settings.direct_dsn)
         # Half the time after which a hung transaction loses its lock: a hung watch waits for none by then.
         self._watch = FairnessWatch(
             database,
             patience_seconds=settings.worker_transaction_seconds / 2,
             rest_seconds=_WATCH_REST * settings.fairness_seconds,
         )
-        self._listener = Listener(settings.dsn, {statements.SERVING_CHANNEL: self._told})
+        self._listener = Listener(settings.direct_dsn, {statements.SERVING_CHANNEL: self._told})
         self._served: dict[PoolId, _Served] = {}
         machine = Machine(settings.worker_spare_cores)
         self._sharing = Sharing(doorbell.serving, self._consumer, machine)

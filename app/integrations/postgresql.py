@@ -24,7 +24,7 @@ Wanted = Literal["any", "read-write", "primary"]
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 DEFAULT_PORT = 5432
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 10.0
 _DRIVER = frozenset(
     {
         "application_name", "krbsrvname", "gsslib", "options", "passfile", "sslcert", "sslcrl", "sslkey", "sslmode",
@@ -193,6 +193,54 @@ def _check(parameters: Mapping[str, str]) -> None:
             raise BadAddress(
                 f"the parameter {name!r} is not known; {_REMEDIES.get(name, f'known are {known}')}"
             )
+
+
+class _InTransactions:
+    """Runs every statement that has arguments in a transaction; mixed into the driver's connection.
+
+    A pooler in transaction mode lends a server for one transaction. The driver parses and executes in two messages,
+    which would reach two servers otherwise. Settings of the session travel with each transaction (SET LOCAL).
+    """
+
+    idle_milliseconds = 5000
+    """For how long a transaction may be idle before the server ends it."""
+
+    async def _whole(self: Any, method: str, query: str, *args: Any, **options: Any) -> Any:
+        run = getattr(super(), method)
+        if self.is_in_transaction():
+            return await run(query, *args, **options)
+        async with self.transaction():
+            return await run(query, *args, **options)
+
+    async def execute(self: Any, query: str, *args: Any, **options: Any) -> Any:
+        """Execute a statement; one without arguments is a single message and needs no transaction."""
+        if query.startswith("BEGIN"):
+            query = f"{query} SET LOCAL idle_in_transaction_session_timeout = {self.idle_milliseconds}"
+        if not args:
+            return await getattr(super(), "execute")(query, **options)  # noqa: B009 - of the class mixed with
+        return await self._whole("execute", query, *args, **options)
+
+    async def executemany(self, query: str, *args: Any, **options: Any) -> Any:
+        """Execute a statement once for each tuple of arguments."""
+        return await self._whole("executemany", query, *args, **options)
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        """Return all rows."""
+        return await self._whole("fetch", query, *args, **options)
+
+    async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        """Return the first row, or None."""
+        return await self._whole("fetchrow", query, *args, **options)
+
+    async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        """Return one value of the first row, or None."""
+        return await self._whole("fetchval", query, *args, **options)
+
+
+def pooled_connection(idle_milliseconds: int) -> Any:
+    """Return a class of the driver's connections for use behind a pooler (see `_InTransactions`)."""
+    own = {"__slots__": (), "idle_milliseconds": idle_milliseconds}
+    return type("PooledConnection", (_InTransactions, asyncpg.Connection), own)
 
 
 class Servers:

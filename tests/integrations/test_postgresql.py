@@ -257,3 +257,14 @@ async def test_a_server_that_cannot_prove_itself_is_not_talked_to(database_url, 
                 await Servers(read_address(url)).connect()
         with pytest.raises(asyncpg.PostgresConnectionError):
             await Servers(read_address(f"{here}?sslmode=disable")).connect()
+
+
+async def test_sessions_have_the_same_bounds_as_bare_connections(database):
+    async with database.session() as session:
+        connection = await session.connection()
+        idle = (await connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout")).scalar()
+        name = (await connection.exec_driver_sql("SHOW application_name")).scalar()
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection._config.command_timeout == 10
+
+    assert (idle, name) == ("5s", "executor-balancer")

@@ -53,6 +53,7 @@ COMMANDS = {
         "rotate_key",
         "Put a fresh SECRET_KEY into .env; restart the API when it suits you.",
     ),
+    "audit": Place("app.commands.audit", "audit", "The audit log."),
     "users": Place("app.commands.users", "users", "Who may sign in, as what."),
 }
 

@@ -190,6 +190,7 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.database_timeout,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text goes to logs; parameters are names, hashes and secrets
             connect_args={
                 "async_creator_fn": open_connection,  # with all that follows; `async_creator` gets none of it
                 **(_UNNAMED_STATEMENTS if pooled else {}),

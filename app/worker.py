@@ -35,6 +35,7 @@ from app.engine.placement.snapshot import plain
 from app.engine.types import AssignmentKind, PoolId, WaitReason
 from app.local.own_secrets import with_secret
 from app.services.audit.audit_anchors import open_anchors
+from app.services.audit.audit_watch import AuditWatch
 from app.services.common.loop_reports import REPORT_SECONDS, LoopReporter
 from app.services.common.loops import Loops
 from app.services.delivery.delivery import Delivery
@@ -129,7 +130,7 @@ class Worker:
         self._served: dict[PoolId, _Served] = {}
         machine = Machine(settings.worker_spare_cores)
         self._sharing = Sharing(doorbell.serving, self._consumer, machine)
-        self._anchors = open_anchors(settings)
+        self._audit = AuditWatch(database.hot, open_anchors(settings))
         self._books = Books(database)
         self._loops = Loops()
         self._serving = Loops()
@@ -174,8 +175,7 @@ class Worker:
         if settings.fairness_seconds:
             start("fairness", self._look_at_fairness, pause=settings.fairness_seconds, late_after=_LONG_ROUND)
         start("closing_days", self._close_days, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
-        if self._anchors is not None:
-            start("audit_anchors", self._anchor, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
+        start("audit_log", self._watch_audit_log, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
         start("report", self._reporter.report, pause=REPORT_SECONDS)
 
     async def _listen(self) -> None:
@@ -204,10 +204,9 @@ class Worker:
         """Keep the figures of days that are over: the worker that comes first does."""
         await self._books.close(now=await self._now())
 
-    async def _anchor(self) -> None:
-        """Keep the audit log's head."""
-        if self._anchors is not None:
-            await self._anchors.look(self._database.hot)
+    async def _watch_audit_log(self) -> None:
+        """Verify a part of the audit log, and anchor its head."""
+        await self._audit.look()
 
     async def _now(self) -> datetime:
         """The database's clock: a worker whose own is wrong must not turn over anybody's day."""

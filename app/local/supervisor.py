@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -113,7 +114,7 @@ class Supervisor:
     def _launch(self, running: _Running) -> None:
         service = running.service
         running.started_at = time.monotonic()
-        output = service.log.open("ab") if service.log else None
+        output = _open_log(service.log) if service.log else None
         try:
             running.process = KeptProcess(
                 service.command,
@@ -128,11 +129,20 @@ class Supervisor:
                 output.close()
 
 
+def _open_log(path: Path) -> BinaryIO:
+    """Open a log at its end, readable by its owner alone, also where an earlier version made it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return open(descriptor, "ab")
+
+
 def _trim(path: Path | None) -> None:
     """Set an overgrown log aside and begin anew; writers append, so they go on at the beginning."""
     if path is None:
         return
     with suppress(FileNotFoundError):
         if path.stat().st_size > LOG_LIMIT:
-            path.with_suffix(".log.1").write_bytes(path.read_bytes())
+            with _open_log(path.with_suffix(".log.1")) as kept:
+                kept.truncate(0)
+                kept.write(path.read_bytes())
             os.truncate(path, 0)

@@ -91,7 +91,7 @@ class ApiKey(Base):
 class AuditEntry(Base):
     """An audit entry: actor, object, time, address, values before and after, and the hash of the entry before.
 
-    Written by triggers (alembic/versions/0001_audit.sql), which also refuse every change of it.
+    Written by triggers (alembic/versions/0001_audit.sql, 0017_erasing.sql), which also refuse every change of it.
     """
 
     __tablename__ = "audit_log"
@@ -112,6 +112,8 @@ class AuditEntry(Base):
     request_id: Mapped[str | None]
     address: Mapped[str | None]
     salt: Mapped[bytes | None]
+    identity_salt: Mapped[bytes | None]
+    identity_hash: Mapped[bytes | None]
     content_hash: Mapped[bytes]
     previous_hash: Mapped[bytes] = mapped_column(unique=True)
     hash: Mapped[bytes]

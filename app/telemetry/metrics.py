@@ -11,7 +11,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -90,6 +90,12 @@ loop_failures_total = Counter(
 )
 rule_compile_seconds = Histogram(
     "rule_compile_seconds", "Time to parse and compile the rules of a pool.", buckets=LATENCY_BUCKETS[:12]
+)
+audit_log_fault = Gauge(
+    "audit_log_fault",
+    "1 where the audit log does not hold: its chain (chain), or what was anchored outside of the database (anchors).",
+    ["kind"],
+    multiprocess_mode="max",
 )
 fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
 deliveries_total = Counter("deliveries_total", "Messages that a receiver took in.", ["pool"])

@@ -125,6 +125,8 @@ ROUTES: dict[str, Decision] = {
     "get_replay_report": "rules.read",
     "export_person": "privacy.manage",
     "erase_person": "privacy.manage",
+    "erase_task": "privacy.manage",
+    "erase_task_by_external_id": "privacy.manage",
     # distribution
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",

@@ -6,6 +6,7 @@ slipped in breaks the chain at its place; whoever keeps the head (`AuditProof.he
 short.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,24 @@ VALUES (coalesce(:actor, nullif(current_setting('app.actor', true), ''), 'system
 
 _LINKS = """
 SELECT id, previous_hash, hash, content_hash, salt, erased_at, audit_text(entry) AS text,
-    audit_content(before, after) AS content
+    audit_content(before, after) AS content, actor, identity_salt, identity_hash,
+    audit_identity(actor, address, request_id) AS identity
 FROM audit_log entry WHERE id > $1 ORDER BY id LIMIT 5000
 """
+# A pool whose creation no entry tells: the log was emptied, or lost its beginning. A loss that an administrator
+# acknowledged covers the pools that were there then.
+_UNTOLD = """
+SELECT pool.id FROM pools pool
+WHERE NOT EXISTS (
+    SELECT FROM audit_log
+    WHERE entity = 'pools' AND entity_id = CAST(pool.id AS text) AND action = 'created'
+) AND pool.created_at > coalesce(
+    (SELECT max(at) FROM audit_log WHERE entity = 'audit_log' AND action = 'acknowledged'), '-infinity'
+) ORDER BY pool.id LIMIT 1
+"""
 _FIRST = bytes(32)
+ERASED = "erased user"
+"""The actor of entries whose actor was erased."""
 
 # What people call a thing, now or when it was deleted. Neither says the name of a person who was erased.
 _NAMES = text("""
@@ -63,7 +78,7 @@ WHERE coalesce(known.name, gone.name) IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class AuditProof:
-    """What a verification found; `broken_at` is the id of the first entry that does not fit."""
+    """What a verification found; `broken_at` is the id of the first entry that does not fit, 0: of one that is gone."""
 
     entries: int
     erased: int
@@ -140,18 +155,50 @@ async def names_of(session: AsyncSession, entries: Sequence[AuditEntry]) -> dict
     return {(row.entity, row.entity_id): row.name for row in found}
 
 
+@dataclass(slots=True)
+class Walk:
+    """How far a verification of the chain has come; `walk_on` moves it."""
+
+    last: int = 0
+    head: bytes = _FIRST
+    entries: int = 0
+    erased: int = 0
+
+    def proof(self, broken_at: int | None = None, reason: str = "") -> AuditProof:
+        """What was found so far."""
+        return AuditProof(self.entries, self.erased, self.head.hex(), broken_at, reason)
+
+
+async def walk_on(pool: HotPool, walk: Walk) -> AuditProof | None:
+    """Verify the next 5,000 entries, hashing in a thread. Returns a proof at the end or at a fault, else None."""
+    async with pool.acquire() as connection:
+        links = await connection.fetch(_LINKS, walk.last)
+        if not links:
+            untold = await connection.fetchval(_UNTOLD)
+            if untold is not None:
+                return walk.proof(
+                    0, f"no entry tells of the creation of pool {untold}: the log lost its beginning"
+                )
+            return walk.proof()
+    return await asyncio.to_thread(_check, links, walk)
+
+
+def _check(links: Sequence[Any], walk: Walk) -> AuditProof | None:
+    for link in links:
+        if reason := _fault(link, walk.head):
+            return walk.proof(link["id"], reason)
+        walk.head, walk.last = link["hash"], link["id"]
+        walk.entries += 1
+        walk.erased += link["erased_at"] is not None
+    return None
+
+
 async def verify(pool: HotPool) -> AuditProof:
     """Walk the whole chain, hashing in Python what the database shows; about 100,000 entries a second."""
-    last, head, entries, erased = 0, _FIRST, 0, 0
-    async with pool.acquire() as connection:
-        while links := await connection.fetch(_LINKS, last):
-            for link in links:
-                if reason := _fault(link, head):
-                    return AuditProof(entries, erased, head.hex(), link["id"], reason)
-                head, last = link["hash"], link["id"]
-                entries += 1
-                erased += link["erased_at"] is not None
-    return AuditProof(entries, erased, head.hex())
+    walk = Walk()
+    while (proof := await walk_on(pool, walk)) is None:
+        pass
+    return proof
 
 
 def _fault(link: Any, head: bytes) -> str:
@@ -162,6 +209,12 @@ def _fault(link: Any, head: bytes) -> str:
         return "it was changed"
     if link["erased_at"] is None and _hash_of_content(link) != link["content_hash"]:
         return "its before or after was changed"
+    if link["identity_salt"] is not None:
+        identity = hashlib.sha256(link["identity_salt"] + link["identity"]).digest()
+        if identity != link["identity_hash"]:
+            return "its actor, address or request was changed"
+    elif link["identity_hash"] is not None and link["actor"] != ERASED:
+        return "its actor was changed"
     return ""
 
 

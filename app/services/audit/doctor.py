@@ -282,13 +282,16 @@ async def _audit_log(pool: HotPool, anchors: Anchors | None) -> Symptom:
     proof = await verify(pool)
     rewritten = await anchors.fault(pool) if anchors is not None else ""
     if proof.holds and rewritten:
-        remedy = "Compare with an export or a backup: whoever may write to the database made the log anew."
+        remedy = (
+            "Compare with an export or a backup. If a restore or a failover lost the end of the log: "
+            "executor-balancer audit acknowledge --reason ..."
+        )
         return Symptom("Audit log", State.BROKEN, rewritten, remedy)
     if proof.holds:
         return Symptom(
             "Audit log", State.WELL, f"{proof.entries} entries, chain whole; head {proof.head[:16]}"
         )
-    found = f"entry {proof.broken_at} does not fit: {proof.reason}"
+    found = f"entry {proof.broken_at} does not fit: {proof.reason}" if proof.broken_at else proof.reason
     remedy = "Somebody changed the database past its triggers: compare with an export or a backup."
     return Symptom("Audit log", State.BROKEN, found, remedy)
 

@@ -1,11 +1,11 @@
 """A person's data: handed out on request, erased on request. Decisions stay, without the person.
 
-Erasing leaves the executor's number, so that counters, assignments, fair shares and explanations still add up, and
-takes everything that says who it was. The audit log keeps that something happened, and its chain; only contents go.
+Functions of the database erase (alembic/versions/0017_erasing.sql): the application's role cannot change an entry of
+the audit log. Erasing leaves the executor's number, so that counters, assignments, fair shares and explanations still add
+up, and takes everything that says who it was. The audit log keeps that something happened, and its chain.
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, NotFound
 from app.models import Executor, ExecutorLoad
-from app.services.audit.audit_log import note
 from app.services.common.pool_lock import raise_epoch
 
 _ABOUT = {
@@ -28,28 +27,37 @@ _ABOUT = {
     ),
     "events": "SELECT task_id, event, at, actor, reason FROM task_events WHERE executor_id = :id ORDER BY id",
     "audit": (
-        "SELECT at, actor, action, before, after FROM audit_log"
-        " WHERE entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text) ORDER BY id"
+        "SELECT at, actor, action, entity, entity_id, before, after FROM audit_log"
+        " WHERE (entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text))"
+        " OR (entity = 'executor_absences' AND entity_id = ANY(absences_of_executor(:id)))"
+        " OR (entity = 'users' AND entity_id = ANY(CAST(accounts_of_executor(:id) AS text[]))) ORDER BY id"
+    ),
+    "deeds": (
+        "SELECT at, action, entity, entity_id, address FROM audit_log"
+        " WHERE actor = ANY(names_of_accounts(accounts_of_executor(:id))) ORDER BY id"
+    ),
+    "messages": (
+        "SELECT id, task_id, event, created_at, delivered_at, payload FROM outbox"
+        " WHERE payload ->> 'actor' = ANY(names_of_accounts(accounts_of_executor(:id))) ORDER BY id"
+    ),
+    "replays": (
+        "SELECT id, pool_id, state, created_at FROM replays WHERE jsonb_path_exists("
+        "result, '$.**.executor_id ? (@ == $id)', jsonb_build_object('id', CAST(:id AS bigint))) ORDER BY id"
     ),
 }
 
-_ERASING = text("SELECT set_config('app.erasing', 'on', true)")
-_ERASE = """
-UPDATE executor_absences SET reason = '' WHERE executor_id = :id;
-UPDATE task_events SET actor = 'erased user'
-WHERE actor IN (SELECT username FROM users WHERE executor_id = :id);
-UPDATE assignments SET decided_by = 'erased user'
-WHERE decided_by IN (SELECT username FROM users WHERE executor_id = :id);
-UPDATE move_keys SET answer = NULL WHERE CAST(answer AS jsonb) ->> 'executor_id' = CAST(CAST(:id AS bigint) AS text);
-UPDATE audit_log SET before = NULL, after = NULL, salt = NULL, erased_at = now()
-WHERE erased_at IS NULL AND (
-    (entity = 'executors' AND entity_id = CAST(CAST(:id AS bigint) AS text))
-    OR (entity = 'users' AND entity_id IN (SELECT CAST(id AS text) FROM users WHERE executor_id = :id))
-    OR (entity = 'executor_absences'
-        AND entity_id IN (SELECT CAST(id AS text) FROM executor_absences WHERE executor_id = :id))
-);
-DELETE FROM users WHERE executor_id = :id
-"""
+_ERASE_EXECUTOR = text("SELECT erase_executor(:id, :epoch, :now)")
+_ERASE_TASK = text("SELECT erase_task(:id)")
+_BY_EXTERNAL_ID = text("""
+SELECT id, status FROM tasks
+WHERE coalesce(home_pool_id, pool_id) = :pool_id AND external_id = :external_id
+""")
+_STATUS = text("SELECT status FROM tasks WHERE id = :id")
+_WORKED_ON = text(
+    "SELECT count(DISTINCT task_id) FROM (SELECT task_id FROM assignments WHERE executor_id = :id"
+    " UNION ALL SELECT task_id FROM task_events WHERE executor_id = :id) every"
+)
+_ENDED = ("completed", "rejected", "cancelled")
 
 
 async def export_person(session: AsyncSession, *, executor_id: ExecutorId) -> dict[str, list[RowMapping]]:
@@ -63,37 +71,48 @@ async def export_person(session: AsyncSession, *, executor_id: ExecutorId) -> di
     return found
 
 
-async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: datetime) -> None:
-    """Take everything that says who it was; again changes nothing. Raises NotFound, Conflict where work is open."""
+async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: datetime) -> int:
+    """Erase who an executor was; again changes nothing. Returns the number of tasks they had, whose texts stay.
+
+    The database's function `erase_executor` does it and notes it. Raises NotFound, Conflict where work is open.
+    Locks the pool, then the executor.
+    """
     pool_id = await session.scalar(select(Executor.pool_id).where(Executor.id == executor_id))
     if pool_id is None:
         raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
     epoch = await raise_epoch(session, PoolId(pool_id))
-    executor = await session.get_one(Executor, executor_id, with_for_update=True)
+    await session.get_one(Executor, executor_id, with_for_update=True)
     load = await session.get(ExecutorLoad, executor_id)
     if load is not None and load.open_count:
         raise Conflict(
             f"The executor has {load.open_count} open tasks: reassign or finish them first.",
             open_count=load.open_count,
         )
-    await session.execute(_ERASING)  # the audit log notes that, and not what
-    for name, value in _nobody(executor_id).items():
-        setattr(executor, name, value)
-    executor.version += 1
-    executor.epoch, executor.updated_at = epoch, now
-    await session.flush()
-    for statement in _ERASE.split(";"):
-        await session.execute(text(statement), {"id": executor_id})
-    await note(session, action="erased", entity="executors", entity_id=str(executor_id), pool_id=pool_id)
+    await session.execute(_ERASE_EXECUTOR, {"id": executor_id, "epoch": epoch, "now": now})
+    tasks = await session.scalar(_WORKED_ON, {"id": executor_id})
+    await session.commit()
+    return int(tasks or 0)
+
+
+async def erase_task(session: AsyncSession, *, task_id: int) -> None:
+    """Erase what a client's system and people said in a task that ended; again changes nothing.
+
+    Raises NotFound, Conflict where the task has not ended: its parameters still decide who gets it.
+    """
+    status = await session.scalar(_STATUS, {"id": task_id})
+    if status is None:
+        raise NotFound(f"There is no task {task_id}.", task_id=task_id)
+    if status not in _ENDED:
+        raise Conflict(
+            f"Task {task_id} is {status}: complete, reject or cancel it first.", task_status=status
+        )
+    await session.execute(_ERASE_TASK, {"id": task_id})
     await session.commit()
 
 
-def _nobody(executor_id: int) -> dict[str, Any]:
-    return {
-        "name": f"erased {executor_id}",
-        "external_id": None,
-        "parameters": {},
-        "working_hours": None,
-        "active": False,
-        "availability": "offline",
-    }
+async def task_of_external_id(session: AsyncSession, *, pool_id: int, external_id: str) -> int:
+    """Id of the task that a pool took in under this external id. Raises NotFound."""
+    row = (await session.execute(_BY_EXTERNAL_ID, {"pool_id": pool_id, "external_id": external_id})).first()
+    if row is None:
+        raise NotFound(f"external_id: the pool has no task '{external_id}'.", external_id=external_id)
+    return int(row.id)

@@ -68,6 +68,7 @@ BEGIN
                     WHEN class.relkind = 'S' THEN ARRAY['SELECT', 'USAGE']
                     WHEN class.relname = 'alembic_version' THEN ARRAY['SELECT']
                     WHEN class.relname = 'audit_log' THEN ARRAY['INSERT', 'SELECT']
+                    WHEN class.relname = 'task_events' THEN ARRAY['DELETE', 'INSERT', 'SELECT']
                     ELSE ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']
                 END AS rights
             ) wanted
@@ -87,8 +88,14 @@ BEGIN
                 CASE WHEN thing.is_sequence THEN 'SEQUENCE' ELSE 'TABLE' END, thing.name, grantee.name
             );
         END LOOP;
-        IF NOT has_column_privilege(grantee.oid, log, 'erased_at', 'UPDATE') THEN
-            EXECUTE format('GRANT UPDATE (before, after, salt, erased_at) ON audit_log TO %I', grantee.name);
-        END IF;
+        FOR thing IN
+            SELECT oid::regprocedure AS name FROM pg_proc
+            WHERE pronamespace = home AND prosecdef AND proname IN ('erase_executor', 'erase_task')
+              AND pg_has_role(proowner, 'USAGE') AND NOT has_function_privilege(grantee.oid, oid, 'EXECUTE')
+        LOOP
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', thing.name, grantee.name);
+        END LOOP;
+        -- An earlier version granted these columns; revoking what was not granted does nothing.
+        EXECUTE format('REVOKE UPDATE (before, after, salt, erased_at) ON audit_log FROM %I', grantee.name);
     END LOOP;
 END $$

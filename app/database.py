@@ -231,6 +231,11 @@ class Database:
         finally:
             await asyncio.shield(asyncio.create_task(_close(session)))
 
+    async def renew(self) -> None:
+        """Let no connection that is open now be used again; those in use end when they are given back."""
+        await self.hot.expire_connections()
+        await self.engine.dispose()
+
     async def close(self) -> None:
         """Give all connections back."""
         if self.watch is not None:

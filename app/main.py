@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with _parts(settings) as parts:
             app.state.parts = parts
             gc.freeze()  # what is loaded now lives as long as the process: spare the collector from walking it
-            looking = asyncio.create_task(until_ready(parts.database.hot, settings, asyncio.sleep))
+            looking = asyncio.create_task(until_ready(parts.database, settings, asyncio.sleep))
             try:
                 yield
             finally:

@@ -408,7 +408,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     try:
-        await until_ready(database.hot, settings, worker.pause, only_schema=True)
+        await until_ready(database, settings, worker.pause, only_schema=True)
         await worker.run()
     finally:
         await doorbell.close()

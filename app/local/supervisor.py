@@ -133,7 +133,7 @@ def _open_log(path: Path) -> BinaryIO:
     """Open a log at its end, readable by its owner alone, also where an earlier version made it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(descriptor, 0o600)
-    return open(descriptor, "ab")
+    return os.fdopen(descriptor, "ab")
 
 
 def _trim(path: Path | None) -> None:

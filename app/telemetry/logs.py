@@ -22,7 +22,13 @@ _PRIVATE_TEXT = (
     (re.compile(r"\bebk_\S+"), _MASK),  # an API key of ours
     (re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), rf"\1 {_MASK}"),
     # PostgreSQL quotes rows there, also over several lines: up to what SQLAlchemy, or a traceback, says next.
-    (re.compile(r"(DETAIL|CONTEXT):.*?(?=\n\[SQL: |\n\(Background|\n\n|\nTraceback |\n(?:HINT|DETAIL|CONTEXT):|\Z)", re.DOTALL), rf"\1: {_MASK}"),
+    (
+        re.compile(
+            r"(DETAIL|CONTEXT):.*?(?=\n\[SQL: |\n\(Background|\n\n|\nTraceback |\n(?:HINT|DETAIL|CONTEXT):|\Z)",
+            re.DOTALL,
+        ),
+        rf"\1: {_MASK}",
+    ),
     (re.compile(r"(invalid (?:input|byte|value)[^\n:]*: )[^\n]*"), rf"\1{_MASK}"),  # and values there
     (re.compile(r"(\[parameters: )[^\n]*"), rf"\1{_MASK}"),
 )

@@ -152,7 +152,7 @@ class DataDirectory:
                 path.replace(path.with_suffix(".log.1"))
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.fchmod(descriptor, 0o600)  # one of an earlier version may be open to all
-        return open(descriptor, "ab")
+        return os.fdopen(descriptor, "ab")
 
     def log_tail(self, server: str, lines: int = 12) -> str:
         """Return the end of a server's log, for an error message."""

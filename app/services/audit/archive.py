@@ -136,7 +136,7 @@ class Files:
     async def write(self, connection: HotConnection, table: str, query: str, *arguments: object) -> None:
         """Append what a query gives to a table's file, and have it on disk before returning."""
         path = self._folder / f"{table}.csv.gz"
-        with open(path, "ab", opener=_for_owner) as file:
+        with _open_for_owner(path) as file:
             with gzip.GzipFile(fileobj=file, mode="wb") as packed:
                 done = await connection.copy_from_query(
                     query, *arguments, output=_into(packed), format="csv", header=table not in self._rows
@@ -150,15 +150,15 @@ class Files:
             path.name: {"rows": self._rows[path.name.removesuffix(".csv.gz")], "sha256": _digest(path)}
             for path in sorted(self._folder.glob("*.csv.gz"))
         }
-        with open(self._folder / "manifest.json", "wb", opener=_for_owner) as file:
+        with _open_for_owner(self._folder / "manifest.json") as file:
             file.write(orjson.dumps({"before": before, "files": files}, option=orjson.OPT_INDENT_2))
             _to_disk(file)
         return self._rows
 
 
-def _for_owner(path: str, flags: int) -> int:
-    """Open a file that its owner alone may read: it holds what people and clients said."""
-    return os.open(path, flags, 0o600)
+def _open_for_owner(path: Path) -> BinaryIO:
+    """Open a file at its end that its owner alone may read: it holds what people and clients said."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def _into(file: gzip.GzipFile) -> Callable[[bytes], Coroutine[Any, Any, None]]:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import structlog
 
 from app.config import Settings
-from app.database import TROUBLE, HotPool, trouble_in_words, where
+from app.database import TROUBLE, Database, HotPool, trouble_in_words, where
 
 log = structlog.get_logger()
 
@@ -43,8 +43,12 @@ async def find_lack(pool: HotPool, settings: Settings) -> Lack | None:
     return None
 
 
-async def until_ready(pool: HotPool, settings: Settings, pause: Pause, *, only_schema: bool = False) -> None:
+async def until_ready(
+    database: Database, settings: Settings, pause: Pause, *, only_schema: bool = False
+) -> None:
     """Log each lack once, and return when the database has none, or when `pause` returns True.
+
+    Connections opened meanwhile are renewed: before the migration there was no narrow role that they could take.
 
     Parameters
     ----------
@@ -54,12 +58,14 @@ async def until_ready(pool: HotPool, settings: Settings, pause: Pause, *, only_s
         Return as soon as the tables are there, also when no pool is.
     """
     said, seconds = "", _FIRST_PAUSE
-    while lack := await find_lack(pool, settings):
+    while lack := await find_lack(database.hot, settings):
         if lack.reason != said:
             log.warning("database.not_ready", reason=lack.reason)
         said = lack.reason
         seconds = _FIRST_PAUSE if lack.answers else min(2 * seconds, _LONGEST_PAUSE)
         if (only_schema and lack.has_schema) or await pause(seconds):
-            return
+            break
     if said:
+        await database.renew()
+    if said and not lack:
         log.info("database.ready")

@@ -99,7 +99,9 @@ async def connect_and_migrate(settings: Settings) -> None:
             settings.database_timeout, server_settings={"lock_timeout": f"{LOCK_TIMEOUT}s"}
         )
 
-    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, hide_parameters=True, async_creator=open_connection)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", poolclass=NullPool, hide_parameters=True, async_creator=open_connection
+    )
     try:
         async with engine.connect() as turn:
             await take_turn(turn)

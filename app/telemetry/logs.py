@@ -51,9 +51,14 @@ def mask_text(text: str) -> str:
     return text
 
 
+def is_json(settings: Settings) -> bool:
+    """Whether events are written as JSON: always, but for a terminal."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+
+
 def configure_logging(settings: Settings) -> None:
     """Send structlog's and the standard library's events to standard error in one form."""
-    in_terminal = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    in_terminal = not is_json(settings)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -84,7 +89,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    # Our middleware logs each request with its id (at debug); uvicorn's own line costs a twelfth of a small request.
+    # Our middleware logs each request (app/api/edge/access_log.py); uvicorn's own line costs a twelfth of a small one.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(
         logging.WARNING

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.edge.access_log import AccessLog, described
 from app.api.edge.body_limit import BodyLimit
 from app.api.edge.client_address import ClientAddress
 from app.api.edge.deadline import Deadline
@@ -21,6 +22,7 @@ from app.api.edge.shortcut import Shortcut
 from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
 from app.errors import DomainError
+from app.telemetry.logs import is_json
 from app.telemetry.metrics import http_seconds
 from app.telemetry.tracing import request_span
 
@@ -47,7 +49,8 @@ def add_middleware(app: FastAPI, settings: Settings, routes: Sequence[Route]) ->
             allow_credentials=False,
         )
     app.add_middleware(Deadline, seconds=settings.request_seconds, wait_limit=settings.wait_limit)
-    app.add_middleware(RequestContext)
+    shown = settings.log_level in {"debug", "info"}
+    app.add_middleware(RequestContext, access_log=AccessLog(in_json=is_json(settings)) if shown else None)
     app.add_middleware(ClientAddress, proxies=settings.proxies)
 
 
@@ -80,8 +83,9 @@ def protect(headers: MutableHeaders, scope: Scope) -> None:
 class RequestContext:
     """Names each request, in the answer and in all that is logged meanwhile; a failure leaves as a problem too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: AccessLog | None = None) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other kinds of connection pass through."""
@@ -100,7 +104,10 @@ class RequestContext:
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 protect(headers, scope)
-                _measure(scope, message["status"], time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                _measure(scope, message["status"], seconds)
+                if self._access_log is not None:
+                    self._access_log.note(scope, message["status"], seconds)
             await send(message)
 
         with (
@@ -121,7 +128,6 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if route else "other"
     path = route.path if route else "none"
     http_seconds.labels(method, path, status).observe(seconds)
-    log.debug("request.answered", method=method, route=path, status=status, seconds=round(seconds, 6))
 
 
 def _request_id(scope: Scope) -> str:
@@ -133,7 +139,7 @@ def _known(error: Exception, scope: Scope) -> DomainError:
     """A failure of the database is told; a defect of ours is logged whole and not told at all."""
     known = domain_error_of(error)
     if known is not None:
-        log.warning("request.failed", code=known.code, error=str(error))
+        log.warning("request.failed", code=known.code, error=str(error), **described(scope))
         return known
-    log.error("request.crashed", method=scope["method"], path=scope["path"], exc_info=error)
+    log.error("request.crashed", **described(scope), exc_info=error)
     return DomainError("Something is wrong on our side; the logs name it by the request id.")

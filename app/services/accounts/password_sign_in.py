@@ -88,7 +88,8 @@ async def sign_in(
     right = await passwords.check(password, user.password_hash if user else None)
     locked = user is not None and user.locked_until is not None and user.locked_until > now
     if user is None or not right or (locked and not device_known):
-        await _count_failure(session, username, now, counts=not right and not device_known)
+        user_id, counts = user.id if user else None, not right and not device_known
+        await _count_failure(session, username, now, user_id=user_id, counts=counts)
         raise Unauthenticated(_REFUSED)
     return await begin_chain(
         session,
@@ -101,7 +102,13 @@ async def sign_in(
     )
 
 
-async def _count_failure(session: AsyncSession, username: str, now: datetime, *, counts: bool) -> None:
+async def _count_failure(
+    session: AsyncSession, username: str, now: datetime, *, user_id: int | None, counts: bool
+) -> None:
+    """Count a failed sign-in and note it in the audit log, with the caller's address.
+
+    A name that no user has is not noted: people type passwords into that field.
+    """
     await session.execute(_NO_WAIT)
     values = {
         "username": username if counts else "",
@@ -110,6 +117,13 @@ async def _count_failure(session: AsyncSession, username: str, now: datetime, *,
         "longest": LONGEST_LOCK,
     }
     locked = (await session.execute(_COUNT_FAILURE, values)).scalar_one_or_none()
+    await note(
+        session,
+        action="sign_in_refused",
+        entity="users",
+        entity_id="" if user_id is None else str(user_id),
+        actor=None if user_id is None else username,
+    )
     await session.commit()
     log.warning("sign_in.refused", locked_until=str(locked) if locked else None)
 

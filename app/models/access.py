@@ -91,7 +91,7 @@ class ApiKey(Base):
 class AuditEntry(Base):
     """An audit entry: actor, object, time, address, values before and after, and the hash of the entry before.
 
-    Written by triggers (alembic/versions/0001_audit.sql, 0017_erasing.sql), which also refuse every change of it.
+    Written by triggers (alembic/versions/0001_audit.sql, 0019_erasing.sql), which also refuse every change of it.
     """
 
     __tablename__ = "audit_log"

@@ -1,6 +1,6 @@
 """A person's data: handed out on request, erased on request. Decisions stay, without the person.
 
-Functions of the database erase (alembic/versions/0017_erasing.sql): the application's role cannot change an entry of
+Functions of the database erase (alembic/versions/0019_erasing.sql): the application's role cannot change an entry of
 the audit log. Erasing leaves the executor's number, so that counters, assignments, fair shares and explanations still
 add up, and takes everything that says who it was. The audit log keeps that something happened, and its chain.
 """

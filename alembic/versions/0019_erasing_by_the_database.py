@@ -5,8 +5,8 @@ temporary table of the same name. Now functions with the owner's rights erase, a
 acted, from where, in which request is hashed with a salt of its own. The code before runs on it unchanged. A
 downgrade keeps the two columns and the text that hashes cover, so that the entries made meanwhile still hold.
 
-Revision ID: 0017
-Revises: 0016
+Revision ID: 0019
+Revises: 0018
 """
 
 import importlib.util
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-ERASING = Path(__file__).with_name("0017_erasing.sql")
+ERASING = Path(__file__).with_name("0019_erasing.sql")
 BEFORE = Path(__file__).with_name("0001_audit.sql")
 _RESTORED = ("audit_chain()", "audit_refuse()", "audit_change()")
 _NEW = (

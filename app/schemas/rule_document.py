@@ -141,7 +141,9 @@ class RuleDocument(_Part):
         description="Multiply an executor's preference for a task.",
     )
     task_weights: list[RuleWeight] = Field(
-        default_factory=list, max_length=MOST_CONDITIONS, description="Multiply the task's own weight."
+        default_factory=list,
+        max_length=MOST_CONDITIONS,
+        description="Multiply the task's own weight, up to 1,000,000 in all.",
     )
     tests: list[RuleExample] = Field(default_factory=list, max_length=MOST_EXAMPLES)
     comment: Label = ""

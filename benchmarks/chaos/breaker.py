@@ -1,6 +1,7 @@
 """A proxy that speaks PostgreSQL's protocol and breaks a chosen statement of a chosen kind of request, once.
 
 A client's messages are gathered up to Sync or Query: that is what the server answers at once, here called a statement.
+Preparing one (up to Flush) is passed on: it is executed by what follows.
 Errors are the server's own: in place of the statement it is asked to raise the code, inside the same transaction.
 """
 
@@ -131,7 +132,7 @@ class _Session:
         while True:
             kind, message = await _message(reader)
             gathered += message
-            if kind not in b"QSpX":
+            if kind not in b"QSHpX":
                 continue
             blow = self._breaker._next_blow() if kind in b"QS" else ""
             if blow == "terminated":

@@ -141,11 +141,10 @@ def _no_timeouts() -> None:
 @_defect
 def _server_date() -> None:
     """Days turn over where the server is, not where the pool is."""
-    from zoneinfo import ZoneInfo
-
     from app.services.placement import pool_snapshot
 
-    pool_snapshot.pool_zone = lambda _zone: ZoneInfo("UTC")
+    days_of = pool_snapshot.days_of
+    pool_snapshot.days_of = lambda row: days_of({**dict(row), "timezone": "UTC"})
 
 
 @_defect

@@ -102,6 +102,8 @@ def _route(barred: frozenset[ExecutorId], instead_of: ExecutorId | None) -> dict
     return facts if instead_of is None else {**facts, "instead_of": instead_of}
 
 
+HEAVIEST = 1_000_000 * MILLI
+"""What a task may weigh with the factors of the rules, in thousandths: as much as one may weigh that is sent."""
 _as_decision = partial(tuple.__new__, Decision)
 """Makes a decision of all its fields; `_make` does the same at twice the cost."""
 _NOBODY: frozenset[ExecutorId] = frozenset()
@@ -382,9 +384,15 @@ class _Placer:
 
 
 def _effective(state: PoolState, tasks: Sequence[Task], keys: Sequence[ClassKey]) -> list[int]:
-    """Weights with the task factors of the rules, in whole thousandths, at least one."""
+    """Weights with the task factors of the rules, in whole thousandths: at least one, at most `HEAVIEST`.
+
+    Factors multiply without end, and counters do not: whoever previews and whoever decides meets the same bound here.
+    """
     factors = {key: state.rules.task_factor(key) * MILLI for key in set(keys)}
-    return [round(task.weight * factors[key]) or 1 for task, key in zip(tasks, keys, strict=True)]
+    if max(factors.values(), default=0) <= MILLI:  # what was sent is bounded, and stays so
+        return [round(task.weight * factors[key]) or 1 for task, key in zip(tasks, keys, strict=True)]
+    weights = (min(task.weight * factors[key], HEAVIEST) for task, key in zip(tasks, keys, strict=True))
+    return [round(weight) or 1 for weight in weights]
 
 
 def _reason(eligible: int, here: int, busy: int) -> WaitReason:

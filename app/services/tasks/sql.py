@@ -53,7 +53,7 @@ WITH moved AS MATERIALIZED (
     UPDATE tasks task
     SET status = moved.to_status, version = version + 1, route = moved.route, executor_id = moved.executor_id,
         wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
-        waiting_since = NULL, updated_at = $14, escalation = 0
+        waiting_since = NULL, updated_at = $14, escalation = 0, attempts = 0
     FROM moved WHERE task.id = moved.task_id
     RETURNING task.id, task.version, task.home_pool_id
 ), told AS (

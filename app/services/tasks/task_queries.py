@@ -186,6 +186,7 @@ async def change_task(
     task.updated_at = now
     if task.status == "pending":
         task.wait_reason = task.wake_at = task.wait_class_id = task.wait_explanation = None
+        task.attempts = 0  # it is another task than the one that workers died of
     session.add(_change_event(task, changes, actor, now))
     await session.commit()
     return await get_task(session, task_id=task_id)

@@ -156,6 +156,12 @@ WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_r
 RETURNING id
 """
 
+# Takes up again what workers died of: what it needed may have been mended.
+WAKE_ASIDE = """
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL, attempts = 0, updated_at = clock_timestamp()
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason = 'set_aside'
+"""
+
 # What the classes of looked-at tasks ($1) are now ($2, often themselves), as seen at epoch $3. Says of each whether
 # that is news.
 KEEP_CURRENT = """

@@ -128,6 +128,7 @@ async def wake_for_rules(
     session: AsyncSession, *, pool_id: PoolId, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
     """Other rules are in force: wake what they may let through that the ones before did not."""
+    await _run(session, statements.WAKE_ASIDE, pool_id)
     same_weights = before.get("task_weights", []) == after.get("task_weights", [])
     had, has = before.get("conditions", []), after.get("conditions", [])
     if same_weights and had == has:  # preferences say who is better, not who may

@@ -34,7 +34,7 @@ from app.api.routes.insight import distribution, events, kpi, overview
 from app.api.routes.people import absences, executors, privacy, roster_import
 from app.api.routes.rules import parameters, replays, rule_checks, rules
 from app.api.routes.system import admin, audit, deliveries, health, metrics, pools
-from app.api.routes.work import explanations, task_moves, task_stream, tasks
+from app.api.routes.work import explanations, misplaced, task_moves, task_stream, tasks
 from app.api.strict import nothing_ignored
 from app.config import BadSettings, Settings, get_settings
 from app.database import Database
@@ -78,6 +78,7 @@ ROUTERS = (
     rules,
     distribution,
     overview,
+    misplaced,
     events,
     kpi,
     auth,

@@ -57,6 +57,9 @@ class WaitReason(StrEnum):
     TOO_HEAVY = "too_heavy"  # some pass, and the task weighs more than any of them may take in a whole day
     ALL_AT_LIMIT = "all_at_limit"  # some are here, all of them at their daily limit
     ALL_BUSY = "all_busy"  # some have daily room, all of those at max_open
+    OFFERED_AGAIN_LATER = "offered_again_later"  # all who pass declined it, or had it taken, lately
+    HELD_BACK = "held_back"  # kept for those who are about to come
+    PAUSED = "paused"  # the pool is paused: nothing is given out
     SET_ASIDE = "set_aside"  # workers died deciding it; a person should look
 
 

@@ -15,7 +15,7 @@ from app.models.delivery import DeliveryBreaker, OutboxMessage, Webhook
 from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
 from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
-from app.models.people import Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
+from app.models.people import ErasedPerson, Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
 from app.models.pools import Parameter, Pool, PoolAttempt, PoolState, RuleSet
 from app.models.upkeep import Lease, LoopReport
 from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, MoveKey, Task, TaskEvent
@@ -30,6 +30,7 @@ __all__ = [
     "ClassHour",
     "ClassSnapshot",
     "DeliveryBreaker",
+    "ErasedPerson",
     "Executor",
     "ExecutorAbsence",
     "ExecutorDay",

@@ -10,7 +10,10 @@ from app.models.base import EMPTY_OBJECT, NOW, Base, Json, one_of
 
 
 class Executor(Base):
-    """A person who does the work. Never deleted while history names them: `active` says who counts."""
+    """A person who does the work. Never deleted while history names them: `active` says who counts.
+
+    `removed_here`: deactivated by a person and not by a pull from the external system, which then does not undo it.
+    """
 
     __tablename__ = "executors"
     __table_args__ = (
@@ -34,10 +37,21 @@ class Executor(Base):
     max_open: Mapped[int | None] = mapped_column(Integer())
     qualification: Mapped[Decimal] = mapped_column(server_default="1")
     reassign_open_at: Mapped[datetime | None]
+    removed_here: Mapped[bool] = mapped_column(server_default=text("false"))
+    reassign_if_inactive: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(Integer(), server_default="1")
     epoch: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW, onupdate=NOW)
+
+
+class ErasedPerson(Base):
+    """Who was erased on request, as a digest of pool and external id: a pull from the external system adds them not."""
+
+    __tablename__ = "erased_people"
+
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
 
 
 class ExecutorAbsence(Base):

@@ -38,6 +38,7 @@ class Pool(Base):
     defaults: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
     settings: Mapped[Json] = mapped_column(server_default=EMPTY_OBJECT)
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW, onupdate=NOW)
 

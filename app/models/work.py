@@ -15,11 +15,12 @@ class Task(Base):
     """A piece of work.
 
     Pending with a `wait_reason` means parked: looked at, nobody could take it; an event or the pool's clock wakes it
-    (`app.services.waking`), what was set aside a clock of its own (`wake_at`). `executor_id` is the current executor,
-    or the previous one while the task is pending again: `route` then says whether it goes back to them (rework), away
-    from them (reassign), or to them because a person decided so (manual). `pool_id` is where it is worked on;
-    `home_pool_id` (null: the same) where it was handed in, where its `external_id` is unique and whose people go on
-    seeing it; `moved_at` says since when.
+    (`app.services.waking`), or a clock of its own (`wake_at`: until when the reason holds at the latest). `executor_id`
+    is the current executor; while the task is pending again, the one that it is bound to: `route` says whether it goes
+    back to them (rework), to them because a person decided so (manual), or to anybody (reassign: no executor). Until
+    `barred_until` it does not go to `barred_executor_id`, who had it last; `escalate_at`: no further step before then,
+    because the last try was refused. `pool_id` is where it is worked on; `home_pool_id` (null: the same) where it was
+    handed in, where its `external_id` is unique and whose people go on seeing it; `moved_at` says since when.
     """
 
     __tablename__ = "tasks"
@@ -108,6 +109,9 @@ class Task(Base):
     wait_explanation: Mapped[Json | None]
     route: Mapped[str | None]
     escalation: Mapped[int] = mapped_column(Integer(), server_default="0")
+    escalate_at: Mapped[datetime | None]
+    barred_executor_id: Mapped[int | None]
+    barred_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer(), server_default="0")
     origin: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

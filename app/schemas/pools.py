@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.engine.calendar import zone_of
 from app.engine.types import Policy
-from app.schemas.common import Flag, Name, Number, StoredObject
+from app.schemas.common import Flag, Instant, Name, Number, StoredObject
 from app.schemas.explanations import Words
 from app.services.common.pool_options import FairnessOptions, FlowOptions
 
@@ -52,7 +52,11 @@ class PoolChange(BaseModel):
         None, description="Bounds of alarms, and settling; what is left out of it stays."
     )
     flow: FlowOptions | None = Field(None, description="Offers and escalation; what is left out of it stays.")
-    active: Flag | None = None
+    active: Flag | None = Field(None, description="False: the pool is paused, and gives nothing out.")
+    paused_until: Instant | None = Field(
+        None,
+        description="With `active: false`: when the pool goes on by itself. Left out: when it is told to.",
+    )
 
 
 class PoolOut(BaseModel):
@@ -70,6 +74,7 @@ class PoolOut(BaseModel):
         description="Null: what is stored makes no sense, and nothing is decided until it is mended."
     )
     active: bool
+    paused_until: datetime | None = Field(None, description="When a paused pool goes on by itself.")
     created_at: datetime
     updated_at: datetime
 

@@ -166,6 +166,10 @@ class TaskOut(BaseModel):
         description="Why nobody can take it now; null while it is on its way."
     )
     waiting_since: datetime | None
+    wait_until: datetime | None = Field(
+        None,
+        description="When it is looked at again in any case; null: when something changes that it waits for.",
+    )
     escalation: int = Field(0, description="Steps that it has come to by waiting.")
     created_at: datetime
     updated_at: datetime

@@ -93,6 +93,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "everybody suitable has reached the daily limit",
     ),
     "wait.all_busy": ("все подходящие заняты", "everybody suitable is busy"),
+    "wait.offered_again_later": (
+        "все подходящие недавно отказались, после паузы предложат снова",
+        "everybody suitable declined it lately; offered again after a pause",
+    ),
+    "wait.held_back": ("придержана для тех, кто вот-вот придёт", "kept for those who are about to come"),
+    "wait.paused": ("пул на паузе", "the pool is paused"),
     "wait.set_aside": (
         "отложена на час: решение по ней несколько раз обрывало процесс",
         "set aside for an hour: deciding it crashed the worker several times",

@@ -133,6 +133,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "Дневные пределы исчерпаны, ждут: {tasks}. Поднимите пределы или добавьте людей.",
         "Daily limits are used up, waiting: {tasks}. Raise the limits or add people.",
     ),
+    "alert.paused": (
+        "Пул на паузе: ждут {tasks}, и ничего не раздаётся. Пауза снимается в API: `active: true` у пула.",
+        "The pool is paused: {tasks} wait, and nothing is given out. It goes on with `active: true` of the pool, by the API.",
+    ),
+    "alert.misplaced": (
+        "Не у тех, кому их можно иметь: {tasks}. Список и передача другим: страница «Заявки».",
+        "With people who may not have them any more: {tasks}. The Tasks page lists them and moves them.",
+    ),
     "alert.waiting_long": (
         "Самая давняя заявка ждёт {seconds}.",
         "The oldest task has been waiting for {seconds}.",

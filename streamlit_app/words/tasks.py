@@ -120,6 +120,22 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "move_to": ("Кому", "To"),
     "move_to_engine": ("решит движок по правилам", "let the engine decide by the rules"),
+    "misplaced": (
+        "{n} заявка не у того, кому её можно иметь|{n} заявки не у тех, кому их можно иметь|{n} заявок не у тех, кому их можно иметь",
+        "{n} task is with somebody who may not have it|{n} tasks are with people who may not have them",
+    ),
+    "misplaced_text": (
+        "Навык снят, изменилась сама заявка или человек ушёл, а работа осталась у него.",
+        "A skill was lost, the task changed or the person left, and the work stayed with them.",
+    ),
+    "misplaced_why": ("Почему", "Why"),
+    "misplaced_left": ("больше не работает в пуле", "no longer works in the pool"),
+    "misplaced_rule": ("не выполнено правило «{rule}»", "the rule “{rule}” does not hold"),
+    "misplaced_move": ("Передать всё тем, кому можно", "Give all of it to those who may"),
+    "misplaced_moved": (
+        "Передана {n} заявка|Переданы {n} заявки|Передано {n} заявок",
+        "{n} task moved|{n} tasks moved",
+    ),
     "moved": ("Сделано: {move}", "Done: {move}"),
     "delivery": ("Доставка во внешнюю систему", "Delivery to the external system"),
     "csv_help": ("Эта страница списка", "This page of the list"),

@@ -178,6 +178,23 @@ async def test_an_executor_is_somebody_and_sees_their_pool(house: House) -> None
     ).json()["pool_ids"] == [house.mine.pool_id]
 
 
+async def test_an_executor_who_was_removed_opens_nothing_with_their_account(house: House) -> None:
+    admin, executor_id = await house.as_role("admin"), house.mine.ids["executor_id"]
+    body = {"username": "boris", "password": PASSWORD, "role": "executor", "executor_id": executor_id}
+    assert (await house.client.post("/v1/users", json=body, headers=admin)).status_code == 201
+    tokens = (await sign_in(house, "boris")).json()
+    place = f"/v1/executors/{executor_id}"
+    assert (await house.client.delete(place, headers=admin)).status_code == 204
+    assert await becomes(house, bearer(tokens), 401)
+    task = house.mine.ids["task_id"]
+    completed = await house.client.post(f"/v1/tasks/{task}/complete", json={}, headers=bearer(tokens))
+    assert completed.status_code == 401
+    assert (await refresh(house, tokens["refresh_token"])).status_code == 401
+    assert (await sign_in(house, "boris")).status_code == 401
+    assert (await house.client.patch(place, json={"active": True}, headers=admin)).status_code == 200
+    assert (await sign_in(house, "boris")).status_code == 200
+
+
 async def test_an_api_key_is_shown_once_and_ends_when_told(house: House) -> None:
     admin = await house.as_role("admin")
     body = {"name": "CRM", "scopes": ["pools.read"], "pool_ids": [house.mine.pool_id]}

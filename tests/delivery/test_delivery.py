@@ -356,6 +356,36 @@ async def test_people_are_pulled_from_the_external_system(story: Story, emulator
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
+async def test_a_pull_does_not_bring_back_whom_a_lead_removed_or_who_was_erased(
+    story: Story, emulator: External
+) -> None:
+    emulator.store.executors = {
+        number: {"external_id": number, "name": number, "active": True} for number in ("a", "b", "c")
+    }
+    assert (await story.client.post("/v1/executors/cache-sync")).json()["added"] == 3
+    ids = {
+        item["external_id"]: item["executor_id"]
+        for item in (await story.client.get("/v1/executors")).json()["items"]
+    }
+    assert (await story.client.delete(f"/v1/executors/{ids['a']}")).status_code == 204
+    erased = await story.client.post(f"/v1/executors/{ids['b']}/erase")
+    assert erased.is_success, erased.text
+    emulator.store.executors["a"]["name"] = "Anna"
+    emulator.store.executors["c"]["active"] = False
+    said = (await story.client.post("/v1/executors/cache-sync")).json()
+    assert (said["added"], said["changed"]) == (0, 2), "the name of a, and c, who left there"
+    assert [each.split(":")[0] for each in said["refused"]] == ["b", "a"]
+    anna = (await story.client.get(f"/v1/executors/{ids['a']}")).json()
+    assert (anna["name"], anna["active"]) == ("Anna", False)
+    emulator.store.executors["c"]["active"] = True
+    await story.client.patch(f"/v1/executors/{ids['a']}", json={"active": True})
+    said = (await story.client.post("/v1/executors/cache-sync")).json()
+    assert [each.split(":")[0] for each in said["refused"]] == ["b"]
+    assert (await story.client.get(f"/v1/executors/{ids['c']}")).json()["active"], (
+        "whom it removed it brings back"
+    )
+
+
 async def test_people_are_pulled_by_the_clock_too(
     settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:

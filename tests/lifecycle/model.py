@@ -46,7 +46,7 @@ ALLOWED = {
     "reassign": dict.fromkeys(("assigned", "in_progress", "returned"), "pending"),
 }
 """The contract, written down once more by hand: from which status a move leads where."""
-UNDONE = {"decline", "reject", "cancel", "reassign"}
+UNDONE = {"decline", "expire", "reject", "cancel", "reassign"}
 OPEN = ("assigned", "in_progress")
 LOADS = """
 SELECT executor_id, open_count,
@@ -69,6 +69,7 @@ DAY_PASSES = (
     "UPDATE executor_days SET business_day = business_day + 99999 WHERE pool_id = $1",
     "UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1",
     "UPDATE tasks SET wait_reason = NULL WHERE pool_id = $1",
+    "UPDATE tasks SET barred_until = barred_until - interval '1 day' WHERE pool_id = $1",
 )
 WEIGHTS = st.sampled_from([0.5, 1.0, 2.0])
 LIMITS = st.sampled_from([None, 1.0, 3.0, 8.0])
@@ -85,10 +86,12 @@ class Person:
     here: bool = True
     absence: int | None = None
     used: float = 0.0
+    active: bool = True
+    skills: frozenset[str] = frozenset("a")
 
     @property
     def takes(self) -> bool:
-        return self.here and self.absence is None
+        return self.active and self.here and self.absence is None
 
 
 @dataclass
@@ -97,10 +100,15 @@ class Work:
     pool: int
     status: str = "pending"
     executor: int | None = None
-    away_from: int | None = None
+    barred: set[int] = field(default_factory=set)
     counted: float = 0.0
     """Routed weight that counts today, and of whom: a task counts for one person at most."""
     counted_of: int | None = None
+    skill: str = "a"
+    accepted: bool = False
+    kind: str = "primary"
+    unanswered_since: int | None = None
+    escalation: int = 0
 
 
 @dataclass
@@ -156,10 +164,17 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(weights=st.lists(WEIGHTS, min_size=1, max_size=4), again=st.booleans())
     def submit(self, weights: list[float], again: bool) -> None:
+        self.submit_tasks(weights, again=again)
+
+    def submit_tasks(self, weights: list[float], *, again: bool) -> None:
         tasks = []
         for weight in weights:
             self.names += 1
-            tasks.append(NewTask(PoolId(self.pool_id), external_id=f"t-{self.names}", weight=weight))
+            tasks.append(
+                NewTask(
+                    PoolId(self.pool_id), external_id=f"t-{self.names}", weight=weight, parameters=self.says()
+                )
+            )
         first = self.run(write_tasks(self.database.hot, tasks))
         for task, receipt in zip(tasks, first, strict=True):
             self.world.tasks[receipt.task_id] = Work(task.weight, self.pool_id)
@@ -168,6 +183,10 @@ class Lifecycle(RuleBasedStateMachine):
             second = self.run(write_tasks(self.database.hot, tasks))
             assert [item.task_id for item in second] == [item.task_id for item in first]
             assert all(item.duplicate for item in second)
+
+    def says(self) -> dict[str, Any]:
+        """The parameters of new tasks."""
+        return {}
 
     @precondition(lambda self: self.world.names)
     @rule(data=st.data())
@@ -204,6 +223,9 @@ class Lifecycle(RuleBasedStateMachine):
             allowed = name.value in self.allowed(work)
         if to is not None and self.world.people[to].pool != work.pool:
             allowed = False
+        if name is MoveName.COMPLETE and work.status == "completed":
+            assert not isinstance(outcome, DomainError), "completed again by the same actor"
+            return
         if not allowed:
             assert isinstance(outcome, DomainError), f"{name} of a task that is {work.status} was accepted"
             if name is not MoveName.REASSIGN:
@@ -216,14 +238,21 @@ class Lifecycle(RuleBasedStateMachine):
     def allowed(self, work: Work) -> set[str]:
         return {name for name, ways in ALLOWED.items() if work.status in ways}
 
-    def settle(self, work: Work, name: MoveName, to: int | None) -> None:
+    def settle(self, work: Work, name: MoveName, to: int | None, *, bars: bool = True) -> None:
         """Do to the model what the move does."""
-        status = ALLOWED[name.value].get(work.status, "pending")
+        status = ALLOWED.get(name.value, {}).get(work.status, "pending")
         if name.value in UNDONE:
             self.count(work, 0.0, None)
-        work.away_from = work.executor if status == "pending" and name is not MoveName.RESUME else None
+        if status == "pending" and name is not MoveName.RESUME and work.executor is not None and bars:
+            work.barred = {work.executor}
         if to is not None:
-            work.executor, work.away_from = to, None
+            work.executor = to
+        elif status == "pending" and name is not MoveName.RESUME:
+            work.executor = None
+        if name in (MoveName.ACCEPT, MoveName.START):
+            work.accepted, work.unanswered_since = True, None
+        elif work.status in OPEN and status not in OPEN:
+            work.accepted = False
         work.status = status
 
     def count(self, work: Work, weight: float, whose: int | None) -> None:
@@ -322,7 +351,7 @@ class Lifecycle(RuleBasedStateMachine):
             work = self.world.tasks[task_id]
             assert work.status == "pending"
             self.count(work, 0.0, None)
-            work.pool, work.executor, work.away_from = self.second, None, None
+            work.pool, work.executor = self.second, None
 
     # What the system does
 
@@ -378,6 +407,7 @@ class Lifecycle(RuleBasedStateMachine):
             person.used = 0.0
         for work in self.world.tasks.values():
             work.counted = 0.0
+            work.barred.clear()
 
     # What must be true
 
@@ -392,12 +422,13 @@ class Lifecycle(RuleBasedStateMachine):
             person = self.world.people[row["executor_id"]]
             routed = row["kind"] in ("primary", "reassign")
             assert row["pool_id"] == person.pool == work.pool, "given to somebody of another pool"
-            assert row["executor_id"] != work.away_from, "given back to whom it was taken from"
+            forced = row["kind"] in ("rework", "manual")
+            assert forced or row["executor_id"] not in work.barred, "given back to whom it was taken from"
             assert person.takes or row["kind"] == "manual", "given to somebody who is away"
             if routed:
                 self.count(work, work.weight, row["executor_id"])
                 assert person.limit is None or person.used <= person.limit, "over the daily limit"
-            work.status, work.executor, work.away_from = "assigned", row["executor_id"], None
+            work.status, work.executor, work.kind = "assigned", row["executor_id"], row["kind"]
             if routed and person.slots is not None:
                 assert self.open_of(row["executor_id"]) <= person.slots, "more open than allowed"
 
@@ -411,9 +442,13 @@ class Lifecycle(RuleBasedStateMachine):
             for number, person in self.world.people.items():
                 full = person.slots is not None and self.open_of(number) >= person.slots
                 spent = person.limit is not None and person.used + work.weight > person.limit
-                nothing = not person.takes or full or spent or number == work.away_from
-                nothing = nothing or person.pool != work.pool
+                nothing = not person.takes or full or spent or number in work.barred
+                nothing = nothing or person.pool != work.pool or not self.may(work, person)
                 assert nothing, f"task {task_id} waits although executor {number} has room"
+
+    def may(self, work: Work, person: Person) -> bool:
+        """Whether the rules let this person have this task; here there are none."""
+        return True
 
     async def _fetch(self, query: str) -> list[Any]:
         async with self.database.hot.acquire() as connection:

@@ -39,7 +39,7 @@ async def test_nobody_is_offered_the_same_task_twice_in_a_row(story: Story) -> N
     await story.executor()
     task = await story.task()
     waiting = await story.done(task, "decline", wait=30)
-    assert (waiting["status"], waiting["wait_reason"]) == ("pending", "no_one_eligible")
+    assert (waiting["status"], waiting["wait_reason"]) == ("pending", "offered_again_later")
     boris = await story.executor()
     assert (await story.becomes(task, "assigned"))["executor_id"] == boris
     await story.sound()

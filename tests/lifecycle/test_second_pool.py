@@ -193,7 +193,7 @@ async def test_both_pools_webhooks_hear_of_it_in_order(story: Story) -> None:
     assert [tuple(row) for row in rows] == [
         (pool, *step)
         for pool in sorted((story.pool_id, second))
-        for step in ((3, "assigned"), (4, "complete"))
+        for step in ((2, "moved_on"), (3, "assigned"), (4, "complete"))
     ]
     await story.sound()
 

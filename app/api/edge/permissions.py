@@ -131,6 +131,8 @@ ROUTES: dict[str, Decision] = {
     "get_stats": "distribution.read",
     "get_fairness": "distribution.read",
     "get_overview": "distribution.read",
+    "list_misplaced": "distribution.read",
+    "move_misplaced_tasks": "tasks.manage",
     "get_alerts": "distribution.read",
     "watch_events": "events.read",
     "get_kpi": "distribution.read",

@@ -149,6 +149,11 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
     return _Placer(state, in_order(tasks)).place_all()
 
 
+def park(state: PoolState, tasks: Iterable[Task], reason: WaitReason) -> Outcome:
+    """Place nothing of a batch: all of it waits for this reason; `state` stays as it is."""
+    return _Placer(state, in_order(tasks), reason).place_all()
+
+
 def preview(state: PoolState, task: Task) -> Decision | Waiting:
     """Decide who would receive this task now, without changing `state`."""
     outcome = place(state.copy(), [task])
@@ -158,7 +163,8 @@ def preview(state: PoolState, task: Task) -> Decision | Waiting:
 class _Placer:
     """One batch in progress."""
 
-    def __init__(self, state: PoolState, tasks: Sequence[Task]) -> None:
+    def __init__(self, state: PoolState, tasks: Sequence[Task], stop: WaitReason | None = None) -> None:
+        self.stop = WaitReason.PAUSED if state.settings.paused else stop
         self.state = state
         self.tasks = tasks
         self.outcome = Outcome()
@@ -181,7 +187,7 @@ class _Placer:
         try:
             while done < len(self.tasks):
                 board = self._board(board, self.keys[done], self.weights[done])
-                done = self._place_plain(board, done)
+                done = self._place_plain(board, done) if self.stop is None else done
                 if done < len(self.tasks) and self._name(board, done) in board.views:
                     self._place_one(board, done)
                     done += 1
@@ -233,7 +239,7 @@ class _Placer:
         for number in range(first, len(keys)):
             task = self.tasks[number]
             view = find(names[number])
-            if view is None or not view.plain or task.forced_executor is not None or task.excluded_executors:
+            if view is None or not view.plain or task.forced_kind is not None or task.excluded_executors:
                 break
             near = view.near if missed < _MISSES else None
             if near is not None:
@@ -302,6 +308,9 @@ class _Placer:
         """Place a task that is forced, barred from somebody, of several layers, or without room at the first."""
         task, weight = self.tasks[number], self.weights[number]
         view = board.views[self._name(board, number)]
+        if self.stop is not None:
+            self._wait(board, task, view, weight, ())
+            return
         if task.forced_executor is not None:
             position = self._forced(task, task.forced_executor, view.found)
             if position is not None:
@@ -363,6 +372,7 @@ class _Placer:
     def _waiting(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> Waiting:
         state, order = self.state, board.order
         able = (view.found.eligible & state.active)[order]
+        passing = int(able.sum())
         able[list(barred)] = False
         present = able & state.here[order]
         daily = present & (np.asarray(board.room) >= weight)
@@ -371,7 +381,8 @@ class _Placer:
         details = {"eligible": eligible, "absent": eligible - here, "at_limit": here - busy, "busy": busy}
         return Waiting(
             task.id,
-            WaitReason.TOO_HEAVY if 0 < most < weight else _reason(eligible, here, busy),
+            self.stop
+            or (WaitReason.TOO_HEAVY if 0 < most < weight else _reason(passing, eligible, here, busy)),
             weight / MILLI,
             view.found.key,
             view.digest,
@@ -395,15 +406,17 @@ def _effective(state: PoolState, tasks: Sequence[Task], keys: Sequence[ClassKey]
     return [round(weight) or 1 for weight in weights]
 
 
-def _reason(eligible: int, here: int, busy: int) -> WaitReason:
-    if eligible == 0:
+def _reason(passing: int, eligible: int, here: int, busy: int) -> WaitReason:
+    if passing == 0:
         return WaitReason.NO_ONE_ELIGIBLE
+    if eligible == 0:
+        return WaitReason.OFFERED_AGAIN_LATER
     if here == 0:
         return WaitReason.NOBODY_ON_SHIFT
     return WaitReason.ALL_BUSY if busy else WaitReason.ALL_AT_LIMIT
 
 
 def _routed_kind(task: Task) -> AssignmentKind:
-    if task.excluded_executors or task.forced_kind is AssignmentKind.REWORK:
+    if task.excluded_executors or task.forced_kind in (AssignmentKind.REWORK, AssignmentKind.REASSIGN):
         return AssignmentKind.REASSIGN
     return AssignmentKind.PRIMARY

@@ -50,12 +50,13 @@ class PoolSettings:
 
     `theta` is how many day loads one point of preference is worth (0: pure fairness). `day_load` is the
     expected weight per business day and unit of qualification, the scale on which levels are compared with
-    preferences; without preferences it changes nothing.
+    preferences; without preferences it changes nothing. A `paused` pool gives nothing out.
     """
 
     policy: Policy = Policy.FAIR
     theta: float = 0.05
     day_load: float = DEFAULT_DAY_LOAD
+    paused: bool = False
 
 
 def expected_day_load(weight: float, qualifications: Iterable[float]) -> float:
@@ -202,7 +203,8 @@ class PoolState:
         class is compared with everybody present. With no other executor present a level stays as it is.
         """
         positions = np.array([self.position[executor_id] for executor_id in joining], dtype=np.int64)
-        others = self.here & self.active
+        # A limit of 0 is an absence: a level that stood still meanwhile is no measure for others.
+        others = self.here & self.active & (self.limit > 0) & (self.max_open > 0)
         others[positions] = False
         relative = np.where(others, self.level / self.qualification, np.inf)
         targets = self.classes.levels_to_join(positions, relative) * self.qualification[positions]

@@ -23,6 +23,7 @@ _USED_SECONDS = 60.0
 
 _USER = """
 SELECT id, username, role, pool_ids, executor_id, token_version FROM users WHERE id = $1 AND active
+  AND (role <> 'executor' OR EXISTS (SELECT FROM executors WHERE id = users.executor_id AND active))
 """
 _KEY = """
 SELECT id, name, role, scopes, pool_ids, key_hash, expires_at, last_used_at FROM api_keys

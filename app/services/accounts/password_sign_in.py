@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import KeyRing, hash_secret, make_secret
 from app.errors import Unauthenticated
-from app.models import RefreshToken, User
+from app.models import Executor, RefreshToken, User
 from app.services.accounts.passwords import Passwords
 from app.services.audit.audit_log import note
 
@@ -145,7 +145,7 @@ async def begin_chain(
     With `ends_at`, the chain ends then, however much it is used; `details` are noted in the audit log.
     """
     user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
-    if user is None or not user.active:
+    if user is None or not user.active or await _has_left(session, user):
         raise Unauthenticated(_REFUSED)
     user.last_login_at = now
     if unlock:
@@ -165,6 +165,13 @@ async def begin_chain(
     )
     await session.commit()
     return signed_in
+
+
+async def _has_left(session: AsyncSession, user: User) -> bool:
+    """Whether the account is that of an executor who is not active any more: it opens nothing until they are."""
+    if user.role != "executor":
+        return False
+    return not await session.scalar(select(Executor.active).where(Executor.id == user.executor_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,7 @@ async def refresh(
         await session.commit()
         log.warning("sign_in.token_reused", user_id=user.id)
         raise Unauthenticated(_ENDED)
-    if not user.active:
+    if not user.active or await _has_left(session, user):
         raise Unauthenticated(_ENDED)
     known.used_at = now
     signed_in = _issue(session, user, _Link(known.family, known.ends_at, known.device_hash), keys, lives, now)

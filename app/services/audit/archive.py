@@ -120,6 +120,7 @@ KEPT = {
     "loop_reports": "empty while all loops are well; a process takes its rows back",
     "leases": "one row for each kind of work that is being done",
     "rule_sets": "what decided: never many",
+    "erased_people": "who was erased on request, as digests: what a pull from the external system must not add again",
     "provider_sign_ins": "deleted at the next sign-in once they are too old",
 }
 """Tables that grow, stay whole, and why."""

@@ -214,7 +214,7 @@ CHECKS = (
                      id AS task_id, pool_id, wait_class_id AS class_id, wait_reason AS reason,
                      coalesce((wait_explanation ->> 'weight')::numeric, weight) AS weight
               FROM tasks
-              WHERE status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+              WHERE status = 'pending' AND wait_reason NOT IN ('set_aside', 'paused', 'held_back')
                 AND route IS NULL AND updated_at < now() - interval '30 seconds') waiting
         JOIN pools pool ON pool.id = waiting.pool_id
         JOIN class_snapshots looked ON looked.id = waiting.class_id

@@ -173,7 +173,7 @@ class BatchFigures:
         """The figures of what was decided about these tasks (`statements.NEXT_TASKS`)."""
         by_id = {row["id"]: row for row in rows}
         placed = [by_id[decision.task_id] for decision in outcome.decisions]
-        first = [row for row in placed if row["previous_executor"] is None]
+        first = [row for row in placed if row["route"] is None]
         latencies = np.array([(now - row["committed_at"]).total_seconds() for row in first])
         waits = [(now - row["waiting_since"]).total_seconds() for row in first if row["waiting_since"]]
         return cls(

@@ -113,6 +113,16 @@ class FlowOptions(BaseModel):
         None,
         description="Assignments are offers: not accepted within so many seconds, they go on. Null: they stand.",
     )
+    offer_again_minutes: Annotated[float, Field(strict=True, gt=0, le=10_080, allow_inf_nan=False)] = Field(
+        15.0,
+        description="For so long a task is not offered again to whoever declined it, let it lapse, or had it taken "
+        "from them; then it may be, if they are still the one to have it.",
+    )
+    hold_back_minutes: Annotated[float, Field(strict=True, gt=0, le=240, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Of what has waited, keep a fair part for those who come within so many minutes. Null: the first "
+        "who comes may get all of it.",
+    )
     escalation: list[EscalationStep] = Field(
         default_factory=list,
         max_length=5,

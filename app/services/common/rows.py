@@ -57,6 +57,20 @@ def availability_of(row: Any, zone: ZoneInfo, now: datetime) -> Availability:
     return Availability(bool(willing and working and not row["away"]), next_of(edges) if willing else None)
 
 
+def starts_at(row: Any, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """When a person who takes no work now will, by their hours and planned absence; None where nothing says so."""
+    if not row["active"] or row["availability"] != "available":
+        return None
+    try:
+        hours = WorkingHours.stored(row["working_hours"], zone) if row["working_hours"] else None
+        at: datetime | None = row["edge"] if row["away"] else now
+        if at is not None and hours is not None and not hours.working(at):
+            at = hours.next_change(at)
+    except (WrongHours, OverflowError):
+        return None
+    return at if at is not None and at > now else None
+
+
 def executor_of(row: Any, availability: Availability) -> Executor:
     """An executor as the engine sees them; parameters that are no object count as none."""
     return Executor(
@@ -85,11 +99,11 @@ def load_of(row: Any, *, day: date, window_start: date) -> Load:
 
 
 def task_of(row: Any) -> Task:
-    """A pending task with whom it must go to, or away from: a route of its own first, then its parent's executor."""
+    """A pending task, the executor it is bound to (by its own route, else by its parent), and those it is kept from."""
     previous = None if row["previous_executor"] is None else ExecutorId(row["previous_executor"])
-    forced, kind, excluded = None, None, frozenset[ExecutorId]()
-    if row["route"] == "reassign" and previous is not None:
-        excluded = frozenset({previous})
+    forced, kind = None, None
+    if row["route"] == "reassign":
+        kind = AssignmentKind.REASSIGN
     elif row["route"] == "rework" and previous is not None:
         forced, kind = previous, AssignmentKind.REWORK
     elif row["route"] == "manual" and previous is not None:
@@ -106,7 +120,7 @@ def task_of(row: Any) -> Task:
         created_at=row["created_at"],
         forced_executor=forced,
         forced_kind=kind,
-        excluded_executors=excluded,
+        excluded_executors=frozenset(row["barred"] or ()),
         escalation=row["escalation"],
     )
 
@@ -123,6 +137,7 @@ def settings_of(pool: Any, day_weight: float | None) -> PoolSettings:
         policy=Policy(pool["policy"]),
         theta=pool["theta"],
         day_load=day_weight or PoolSettings().day_load,
+        paused=not pool["active"],
     )
 
 

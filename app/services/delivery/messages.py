@@ -12,6 +12,8 @@ _STATUS = {
     "reject": "rejected",
     "return": "returned",
     "cancel": "cancelled",
+    "reassign": "pending",
+    "moved_on": "pending",
 }
 
 
@@ -30,6 +32,7 @@ def message_of(row: Any) -> dict[str, Any]:
         "executor_external_id": row["executor_external_id"],
         "actor": payload.get("actor", "engine"),
         "reason": payload.get("reason", ""),
+        "to_pool_id": payload.get("to_pool_id"),
         "at": row["created_at"].isoformat(),
     }
 

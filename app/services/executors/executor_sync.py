@@ -3,7 +3,7 @@
 Only what differs is written, so that a pull that finds nothing new disturbs nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import among
 from app.engine.types import PoolId
 from app.errors import DomainError
-from app.models import Executor
+from app.models import ErasedPerson, Executor
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import NumberedPerson, differs, values_of
+from app.services.executors.privacy import digest_of
 from app.utils.trouble import Trouble, says, trouble_of
 
 
@@ -41,11 +42,32 @@ async def sync_executors(
     people, refused = _readable(said)
     known = await known_people(session, pool_id, [person.external_id for person in people])
     wanted = {person.external_id: values_of(person, known.get(person.external_id)) for person in people}
+    erased = await _erased(session, pool_id, wanted.keys() - known.keys())
+    for number in erased:
+        del wanted[number]
+        refused.append(
+            f"{number}: erased here on request; POST /v1/executors adds them again, if that is meant"
+        )
+    for number, values in wanted.items():
+        if values.get("active") and number in known and known[number].removed_here:
+            del values["active"]
+            refused.append(
+                f"{number}: removed here; PATCH /v1/executors/{known[number].id} with active true brings back"
+            )
     differing = {number: values for number, values in wanted.items() if differs(values, known.get(number))}
     await session.rollback()
     written = await _put(session, pool_id, list(differing.values()), now, refused)
     added = sum(number not in known for number in written)
     return Synced(len(said), added, len(written) - added, refused)
+
+
+async def _erased(session: AsyncSession, pool_id: PoolId, external_ids: Collection[str]) -> list[str]:
+    """Those of these ids whose people were erased."""
+    digests = {digest_of(pool_id, number): number for number in external_ids}
+    rows = await session.scalars(
+        select(ErasedPerson.digest).where(ErasedPerson.pool_id == pool_id, ErasedPerson.digest.in_(digests))
+    )
+    return sorted(digests[digest] for digest in rows)
 
 
 def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[str]]:

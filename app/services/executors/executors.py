@@ -172,6 +172,10 @@ def _wrong_hours(document: object, zone: ZoneInfo, where: str) -> list[FieldErro
 
 
 def _set(executor: Executor, values: Mapping[str, Any], epoch: int, now: datetime) -> None:
+    if values.get("active") and executor.active is False and executor.reassign_if_inactive:
+        executor.reassign_open_at, executor.reassign_if_inactive = None, False  # back before it came to that
+    if values.get("active"):
+        executor.removed_here = False
     for name, value in values.items():
         setattr(executor, name, value)
     executor.epoch = epoch
@@ -255,6 +259,8 @@ async def change_executor(
     catalogue = await read_catalogue(session, pool_id=pool_id)
     checked, unknown = _checked(catalogue, pool_zone(pool.timezone), values, "")
     before = {executor.id: facts_of(executor)}
+    if "active" in checked:
+        executor.removed_here = not checked["active"]
     _set(executor, checked, epoch, now)
     await _flush(session)
     await _wake(session, pool_id, [executor], before, catalogue)

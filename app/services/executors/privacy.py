@@ -6,13 +6,14 @@ add up, and takes everything that says who it was. The audit log keeps that some
 """
 
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, NotFound
-from app.models import Executor, ExecutorLoad
+from app.models import ErasedPerson, Executor, ExecutorLoad
 from app.services.common.pool_lock import raise_epoch
 
 _ABOUT = {
@@ -88,6 +89,10 @@ async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: d
             f"The executor has {load.open_count} open tasks: reassign or finish them first.",
             open_count=load.open_count,
         )
+    external_id = await session.scalar(select(Executor.external_id).where(Executor.id == executor_id))
+    if external_id is not None:
+        await session.merge(ErasedPerson(pool_id=pool_id, digest=digest_of(pool_id, external_id)))
+        await session.flush()
     await session.execute(_ERASE_EXECUTOR, {"id": executor_id, "epoch": epoch, "now": now})
     tasks = await session.scalar(_WORKED_ON, {"id": executor_id})
     await session.commit()
@@ -116,3 +121,8 @@ async def task_of_external_id(session: AsyncSession, *, pool_id: int, external_i
     if row is None:
         raise NotFound(f"external_id: the pool has no task '{external_id}'.", external_id=external_id)
     return int(row.id)
+
+
+def digest_of(pool_id: int, external_id: str) -> str:
+    """What is kept of an erased person's external id: enough to know it when the external system sends it again."""
+    return sha256(f"{pool_id}:{external_id}".encode()).hexdigest()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from app.database import HotPool
 from app.engine.types import PoolId, WaitReason
+from app.services.tasks.misplaced import MisplacedCounts
 
 LONGEST = timedelta(hours=24)
 """The longest period that is shown by the minute."""
@@ -74,7 +75,7 @@ _RULES = "SELECT id, name, version FROM rule_sets WHERE pool_id = $1 AND state =
 
 AlertCode = Literal[
     "no_executors", "nobody_available", "undecided", "no_one_eligible", "too_heavy", "all_at_limit", "waiting_long",
-    "slow", "no_rules",
+    "slow", "no_rules", "paused", "misplaced",
 ]  # fmt: skip
 
 
@@ -138,6 +139,7 @@ class Overview:
         self._minutes: dict[PoolId, _Minutes] = {}
         self._pictures: dict[tuple[PoolId, int], tuple[float, Picture]] = {}
         self._locks: dict[PoolId, asyncio.Lock] = {}
+        self._misplaced = MisplacedCounts(pool)
 
     async def look(
         self, pool_id: PoolId, *, period: timedelta, now: datetime
@@ -150,12 +152,19 @@ class Overview:
             await minutes.complete(self._pool, pool_id, now - period, picture.now)
         return picture, minutes.between(now - period, now)
 
+    def forget(self, pool_id: PoolId) -> None:
+        """Count misplaced work anew at the next look."""
+        self._misplaced.forget(pool_id)
+        for key in [key for key in self._pictures if key[0] == pool_id]:
+            del self._pictures[key]
+
     async def _picture(self, pool_id: PoolId, period: timedelta, now: datetime) -> Picture:
         key = (pool_id, int(period.total_seconds()))
         known = self._pictures.get(key)
         if known is not None and time.monotonic() - known[0] < SHARED_SECONDS:
             return known[1]
-        picture = await _look(self._pool, pool_id, now - period, now)
+        misplaced = await self._misplaced.count(pool_id)
+        picture = await _look(self._pool, pool_id, now - period, now, misplaced)
         self._pictures[key] = (time.monotonic(), picture)
         return picture
 
@@ -206,7 +215,7 @@ class _Minutes:
         return [Minute(minute, *self._counts.get(minute, ())) for minute in minutes]
 
 
-async def _look(pool: HotPool, pool_id: PoolId, began: datetime, now: datetime) -> Picture:
+async def _look(pool: HotPool, pool_id: PoolId, began: datetime, now: datetime, misplaced: int) -> Picture:
     async with pool.acquire() as connection:
         waiting = [
             Waiting(WaitReason(row["wait_reason"]), row["count"], row["oldest"])
@@ -227,6 +236,7 @@ async def _look(pool: HotPool, pool_id: PoolId, began: datetime, now: datetime) 
         alerts=[
             *_alerts_of_people(people, waiting),
             *_alerts_of_work(waiting, undecided["count"], undecided["oldest"], latency, now),
+            *([Alert("misplaced", "warning", {"tasks": misplaced})] if misplaced else []),
             *([Alert("no_rules", "info")] if rules is None and people else []),
         ],
     )
@@ -264,6 +274,8 @@ def _alerts_of_work(
             alerts.append(Alert("too_heavy", "warning", {"tasks": each.count}))
         elif each.reason is WaitReason.ALL_AT_LIMIT:
             alerts.append(Alert("all_at_limit", "warning", {"tasks": each.count}))
+        elif each.reason is WaitReason.PAUSED:
+            alerts.append(Alert("paused", "warning", {"tasks": each.count}))
     oldest = max((_age(each.oldest, now) for each in waiting), default=0.0)
     if oldest > _WAITING_ALARM:
         alerts.append(Alert("waiting_long", "warning", {"seconds": round(oldest)}))

@@ -14,14 +14,15 @@ from typing import Any
 
 from app.database import HotConnection, HotPool
 from app.doorbell.pool_owners import LATE_SECONDS, Told
-from app.engine.placement.allocate import Decision, Outcome, Waiting, place
+from app.engine.placement.allocate import Decision, Outcome, Waiting, park as park_all, place
 from app.engine.placement.decision_log import ROUTED, Frame
 from app.engine.placement.state import PoolState
-from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
+from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
 from app.services.common.counters import BatchFigures
 from app.services.common.received import take_back
 from app.services.common.rows import task_of
 from app.services.placement import sql as statements
+from app.services.placement.hold_back import Held, hold_back
 from app.services.placement.parked_classes import park
 from app.services.placement.poison import (
     MOST,
@@ -142,7 +143,12 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         await look.attempts.begin(picture.pool_id, taken, rows)
     state = await _refreshed(connection, picture, taken, len(rows))
     state.trail.begin(state, taken["epoch"] + 1)
-    outcome = _decide(state, rows)
+    coming = picture.coming(taken["now"])
+    held = await hold_back(connection, state, rows, coming, pool_id=picture.pool_id) if coming else {}
+    outcome = _decide(state, [row for row in rows if row["id"] not in held] if held else rows)
+    if held:
+        kept = [task_of(row) for row in rows if row["id"] in held]
+        outcome.waiting += park_all(state, kept, WaitReason.HELD_BACK).waiting
     frame = state.trail.end()
     picture.note(outcome)
     failpoint("decided")
@@ -165,6 +171,9 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
         figures,
         _told(look.by, rows, taken["now"]),
         {row["id"]: row["seen"] for row in following.rows} if following else {},
+        {row["id"]: row["barred_until"] for row in rows if row["barred_until"] is not None}
+        | {task_id: each.until for task_id, each in held.items()},
+        held,
     )
     await _commit(connection, picture, state, write)
     await _count_for_others_no_more(connection, picture, rows, outcome)
@@ -221,7 +230,7 @@ def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:
     """With whether a new task had to wait for the worker; one that was parked or comes back waited for others."""
     if by is None or by.is_new:
         return by
-    new = [row for row in rows if row["waiting_since"] is None and row["previous_executor"] is None]
+    new = [row for row in rows if row["waiting_since"] is None and row["route"] is None]
     waited = max((now - row["committed_at"] for row in new), default=timedelta())
     return replace(by, is_late=waited.total_seconds() > LATE_SECONDS)
 
@@ -257,7 +266,7 @@ def _decide(state: PoolState, rows: Sequence[Any]) -> Outcome:
 
 
 def _following(task: Task, parent_executor: ExecutorId | None) -> Task:
-    if parent_executor is None or task.forced_executor is not None:
+    if parent_executor is None or task.forced_kind is not None:
         return task
     return replace(task, forced_executor=parent_executor, forced_kind=AssignmentKind.PARENT)
 
@@ -275,6 +284,8 @@ class _Write:
     figures: BatchFigures
     by: Told | None
     seen: Mapping[TaskId, int]
+    until: Mapping[TaskId, datetime]
+    held: Mapping[TaskId, Held]
 
 
 @dataclass(slots=True)
@@ -318,8 +329,9 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         write.frame["start"],
         fast_json.encode(write.frame),
         write.roster_id,
-        [write.groups[waiting.task_id] for waiting in waits],
-        [_why(waiting, write.class_ids[waiting.class_digest]) for waiting in waits],
+        # Nothing wakes a paused task but the pool that goes on: it is found under no class.
+        [None if waiting.reason is WaitReason.PAUSED else write.groups[waiting.task_id] for waiting in waits],
+        [_why(waiting, write.class_ids[waiting.class_digest], write.held) for waiting in waits],
         picture.zone.key,
         *astuple(write.figures),
         [sum_.tasks for _, sum_ in by_id],
@@ -327,6 +339,10 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
         [write.seen[waiting.task_id] for waiting in waits] if write.seen else [],
         statements.SERVING_CHANNEL,
         _words(picture.pool_id, write.by),
+        [
+            picture.paused_until if waiting.reason is WaitReason.PAUSED else write.until.get(waiting.task_id)
+            for waiting in waits
+        ],
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved
@@ -341,9 +357,12 @@ def _words(pool_id: PoolId, by: Told | None) -> str | None:
     )
 
 
-def _why(waiting: Waiting, class_id: int) -> str:
+def _why(waiting: Waiting, class_id: int, held: Mapping[TaskId, Held]) -> str:
     """What explains a wait: its class as of this look, which may not be the one under which it is found."""
-    return fast_json.encode({**waiting.explanation, "weight": waiting.weight, "class": class_id})
+    facts = {**waiting.explanation, "weight": waiting.weight, "class": class_id}
+    if waiting.task_id in held:
+        facts["held_for"] = held[waiting.task_id].executor_id
+    return fast_json.encode(facts)
 
 
 async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:

@@ -6,7 +6,7 @@ configuration changed, when the clock passed `valid_until` (a shift edge, midnig
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from app.services.common.rows import (
     load_of,
     rules_of,
     settings_of,
+    starts_at,
 )
 from app.services.placement import sql as statements
 from app.services.placement.forecast_outlook import Foresight, outlook_lasts
@@ -46,6 +47,11 @@ class Presence:
     lift: float
 
 
+def _takes(person: Executor) -> bool:
+    """Whether a person who is here takes routed work at all. A limit of 0 is an absence: nothing is owed for it."""
+    return person.max_open != 0 and person.daily_limit != 0
+
+
 @dataclass(slots=True)
 class PoolPicture:
     """What is known of a pool at `epoch`; `state` is the engine's.
@@ -61,6 +67,7 @@ class PoolPicture:
     day: date = date.min
     window_start: date = date.min
     valid_until: datetime | None = None
+    paused_until: datetime | None = None
     rule_set_id: RuleSetId | None = None
     state: PoolState | None = None
     class_ids: dict[str, int] = field(default_factory=dict)
@@ -72,6 +79,15 @@ class PoolPicture:
     ahead: Ahead = field(default_factory=Ahead)
     _executors: dict[ExecutorId, Executor] = field(default_factory=dict)
     _present: set[ExecutorId] = field(default_factory=set)
+    _hold_back: timedelta | None = None
+    _starts: dict[ExecutorId, datetime] = field(default_factory=dict)
+    _held: dict[int, float] = field(default_factory=dict)
+
+    def coming(self, now: datetime) -> dict[ExecutorId, datetime]:
+        """Executors for whom the pool holds work back, and when they come; none where it does not."""
+        if self._hold_back is None:
+            return {}
+        return {who: at for who, at in self._starts.items() if now < at <= now + self._hold_back}
 
     def members(self) -> list[tuple[int, float, float | None]]:
         """Who is present, by id: `(executor id, qualification, daily limit)`."""
@@ -167,8 +183,13 @@ class PoolPicture:
         self.presence.clear()
         self._executors.clear()
         self._present.clear()
+        self.paused_until = pool["paused_until"]
+        minutes = flow_options(pool["settings"]).hold_back_minutes
+        self._hold_back = None if minutes is None else timedelta(minutes=minutes)
+        self._starts.clear()
         self.valid_until = days.ends(now)
         rows = await connection.fetch(statements.EXECUTORS, self.pool_id, 0, now)
+        await self._read_held(connection)
         self._take(state, rows, now)
         self.state = state
         return state
@@ -178,7 +199,16 @@ class PoolPicture:
         known = {row["id"]: self._load(row) for row in loads if row["id"] in self._executors}
         state.update_loads(known)
         people = await connection.fetch(statements.EXECUTORS, self.pool_id, self.epoch, now)
+        if people:
+            await self._read_held(connection)
         self._take(state, people, now)  # last: whoever is new joins in level, which no row says yet
+
+    async def _read_held(self, connection: HotConnection) -> None:
+        """Read what was held back for whom: whoever comes joins in level less that, or would share it with others."""
+        self._held.clear()
+        if self._hold_back is not None:
+            rows = await connection.fetch(statements.HELD_FOR, self.pool_id, [])
+            self._held.update((row["executor_id"], row["weight"]) for row in rows)
 
     def _take(self, state: PoolState, rows: Sequence[Any], now: datetime) -> None:
         """Put executors into the engine; whoever is here and was not joins in level, after all the others are in."""
@@ -194,6 +224,12 @@ class PoolPicture:
         for executor, row in zip(executors, rows, strict=True):
             self._executors[executor.id] = executor
             (self._present.add if row["present"] else self._present.discard)(executor.id)
+            self._starts.pop(executor.id, None)
+            starts = (
+                starts_at(row, self.zone, now) if self._hold_back is not None and _takes(executor) else None
+            )
+            if starts is not None:
+                self._starts[executor.id] = starts
         state.upsert(executors, loads)
         if executors:
             self.roster_id = None
@@ -201,11 +237,12 @@ class PoolPicture:
         self._note_presence(state, executors)
 
     def _note_presence(self, state: PoolState, executors: Sequence[Executor]) -> None:
-        here = {person.id for person in executors if person.available and person.active}
+        here = {person.id for person in executors if person.available and person.active and _takes(person)}
         came = [person.id for person in executors if person.id in here and person.id not in self._present]
         went = [person.id for person in executors if person.id not in here and person.id in self._present]
-        for executor_id, level in state.join_levels(came).items():
+        for executor_id, joined in state.join_levels(came).items():
             load = state.load_of(executor_id)
+            level = max(load.level, joined - self._held.get(executor_id, 0.0))
             self.presence.append(Presence(executor_id, True, round(level - load.level, 3)))
             state.update_loads({executor_id: replace(load, level=level)})
         self.presence += [Presence(executor_id, False, 0.0) for executor_id in went]

@@ -93,14 +93,16 @@ WHERE state.pool_id = $1 FOR NO KEY UPDATE OF state SKIP LOCKED
 # the pool is ours. A row that nobody touched since it was written (every change moves updated_at) was made durable by
 # its xmin: `committed_at` is that commit's time. A row that was touched, or a server that keeps no commit times, has
 # its statement's beginning instead; one that went on to this pool, when it came. A task follows its parent where both
-# are worked on in the same pool.
+# are worked on in the same pool. `barred`: the executor who declined it last, or had it taken away, for a while.
 NEXT_TASKS = """
 SELECT task.id, task.external_id, task.parameters, task.weight::float8 AS weight, task.priority, task.deadline,
        task.created_at, coalesce(CASE
            WHEN task.updated_at = task.created_at AND (SELECT current_setting('track_commit_timestamp')::bool)
            THEN pg_xact_commit_timestamp(task.xmin) END, task.moved_at, task.created_at) AS committed_at,
        task.waiting_since, task.origin, task.parent_id, task.executor_id AS previous_executor,
-       task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation, task.wait_class_id
+       task.route, parent.executor_id AS parent_executor, task.attempts, task.escalation, task.wait_class_id,
+       CASE WHEN task.barred_until > clock_timestamp() THEN ARRAY[task.barred_executor_id] END AS barred,
+       CASE WHEN task.barred_until > clock_timestamp() THEN task.barred_until END AS barred_until
 FROM tasks task
 LEFT JOIN tasks parent ON parent.id = task.parent_id AND parent.pool_id = task.pool_id
 WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NULL
@@ -115,8 +117,8 @@ READ_AHEAD = NEXT_TASKS.replace("SELECT task.id", "SELECT task.xmin AS seen, tas
 )
 
 POOL = """
-SELECT pool.code, pool.timezone, pool.timezone_before, pool.kept_day, pool.kept_day_begins, pool.kept_day_ends,
-       pool.policy, pool.fairness_window, pool.theta, pool.settings,
+SELECT pool.code, pool.active, pool.paused_until, pool.timezone, pool.timezone_before, pool.kept_day,
+       pool.kept_day_begins, pool.kept_day_ends, pool.policy, pool.fairness_window, pool.theta, pool.settings,
        rules.id AS rule_set_id, rules.document
 FROM pools pool
 LEFT JOIN rule_sets rules ON rules.pool_id = pool.id AND rules.state = 'active'
@@ -272,10 +274,10 @@ WITH fence AS (
     SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence
 ), parked AS (
     UPDATE tasks task
-    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = NULL,
+    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = waiting.until,
         wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = $10
-    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[], $38::xid[])
-         AS waiting(task_id, reason, class_id, explanation, seen)
+    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[], $38::xid[], $41::timestamptz[])
+         AS waiting(task_id, reason, class_id, explanation, seen, until)
     WHERE task.id = waiting.task_id AND task.status = 'pending' AND task.xmin = coalesce(waiting.seen, task.xmin)
 ), ended AS (
     UPDATE pool_attempts tried
@@ -355,6 +357,15 @@ RETURNING id
 
 # Who has a task of this pool.
 EXECUTOR_OF_TASK = "SELECT executor_id FROM tasks WHERE id = $1 AND pool_id = $2"
+
+# What is held back already, by whom it is held for, without the tasks in $2; what was woken for them is theirs still.
+HELD_FOR = """
+SELECT (wait_explanation ->> 'held_for')::bigint AS executor_id, count(*) AS count,
+       sum((wait_explanation ->> 'weight')::float8) AS weight
+FROM tasks WHERE pool_id = $1 AND status = 'pending' AND wait_explanation ? 'held_for' AND id NOT IN (
+    SELECT unnest($2::bigint[])
+) GROUP BY 1
+"""
 
 # The one clock that all processes share.
 NOW = "SELECT clock_timestamp()"

@@ -21,7 +21,8 @@ from app.services.common.pool_options import (
 )
 from app.services.pools.day_change import change_window, change_zone
 from app.services.pools.forecast_verdict import refuse_bad_forecast
-from app.services.waking.waking import wake_everything, wake_for_present
+from app.services.pools.relaxed_names import condition_names
+from app.services.waking.waking import pause_or_go_on, wake_everything, wake_for_present
 from app.utils.trouble import sqlstate_of
 
 _NO_SUCH_ZONE = "22023"
@@ -103,6 +104,11 @@ async def change_pool(
             await change_window(session, pool, value, now=now, epoch=epoch)
         else:
             setattr(pool, name, value)
+    if pool.active and changes.get("paused_until"):
+        raise _wrong("paused_until", "the pool is not paused", "send it with active: false")
+    if "active" in changes or "paused_until" in changes:
+        pool.paused_until = None if pool.active else changes.get("paused_until")
+        await pause_or_go_on(session, pool_id=pool_id, active=pool.active)
     if pool.settings.get("flow") != flow_before:  # what a step relaxes
         await wake_everything(session, pool_id=pool_id, escalated_only=True)
     if "timezone" in changes:  # the day may end at another time
@@ -150,10 +156,7 @@ async def _refuse_unknown_conditions(session: AsyncSession, pool: Pool, flow: Fl
     document = await session.scalar(
         select(RuleSet.document).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
     )
-    known = [
-        condition.get("name") or f"conditions[{i}]"
-        for i, condition in enumerate((document or {}).get("conditions", ()))
-    ]
+    known = condition_names(document or {})
     for number, step in enumerate(flow.escalation):
         for name in step.relax:
             if name not in known:

@@ -14,6 +14,7 @@ from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameters import read_catalogue
+from app.services.pools.relaxed_names import keep_relaxed_names
 from app.services.rules.rule_checks import find_active, refuse, refuse_surprises, refuse_too_heavy
 from app.services.waking.waking import wake_for_rules
 
@@ -106,11 +107,12 @@ async def _put_in_force(session: AsyncSession, rule_set: RuleSet, now: datetime)
     catalogue = await read_catalogue(session, pool_id=pool_id)
     refuse_surprises(run_examples(parse_rule_set(rule_set.document, catalogue)))
     before = await find_active(session, pool_id=pool_id)
+    was = before.document if before is not None else {}
+    await keep_relaxed_names(session, pool_id=pool_id, before=was, after=rule_set.document)
     if before is not None:
         before.state, before.archived_at = "archived", now
         await session.flush()  # the unique index allows one active rule set at any moment
     rule_set.state, rule_set.activated_at = "active", now
-    was = before.document if before is not None else {}
     await wake_for_rules(session, pool_id=pool_id, before=was, after=rule_set.document)
 
 

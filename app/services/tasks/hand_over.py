@@ -50,7 +50,10 @@ async def hand_over(
         pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
         if pool_id is None:
             raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
-        return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver)
+        bars = await connection.fetchval(
+            statements.IS_HERE, executor_id
+        )  # else they would get it back at once
+        return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver, bars=bars)
 
 
 async def _take(
@@ -60,10 +63,12 @@ async def _take(
     actor: str,
     reason: str,
     deliver: bool,
+    *,
+    bars: bool,
 ) -> HandedOver:
     taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
     rows = await connection.fetch(statements.OPEN_TASKS_OF, executor_id)
-    moves = [Move(TaskId(row["id"]), MoveName.REASSIGN, actor, reason) for row in rows]
+    moves = [Move(TaskId(row["id"]), MoveName.REASSIGN, actor, reason, bars=bars) for row in rows]
     outcomes = (
         await apply_moves(
             connection, pool_id=pool_id, moves=moves, epoch=taken["epoch"], now=taken["now"], deliver=deliver
@@ -88,7 +93,12 @@ async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = N
     async def take(whose: tuple[int, int]) -> None:
         pool_id, executor_id = PoolId(whose[0]), ExecutorId(whose[1])
         async with pool.acquire() as connection, connection.transaction():
-            done.append(await _take(connection, pool_id, executor_id, "clock", due[whose], deliver))
+            await connection.execute(statements.TAKE_POOL, pool_id)
+            if await connection.fetchval(statements.STILL_DUE, executor_id):  # they may have come back since
+                reason = due[whose]
+                done.append(
+                    await _take(connection, pool_id, executor_id, "clock", reason, deliver, bars=False)
+                )
 
     await (parts or Parts("hand_over")).each(due, take)
     return done
@@ -124,8 +134,13 @@ def _planned(state: PoolState, leaver: ExecutorId, rows: Sequence[Any]) -> list[
     ]
 
 
-async def relieve_later(pool: HotPool, *, executor_id: ExecutorId, at: datetime) -> None:
-    """Have everything open taken from somebody at an instant. Raises NotFound."""
+async def relieve_later(
+    pool: HotPool, *, executor_id: ExecutorId, at: datetime, if_inactive: bool = False
+) -> None:
+    """Have everything open taken from somebody at an instant; with `if_inactive`, only if they are not back by then.
+
+    Raises NotFound.
+    """
     async with pool.acquire() as connection:
-        if await connection.fetchval(statements.RELIEVE_LATER, executor_id, at) is None:
+        if await connection.fetchval(statements.RELIEVE_LATER, executor_id, at, if_inactive) is None:
             raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)

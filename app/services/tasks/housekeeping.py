@@ -4,7 +4,6 @@ Several workers may look at once: each step takes the pool first and finds nothi
 """
 
 import time
-from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -12,12 +11,13 @@ import structlog
 from app.database import HotPool
 from app.engine.types import PoolId, TaskId
 from app.services.common.loops import Parts
-from app.services.common.pool_options import EscalationStep, FlowOptions, flow_options
+from app.services.common.pool_options import FlowOptions, flow_options
 from app.services.tasks import sql as statements
 from app.services.tasks.hand_over import hand_over_due
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from app.services.tasks.pool_transfer import move_on
-from app.services.waking.waking import Overlooked, wake_by_clock
+from app.services.tasks.waiting_steps import escalate
+from app.services.waking.waking import Overlooked, end_pauses, wake_by_clock
 
 log = structlog.get_logger()
 
@@ -33,12 +33,14 @@ class Housekeeper:
         self._deliver = deliver
         self._steps = Parts("housekeeping")
         self._leaving, self._flow, self._clock = Parts("hand_over"), Parts("flow"), Parts("clock")
+        self._pauses = Parts("pauses")
         self._overlooked = Overlooked()
         self._looked_at = -_OVERLOOKED_SECONDS
 
     async def look(self) -> None:
         """One look; what fails in one step, or for one pool of it, delays no other."""
         pool, deliver, attempt = self._pool, self._deliver, self._steps.attempt
+        await attempt("pauses", partial(end_pauses, pool, parts=self._pauses))
         await attempt("hand over", partial(hand_over_due, pool, deliver=deliver, parts=self._leaving))
         await attempt("offers and steps", partial(keep_flowing, pool, deliver=deliver, parts=self._flow))
         await attempt("clock", partial(wake_by_clock, pool, parts=self._clock))
@@ -78,7 +80,8 @@ async def _keep_pool_flowing(pool: HotPool, pool_id: PoolId, flow: FlowOptions, 
         steps = flow.escalation[: number + 1]
         if (target := steps[-1].to_pool) is not None:
             minutes = steps[-1].after_minutes
-            await move_on(pool, pool_id=pool_id, to=PoolId(target), step=number + 1, minutes=minutes)
+            to, step = PoolId(target), number + 1
+            await move_on(pool, pool_id=pool_id, to=to, step=step, minutes=minutes, deliver=deliver)
         else:
             await escalate(pool, pool_id=pool_id, step=number + 1, steps=steps)
 
@@ -91,18 +94,3 @@ async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliv
         reason = f"not accepted within {seconds:g} s"
         moves = [Move(TaskId(row["id"]), MoveName.EXPIRE, "clock", reason) for row in rows]
         await move_tasks(pool, pool_id=pool_id, moves=moves, deliver=deliver)
-
-
-async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence[EscalationStep]) -> None:
-    """Take what has waited long enough to this step."""
-    seconds = steps[-1].after_minutes * 60
-    async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, seconds)
-        if not rows:
-            return
-        taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
-        names = ", ".join(name for each in steps for name in each.relax)
-        reason = f"waited {steps[-1].after_minutes:g} min: no longer required: {names}"
-        if taken is not None:
-            ids = [row["id"] for row in rows]
-            await connection.execute(statements.ESCALATE, pool_id, ids, step, taken["now"], reason, seconds)

@@ -9,7 +9,7 @@ explanation and the policy of the pool.
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +36,7 @@ from app.services.common.sent_keys import SentKey
 from app.services.placement.sql import TICK_CHANNEL
 from app.services.tasks import sql as statements
 from app.services.tasks.move_keys import first_uses, remember
+from app.services.tasks.waiting_steps import escalate_lapsed
 from app.services.waking.waking import wake_for
 from app.utils.failpoints import failpoint
 from app.utils.trouble import Trouble, trouble_of
@@ -69,6 +70,7 @@ class Effect(NamedTuple):
 
 
 _OPEN = ("assigned", "in_progress")
+_LAPSES = (MoveName.DECLINE, MoveName.EXPIRE)
 _GOES_ON = Effect("pending", route="reassign", releases=True, undone=True)
 
 MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
@@ -106,6 +108,8 @@ class Move:
     version: int | None = None
     to: ExecutorId | None = None
     key: SentKey | None = None
+    bars: bool = True
+    """Whether the executor that it is taken from does not get it again for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,10 @@ async def apply_moves(
     tasks = {row["id"]: row for row in await connection.fetch(statements.TASKS_TO_MOVE, ids, pool_id)}
     named = {move.to for move in moves if move.to is not None}
     people = {row["id"] for row in await connection.fetch(statements.ACTIVE_PEOPLE, list(named), pool_id)}
-    used = await first_uses(connection, moves)
+    used: dict[TaskId, int | KeyReused] = {
+        **await _completed_before(connection, moves, tasks),
+        **await first_uses(connection, moves),
+    }
     judged = [_judge(move, tasks.get(move.task_id), people, used.get(move.task_id)) for move in moves]
     steps = [step for step in judged if isinstance(step, _Step)]
     versions = await _write(connection, pool_id, steps, epoch, now, deliver) if steps else {}
@@ -174,12 +181,33 @@ def _no_task(move: Move) -> NotFound:
     return NotFound(f"There is no task {move.task_id}.", task_id=move.task_id)
 
 
+async def _completed_before(
+    connection: HotConnection, moves: Sequence[Move], tasks: Mapping[int, Any]
+) -> dict[TaskId, int]:
+    """Versions of tasks that are to be completed and were, by the same actor: the answer to it may have been lost."""
+    again = {
+        move.task_id: move
+        for move in moves
+        if move.name is MoveName.COMPLETE
+        and move.task_id in tasks
+        and tasks[move.task_id]["status"] == "completed"
+    }
+    if not again:
+        return {}
+    found = {}
+    for row in await connection.fetch(statements.COMPLETED_BY, list(again)):
+        move, version = again[row["task_id"]], tasks[row["task_id"]]["version"]
+        if row["actor"] == move.actor and move.version in (None, version, version - 1):
+            found[move.task_id] = version
+    return found
+
+
 def _judge(
     move: Move, task: Any, people: set[int], used: int | KeyReused | None
 ) -> _Step | Moved | DomainError:
     if task is None:
         return _no_task(move)
-    if used is not None:  # its Idempotency-Key came before
+    if used is not None:  # its Idempotency-Key came before, or it is completed again
         return used if isinstance(used, KeyReused) else Moved(move.task_id, used)
     statuses, effect = MOVES[move.name]
     status, had = task["status"], task["executor_id"]
@@ -199,11 +227,11 @@ def _judge(
 
 
 def _unnamed(move: Move, task: Any, effect: Effect) -> _Step | DomainError:
-    """A move that names nobody: whoever had the task stays written, to come back to or to stay away from."""
+    """A move that names nobody: the executor stays written, but for a task that may go to anybody."""
     status, had, route = task["status"], task["executor_id"], effect.route
     if move.name is MoveName.REASSIGN and status == "pending":
         return _wrong_executor("the task waits: there is nobody to take it from", "name an executor")
-    return _Step(move, status, had, effect, had, route)
+    return _Step(move, status, had, effect, None if route == "reassign" else had, route)
 
 
 def _wrong_executor(reason: str, remedy: str) -> Invalid:
@@ -239,12 +267,16 @@ async def _write(
         deliver,
         TICK_CHANNEL,
         json.dumps(tick),
+        [step.move.bars and step.effect.route == "reassign" and step.had is not None for step in steps],
     )
     freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN and step.had}
     if undone := [step.move.task_id for step in steps if step.effect.undone]:
         freed |= await take_back(connection, pool_id=pool_id, task_ids=undone, epoch=epoch)
     if freed:
         await wake_for(connection, pool_id=pool_id, executor_ids=sorted(freed))
+    lapsed = [step.move.task_id for step in steps if step.move.name in _LAPSES]
+    if lapsed:
+        await escalate_lapsed(connection, pool_id=pool_id, task_ids=lapsed, now=now)
     await _count(connection, pool_id, steps, now)
     return {row["id"]: row["version"] for row in rows}
 
@@ -265,7 +297,7 @@ async def _count(connection: HotConnection, pool_id: PoolId, steps: Sequence[_St
         for executor_id, count in by_executor.items()
     }
     await count_by_executor(connection, happened, pool_id=pool_id, at=now)
-    declines = Counter(step.had for step in steps if step.move.name in (MoveName.DECLINE, MoveName.EXPIRE))
+    declines = Counter(step.had for step in steps if step.move.name in _LAPSES)
     if declines:
         await connection.execute(
             statements.COUNT_DECLINES, pool_id, now, list(declines.keys()), list(declines.values())

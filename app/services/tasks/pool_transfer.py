@@ -23,17 +23,23 @@ from app.services.waking.waking import wake_for
 _DETAILS = ("eligible", "absent", "at_limit", "busy")
 
 
-async def move_on(pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minutes: float) -> int:
+async def move_on(
+    pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minutes: float, deliver: bool = False
+) -> int:
     """Take what has waited so long to the other pool; returns how many tasks went.
 
-    A task stays where the other pool's catalogue refuses its parameters, which its history then says; all stay while
-    the other pool is closed.
+    Webhooks are told, with `deliver` the external system too.
+
+    A task stays where the other pool's catalogue refuses its parameters (tried again every minute), or while that pool
+    is paused; its history says so.
     """
     async with pool.acquire() as connection, connection.transaction():
         if not await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, minutes * 60):
             return 0
         names = {row["id"]: row for row in await connection.fetch(statements.POOLS_OF_A_MOVE, [pool_id, to])}
-        if to not in names or not names[to]["active"]:
+        closed = _closed(names.get(to))
+        if closed is not None:
+            await connection.execute(statements.STAY_CLOSED, pool_id, step, minutes * 60, closed)
             return 0
         taken: dict[PoolId, Any] = {}
         for each in sorted((pool_id, to)):
@@ -43,12 +49,12 @@ async def move_on(pool: HotPool, *, pool_id: PoolId, to: PoolId, step: int, minu
         catalogue = catalogue_of(await connection.fetch(PARAMETERS, to))
         way = _Way(pool_id, to, names[pool_id]["code"], names[to]["code"], minutes)
         judged = [_judge(row, catalogue, way) for row in rows]
-        await _stay(connection, way, step, [each for each in judged if each.parameters is None], now)
+        await _stay(connection, way, [each for each in judged if each.parameters is None], now)
         going = [each for each in judged if each.parameters is not None]
         ids = [TaskId(each.task_id) for each in going]
         freed = await take_back(connection, pool_id=pool_id, task_ids=ids, epoch=taken[pool_id]["epoch"])
         await wake_for(connection, pool_id=pool_id, executor_ids=sorted(freed))
-        return await _go(connection, way, going, now)
+        return await _go(connection, way, going, now, deliver)
 
 
 class _Way(NamedTuple):
@@ -67,29 +73,38 @@ class _Judged(NamedTuple):
     task_id: int
     parameters: Mapping[str, Any] | None
     reason: str
+    fault: str = ""
+
+
+def _closed(target: Any) -> str | None:
+    """Why nothing may go to this pool now; None where it may."""
+    if target is None:
+        return "stays: the pool that it was to go to is not there"
+    return None if target["active"] else f"stays: {target['code']} is paused"
 
 
 def _judge(row: Any, catalogue: Catalogue, way: _Way) -> _Judged:
     facts = row["wait_explanation"] or {}
     counts = ", ".join(f"{name} {facts[name]}" for name in _DETAILS if name in facts)
     why = f"waited {way.minutes:g} min in {way.from_code} ({row['wait_reason']}{counts and ': '}{counts})"
-    refused = catalogue.check_values("task", row["parameters"], partial=True).errors
-    if refused:
-        fault = f"parameters.{refused[0].field}: {refused[0].reason}"
-        return _Judged(row["id"], None, f"{why}; not opened to {way.to_code}: {fault}")
-    filled = catalogue.check_values("task", row["parameters"]).values
-    return _Judged(row["id"], filled, f"{why}: from {way.from_code} to {way.to_code}")
+    checked = catalogue.check_values("task", row["parameters"])
+    if checked.errors:
+        fault = (
+            f"not opened to {way.to_code}: parameters.{checked.errors[0].field}: {checked.errors[0].reason}"
+        )
+        return _Judged(row["id"], None, f"{why}; {fault}", fault)
+    return _Judged(row["id"], checked.values, f"{why}: from {way.from_code} to {way.to_code}")
 
 
-async def _stay(
-    connection: HotConnection, way: _Way, step: int, tasks: Sequence[_Judged], now: datetime
-) -> None:
+async def _stay(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], now: datetime) -> None:
     if tasks:
-        ids, reasons = [each.task_id for each in tasks], [each.reason for each in tasks]
-        await connection.execute(statements.STAY, way.source, step, ids, reasons, now)
+        ids, reasons, faults = zip(*((each.task_id, each.reason, each.fault) for each in tasks), strict=True)
+        await connection.execute(statements.STAY, way.source, ids, reasons, faults, now)
 
 
-async def _go(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], now: datetime) -> int:
+async def _go(
+    connection: HotConnection, way: _Way, tasks: Sequence[_Judged], now: datetime, deliver: bool
+) -> int:
     if not tasks:
         return 0
     ticks = [
@@ -105,6 +120,7 @@ async def _go(connection: HotConnection, way: _Way, tasks: Sequence[_Judged], no
         now,
         TICK_CHANNEL,
         *ticks,
+        deliver,
     )
     count = int(moved[0]["count"])
     happened = {way.source: Happened(moved_out=count), way.to: Happened(moved_in=count)}

@@ -19,23 +19,35 @@ TASKS_TO_MOVE = """
 SELECT id, status, version, executor_id, route FROM tasks WHERE id = ANY($1::bigint[]) AND pool_id = $2
 """
 
+# Who completed these tasks.
+COMPLETED_BY = """
+SELECT DISTINCT ON (task_id) task_id, actor FROM task_events
+WHERE task_id = ANY($1::bigint[]) AND event = 'complete' ORDER BY task_id, at DESC
+"""
+
 # Those of these people who work in the pool.
 ACTIVE_PEOPLE = "SELECT id FROM executors WHERE id = ANY($1::bigint[]) AND pool_id = $2 AND active"
 
+OFFER_AGAIN_MINUTES = 15
+"""For so long a task is not offered again to whoever declined it, where the pool says nothing else."""
+
 # Moves many tasks: assignments released (and no longer counted where the work was taken back undone), loads, days and
 # class counts set right, tasks, history, outbox.
+# `bars`: whoever had it does not get it again for a while (`tasks.barred_until`). An offer that was declined or
+# ran out has waited since it was first made: it keeps its time and its steps.
 MOVE_TASKS = f"""
 WITH moved AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bool[],
-                         $10::bool[], $11::text[], $12::text[], $13::bigint[])
-         AS given(task_id, event, from_status, to_status, executor_id, route, releases, undone, actor, reason, had)
+                         $10::bool[], $11::text[], $12::text[], $13::bigint[], $18::bool[])
+         AS given(task_id, event, from_status, to_status, executor_id, route, releases, undone, actor, reason, had,
+                  bars)
 ), released AS (
     UPDATE assignments held
     SET released_at = $14, release_reason = moved.event, counted = NOT moved.undone
     FROM moved
     WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
     RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id, held.roster_id,
-              held.decided_at, moved.undone,
+              held.decided_at, moved.undone, CASE WHEN held.accepted_at IS NULL THEN held.decided_at END AS offered_at,
               held.kind IN ('primary', 'reassign') AS routed, held.kind <> 'rework' AS anew
 ), accepted AS (
     UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
@@ -53,8 +65,21 @@ WITH moved AS MATERIALIZED (
     UPDATE tasks task
     SET status = moved.to_status, version = version + 1, route = moved.route, executor_id = moved.executor_id,
         wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
-        waiting_since = NULL, updated_at = $14, escalation = 0, attempts = 0
-    FROM moved WHERE task.id = moved.task_id
+        waiting_since = CASE WHEN offered_at IS NOT NULL THEN least(task.waiting_since, offered_at) END,
+        escalation = CASE WHEN offered_at IS NOT NULL THEN task.escalation ELSE 0 END,
+        barred_executor_id = CASE WHEN bars THEN moved.had ELSE task.barred_executor_id END,
+        barred_until = CASE WHEN bars THEN $14 + pause.length ELSE task.barred_until END,
+        escalate_at = NULL, updated_at = $14, attempts = 0
+    FROM (
+        SELECT make_interval(
+            secs => 60 * coalesce((settings -> 'flow' ->> 'offer_again_minutes')::float8, {OFFER_AGAIN_MINUTES})
+        ) AS length
+        FROM pools WHERE id = $1
+    ) pause, moved LEFT JOIN LATERAL (
+        SELECT offered_at FROM released
+        WHERE released.task_id = moved.task_id AND moved.event IN ('decline', 'expire')
+    ) lapsed ON true
+    WHERE task.id = moved.task_id
     RETURNING task.id, task.version, task.home_pool_id
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
@@ -73,7 +98,25 @@ WITH moved AS MATERIALIZED (
     JOIN receiver ON receiver.pool_id IN ($1, changed.home_pool_id)
 )
 SELECT id, version, pg_notify($16, $17) FROM changed
-"""  # noqa: S608 - all parts are ours
+"""  # noqa: S608 - the number is ours
+
+# Open work of a pool with the people who have it. `passed`: they passed the rules when they got it; asked only of what
+# was given by name, which need not. Reads ix_tasks_open_of_executor.
+OPEN_WORK = """
+SELECT task.id, task.external_id, task.status, task.parameters, task.weight::float8 AS weight, task.priority,
+       task.deadline, task.created_at, task.escalation, person.id AS executor_id, person.name AS executor_name,
+       person.external_id AS executor_external_id, person.parameters AS executor_parameters, person.active,
+       person.qualification::float8 AS qualification, person.daily_limit::float8 AS daily_limit, person.max_open,
+       CASE WHEN held.kind = 'manual'
+            THEN coalesce((SELECT ids_have(content -> 'eligible', person.id) FROM class_snapshots
+                           WHERE id = held.class_id), false)
+            ELSE true END AS passed
+FROM executors person
+JOIN tasks task ON task.executor_id = person.id AND task.status IN ('assigned', 'in_progress')
+JOIN assignments held ON held.task_id = task.id AND held.released_at IS NULL
+WHERE person.pool_id = $1
+ORDER BY task.id LIMIT $2
+"""
 
 POOL_OF_EXECUTOR = "SELECT pool_id FROM executors WHERE id = $1"
 
@@ -85,7 +128,8 @@ SELECT id FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progr
 # The same as tasks to be placed anew, away from them.
 OPEN_TASKS_TO_PLAN = """
 SELECT id, external_id, parameters, weight::float8 AS weight, priority, deadline, created_at, NULL::bigint AS parent_id,
-       executor_id AS previous_executor, 'reassign' AS route, NULL::bigint AS parent_executor, escalation
+       executor_id AS previous_executor, 'reassign' AS route, NULL::bigint AS parent_executor, escalation,
+       ARRAY[executor_id] AS barred
 FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progress') ORDER BY id
 """
 
@@ -99,7 +143,17 @@ WITH absences AS (
 UPDATE executors SET reassign_open_at = NULL WHERE id = $1 AND reassign_open_at IS NOT NULL
 """
 
-RELIEVE_LATER = "UPDATE executors SET reassign_open_at = $2 WHERE id = $1 RETURNING id"
+# With $3 only if they are still inactive by then: whoever comes back before keeps the work.
+RELIEVE_LATER = """
+UPDATE executors SET reassign_open_at = $2, reassign_if_inactive = $3 WHERE id = $1 RETURNING id
+"""
+
+# Whether somebody takes work now, their hours aside.
+IS_HERE = """
+SELECT active AND availability = 'available' AND NOT EXISTS (
+    SELECT FROM executor_absences WHERE executor_id = $1 AND clock_timestamp() BETWEEN starts_at AND ends_at
+) FROM executors WHERE id = $1
+"""
 
 # Whose open tasks are to be taken by now.
 DUE_TO_HAND_OVER = """
@@ -108,9 +162,13 @@ FROM executor_absences absence JOIN executors person ON person.id = absence.exec
 WHERE absence.handled_at IS NULL AND absence.open_tasks = 'reassign' AND absence.ends_at > clock_timestamp()
   AND absence.starts_at + make_interval(mins => absence.reassign_after_minutes) <= clock_timestamp()
 UNION
-SELECT pool_id, id, 'left' FROM executors WHERE reassign_open_at <= clock_timestamp()
+SELECT pool_id, id, 'left' FROM executors
+WHERE reassign_open_at <= clock_timestamp() AND NOT (reassign_if_inactive AND active)
 ORDER BY pool_id, executor_id
 """
+
+# Whether this is so still: asked under the pool's lock, since people come back.
+STILL_DUE = f"SELECT true FROM ({DUE_TO_HAND_OVER}) due WHERE executor_id = $1 LIMIT 1"  # noqa: S608 - ours
 
 # Offers that somebody declined or let pass, into their day.
 COUNT_DECLINES = """
@@ -126,7 +184,7 @@ UNANSWERED = """
 SELECT task.id FROM executors person
 JOIN tasks task ON task.executor_id = person.id AND task.status = 'assigned'
 JOIN assignments offer ON offer.task_id = task.id AND offer.released_at IS NULL
-WHERE person.pool_id = $1 AND offer.accepted_at IS NULL AND offer.kind IN ('primary', 'reassign')
+WHERE person.pool_id = $1 AND offer.accepted_at IS NULL
   AND offer.decided_at < clock_timestamp() - make_interval(secs => $2::float8)
 ORDER BY offer.decided_at, task.id LIMIT 500
 """
@@ -139,7 +197,8 @@ POOLS_THAT_FLOW = (
 # What has waited long enough for step $2 and is not there yet.
 DUE_TO_ESCALATE = """
 SELECT id FROM tasks
-WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason NOT IN ('set_aside', 'paused') AND escalation < $2
+  AND (escalate_at IS NULL OR escalate_at <= clock_timestamp())
   AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
 ORDER BY waiting_since, id LIMIT 500
 """
@@ -159,6 +218,17 @@ INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, execut
 SELECT id, $1, 'escalate', 'pending', 'pending', executor_id, 'clock', $5, $4 FROM raised ORDER BY id
 """
 
+# Parks tasks whose next step is another pool until the sweep has moved them; they are looked at again in any case.
+AWAIT_MOVE = """
+UPDATE tasks
+SET wait_reason = 'offered_again_later', wake_at = $4::timestamptz + interval '1 minute', wait_class_id = NULL,
+    wait_explanation = NULL, updated_at = $4
+WHERE id = ANY($2::bigint[]) AND pool_id = $1 AND status = 'pending' AND escalation < $3
+  AND waiting_since <= $4::timestamptz - make_interval(secs => $5::float8)
+"""
+
+SETTINGS = "SELECT settings FROM pools WHERE id = $1"
+
 NOW = "SELECT clock_timestamp()"
 
 # The pool where something waits and the one it may go to: what they are called, and whether the second one works.
@@ -167,41 +237,71 @@ POOLS_OF_A_MOVE = "SELECT id, code, active FROM pools WHERE id = ANY($1::bigint[
 # What has waited long enough for step $2, with why; asked under the locks of both pools.
 TO_MOVE_ON = """
 SELECT id, parameters, wait_reason, wait_explanation FROM tasks
-WHERE pool_id = $1 AND status = 'pending' AND wait_reason <> 'set_aside' AND escalation < $2
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason NOT IN ('set_aside', 'paused') AND escalation < $2
+  AND (escalate_at IS NULL OR escalate_at <= clock_timestamp())
   AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
 ORDER BY priority DESC, deadline ASC NULLS LAST, created_at, id LIMIT 500
 """
 
-# Takes tasks to another pool, where they are new: nobody there had them, and its own steps count from now. Home is
-# where they were handed in; back there they are at home again.
+# Takes tasks to another pool; receivers of both hear of it. There they are new: nobody had them, its own steps count
+# from now. Home is where they were handed in; back there they are at home again.
 MOVE_ON = """
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::jsonb[], $5::text[]) AS given(task_id, parameters, reason)
 ), moved AS (
     UPDATE tasks task
     SET pool_id = $2, home_pool_id = nullif(coalesce(task.home_pool_id, task.pool_id), $2), moved_at = $6,
-        parameters = given.parameters, version = version + 1, escalation = 0, route = NULL, executor_id = NULL,
+        parameters = given.parameters, version = version + 1, escalation = 0, escalate_at = NULL, route = NULL,
+        executor_id = NULL, barred_executor_id = NULL, barred_until = NULL,
         attempts = 0, wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
         waiting_since = NULL, updated_at = $6
     FROM given WHERE task.id = given.task_id AND task.pool_id = $1
-    RETURNING task.id, given.reason
+    RETURNING task.id, task.version, task.home_pool_id, given.reason
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
     SELECT id, $1, 'moved_on', 'pending', 'pending', 'clock', reason, $6 FROM moved ORDER BY id
+), receiver AS MATERIALIZED (
+    SELECT $2::bigint AS pool_id, 'ais' AS destination WHERE $10::bool
+    UNION ALL
+    SELECT pool_id, 'webhook:' || id FROM webhooks
+    WHERE active AND (pool_id IN ($1, $2) OR pool_id IN (SELECT home_pool_id FROM moved))
+), sent AS (
+    INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
+    SELECT receiver.pool_id, moved.id, moved.version, receiver.destination, 'moved_on',
+           jsonb_build_object('status', 'pending', 'actor', 'clock', 'reason', moved.reason, 'to_pool_id', $2)
+    FROM moved JOIN receiver ON receiver.pool_id IN ($1, $2, moved.home_pool_id)
 )
 SELECT count(*) AS count, pg_notify($7, $8), pg_notify($7, $9) FROM moved
 """
 
-# Notes at a step that tasks came to it and stayed, and why.
+# What is due for step $2 stays, because the other pool takes nothing now; said once in the history, with no lock.
+STAY_CLOSED = """
+INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
+SELECT due.id, $1, 'escalate', 'pending', 'pending', 'clock', $4, clock_timestamp()
+FROM tasks due
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason NOT IN ('set_aside', 'paused') AND escalation < $2
+  AND waiting_since <= clock_timestamp() - make_interval(secs => $3::float8)
+  AND NOT EXISTS (SELECT FROM task_events said WHERE said.task_id = due.id AND said.event = 'escalate'
+                  AND said.reason = $4)
+ORDER BY due.id LIMIT 500
+"""
+
+# Tasks that were to go on and stay: tried again in a minute. Their history says why, once for each fault ($4).
 STAY = """
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::text[]) AS given(task_id, reason)
+    SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[]) AS given(task_id, reason, fault)
 ), stayed AS (
-    UPDATE tasks task SET escalation = $2 FROM given WHERE task.id = given.task_id AND task.pool_id = $1
-    RETURNING task.id, given.reason
+    UPDATE tasks task
+    SET escalate_at = $5::timestamptz + interval '1 minute',
+        wake_at = CASE WHEN wait_explanation IS NULL THEN $5 ELSE wake_at END
+    FROM given WHERE task.id = given.task_id AND task.pool_id = $1
+    RETURNING task.id, given.reason, given.fault
 )
 INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
-SELECT id, $1, 'escalate', 'pending', 'pending', 'clock', reason, $5 FROM stayed ORDER BY id
+SELECT id, $1, 'escalate', 'pending', 'pending', 'clock', reason, $5 FROM stayed
+WHERE NOT EXISTS (SELECT FROM task_events said WHERE said.task_id = stayed.id AND said.event = 'escalate'
+                  AND position(stayed.fault IN said.reason) > 0)
+ORDER BY id
 """
 
 # Ends sessions that have been within a statement and waiting for their process for so long: it stopped between

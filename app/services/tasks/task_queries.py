@@ -187,6 +187,7 @@ async def change_task(
     if task.status == "pending":
         task.wait_reason = task.wake_at = task.wait_class_id = task.wait_explanation = None
         task.attempts = 0  # it is another task than the one that workers died of
+        task.escalate_at = None
     session.add(_change_event(task, changes, actor, now))
     await session.commit()
     return await get_task(session, task_id=task_id)

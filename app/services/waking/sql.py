@@ -68,7 +68,8 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
               AND task.wait_class_id = able.class_id
               AND (able.room IS NULL
                    OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= able.room)
-              AND NOT (task.route IS NOT DISTINCT FROM 'reassign' AND task.executor_id IS NOT DISTINCT FROM able.id)
+              AND NOT coalesce(task.wait_explanation -> 'barred' @> to_jsonb(able.id), false)
+              AND (task.wait_reason <> 'held_back' OR $2 IS NOT NULL)
             ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id
             LIMIT able.slots
         ) first
@@ -78,7 +79,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
 ), several AS (
     SELECT class_id, least(sum(slots), {_AT_ONCE}) AS slots,
            CASE WHEN count(room) = count(*) THEN max(room) END AS room,
-           CASE WHEN count(*) = 1 THEN min(id) END AS nobody_else
+           CASE WHEN count(*) <= {_FEW} THEN jsonb_agg(id) END AS ids
     FROM able GROUP BY class_id HAVING count(*) > 1 OR (SELECT count(*) FROM free) > {_FEW}
 ), waiting AS MATERIALIZED (
     SELECT several.class_id, first.* FROM several CROSS JOIN LATERAL (
@@ -89,7 +90,8 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
           AND task.wait_class_id = several.class_id
           AND (several.room IS NULL
                OR coalesce((task.wait_explanation ->> 'weight')::numeric, task.weight) <= several.room)
-          AND (task.route IS DISTINCT FROM 'reassign' OR task.executor_id IS DISTINCT FROM several.nobody_else)
+          AND NOT coalesce(task.wait_explanation -> 'barred' @> several.ids, false)
+          AND (task.wait_reason <> 'held_back' OR $2 IS NOT NULL)
         ORDER BY task.priority DESC, task.deadline ASC NULLS LAST, task.created_at, task.id
         LIMIT several.slots
     ) first
@@ -113,7 +115,7 @@ WITH RECURSIVE {_PARKED_CLASSES}, freed AS MATERIALIZED (
     JOIN freed ON freed.id = CASE WHEN task.route IN ('rework', 'manual') THEN task.executor_id
                                   WHEN task.route IS NULL THEN parent.executor_id END
     WHERE task.pool_id = $1 AND task.status = 'pending' AND task.wait_reason IS NOT NULL
-      AND task.wait_reason <> 'set_aside'
+      AND task.wait_reason NOT IN ('set_aside', 'paused')
       AND (task.parent_id IS NOT NULL OR task.route IN ('rework', 'manual')) AND $2 IS NOT NULL
 )
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
@@ -151,7 +153,7 @@ RETURNING id
 WAKE_ALL = """
 UPDATE tasks
 SET wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, updated_at = clock_timestamp()
-WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason NOT IN ('set_aside', 'paused')
   AND escalation >= $2
 RETURNING id
 """
@@ -160,6 +162,30 @@ RETURNING id
 WAKE_ASIDE = """
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, attempts = 0, updated_at = clock_timestamp()
 WHERE pool_id = $1 AND status = 'pending' AND wait_reason = 'set_aside'
+"""
+
+# Stops a pool: what waits for another reason waits for this one now, found under no class, so that no event wakes it.
+# What no worker has looked at is parked by the next look.
+PAUSE = """
+UPDATE tasks
+SET wait_reason = 'paused', wait_class_id = NULL, updated_at = clock_timestamp(),
+    wake_at = (SELECT paused_until FROM pools WHERE id = $1)
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+"""
+
+# Lets a pool go on: all that it held back is looked at again.
+GO_ON = """
+UPDATE tasks SET wait_reason = NULL, wake_at = NULL, wait_explanation = NULL, updated_at = clock_timestamp()
+WHERE pool_id = $1 AND status = 'pending' AND wait_reason = 'paused'
+"""
+
+PAUSES_OVER = "SELECT id FROM pools WHERE NOT active AND paused_until <= clock_timestamp() ORDER BY id"
+
+# The pool is told to go on, under its lock and with a new configuration; again only if its pause is over still.
+TAKE_CONFIGURED = "UPDATE pool_states SET epoch = epoch + 1, config_epoch = epoch + 1 WHERE pool_id = $1"
+END_PAUSE = """
+UPDATE pools SET active = true, paused_until = NULL, updated_at = clock_timestamp()
+WHERE id = $1 AND NOT active AND paused_until <= clock_timestamp() RETURNING id
 """
 
 # What the classes of looked-at tasks ($1) are now ($2, often themselves), as seen at epoch $3. Says of each whether
@@ -212,11 +238,12 @@ WHERE person.pool_id = $1 AND person.active AND person.availability = 'available
 
 SET_CLOCK = "UPDATE pool_states SET wake_at = $2 WHERE pool_id = $1"
 
-# What was set aside wakes by a clock of its own; found by ix_tasks_parked.
-WAKE_SET_ASIDE = """
+# What waits until an instant of its own (it was set aside, or its people are barred for a while) is looked at then;
+# found by ix_tasks_parked.
+WAKE_DUE = """
 UPDATE tasks task SET wait_reason = NULL, wake_at = NULL, attempts = 0, updated_at = clock_timestamp()
 FROM pools pool
-WHERE task.pool_id = pool.id AND task.wake_at <= now() AND task.status = 'pending' AND task.wait_reason = 'set_aside'
+WHERE task.pool_id = pool.id AND task.wake_at <= now() AND task.status = 'pending' AND task.wait_reason IS NOT NULL
 """
 
 # Pools in which something waits; reads ix_tasks_parked_in_order. `changed` is when people last changed in any way.
@@ -231,7 +258,7 @@ LOOK_AGAIN = """
 UPDATE tasks SET wait_reason = NULL, wake_at = NULL, updated_at = clock_timestamp()
 WHERE id IN (
     SELECT id FROM tasks
-    WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason <> 'set_aside'
+    WHERE pool_id = $1 AND status = 'pending' AND wait_reason IS NOT NULL AND wait_reason NOT IN ('set_aside', 'paused')
       AND (wait_explanation ->> 'frame')::bigint < $2
     LIMIT $3
 ) AND status = 'pending'

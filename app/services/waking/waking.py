@@ -124,6 +124,26 @@ async def wake_everything(session: AsyncSession, *, pool_id: PoolId, escalated_o
     await _run(session, statements.WAKE_ALL, pool_id, int(escalated_only))
 
 
+async def pause_or_go_on(session: AsyncSession, *, pool_id: PoolId, active: bool) -> None:
+    """A pool stops giving out work, or goes on: make the reasons of what waits true. The caller holds the pool."""
+    await session.flush()
+    await _run(session, statements.GO_ON if active else statements.PAUSE, pool_id)
+
+
+async def end_pauses(pool: HotPool, *, parts: Parts | None = None) -> None:
+    """Let pools go on whose pause was to end by now, pool by pool. Takes each of them."""
+    async with pool.acquire() as connection:
+        over = [PoolId(row["id"]) for row in await connection.fetch(statements.PAUSES_OVER)]
+
+    async def end(pool_id: PoolId) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(statements.TAKE_CONFIGURED, pool_id)
+            if await connection.fetchval(statements.END_PAUSE, pool_id) is not None:
+                await connection.execute(statements.GO_ON, pool_id)
+
+    await (parts or Parts("pauses")).each(over, end)
+
+
 async def wake_for_rules(
     session: AsyncSession, *, pool_id: PoolId, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
@@ -206,7 +226,7 @@ async def _run(session: AsyncSession, statement: str, *arguments: Any) -> Sequen
 async def wake_by_clock(pool: HotPool, *, parts: Parts | None = None) -> None:
     """Wake what a shift that began, an absence that ended or a limit that turned over made room for; pool by pool."""
     async with pool.acquire() as connection:
-        await connection.execute(statements.WAKE_SET_ASIDE)
+        await connection.execute(statements.WAKE_DUE)
         due = await connection.fetch(statements.CLOCK_DUE)
 
     async def ask(pool_id: PoolId) -> None:

@@ -10,7 +10,7 @@ from streamlit_app import session
 from streamlit_app.client import ApiError, Json
 from streamlit_app.formatting import ago, moment, plain
 from streamlit_app.parts import catalogue, charts, notices, people, seen_rows
-from streamlit_app.views.tasks import task_card
+from streamlit_app.views.tasks import misplaced, task_card
 from streamlit_app.words import t, word
 
 PAGE_SIZE = 50
@@ -36,6 +36,7 @@ def show() -> None:
         task_card.show(task_id)
         return
     st.title(t("tasks.title"))
+    misplaced.show()
     only = _ask_filter()
     if only is None:
         return

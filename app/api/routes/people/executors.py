@@ -188,7 +188,8 @@ async def deactivate_executor(
         session, executor_id=number, changes={"active": False}, now=now
     )
     if open_tasks == "reassign" and reassign_after_minutes:
-        await relieve_later(pool, executor_id=number, at=now + timedelta(minutes=reassign_after_minutes))
+        at = now + timedelta(minutes=reassign_after_minutes)
+        await relieve_later(pool, executor_id=number, at=at, if_inactive=True)
     elif open_tasks == "reassign":
         deliver = parts.settings.ais_url is not None
         await hand_over(pool, executor_id=number, actor=caller.name, reason="left", deliver=deliver)

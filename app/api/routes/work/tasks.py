@@ -316,6 +316,7 @@ def task_out(view: TaskView, caller: Caller) -> TaskOut:
             **{name: getattr(task, name) for name in _TASK_FIELDS},
             "executor_id": task.executor_id if caller.sees(task.pool_id) else None,
             "task_id": task.id,
+            "wait_until": task.wake_at if task.wait_reason is not None else None,
             "allowed_moves": allowed_moves(task.status),
             "assignment": assignment
             and {

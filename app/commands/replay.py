@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -18,11 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import BadSettings, Settings, read_settings
 from app.database import TROUBLE, Database, trouble_in_words
+from app.engine.calendar import zone_of
 from app.engine.placement.state import PoolSettings
 from app.engine.replay import Window, recount, replay as play
 from app.engine.types import Policy
 from app.errors import DomainError
-from app.eventlog import EventLog, EventLogError, parse_mapping, read_event_log
+from app.eventlog import EventLog, EventLogError, ReadOptions, parse_mapping, read_event_log
 from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
 from app.replay_report.from_log import PreparedLog, Presence, prepare
 from app.replay_report.page import page
@@ -31,6 +32,7 @@ from app.replay_report.words import TEXTS, Language
 from app.rule_engine import RuleSetInvalid
 from app.services.replays.history import TooMuch
 from app.services.replays.replays import Wish, play_history
+from app.utils.written_dates import FORMATS
 
 
 class _Refused(Exception):
@@ -82,6 +84,13 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     timezone: Annotated[
         str, typer.Option(help="Where days begin, and what times without an offset mean.")
     ] = "UTC",
+    encoding: Annotated[str, typer.Option(help="Of a text file; found out where left out.")] = "",
+    date_format: Annotated[
+        str, typer.Option(help=f"Of its times; found out where left out: {', '.join(FORMATS)}.")
+    ] = "",
+    sheet: Annotated[str, typer.Option(help="Of a spreadsheet: name or number from 1.")] = "",
+    heading_row: Annotated[int, typer.Option(min=0, help="Row with the headings, from 1.")] = 0,
+    preview: Annotated[bool, typer.Option(help="Only show how each column of the log is read.")] = False,
     forecast: Annotated[
         bool, typer.Option(help="Also play it leaving room for what the same weekdays before brought.")
     ] = False,
@@ -107,8 +116,13 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             wish = Wish(until - timedelta(days=days), until, wanted, theta, limit, max_open, forecast)
             result = asyncio.run(_of_history(read_settings(data), pool, wish, wishes))
         else:
+            options = ReadOptions(encoding, date_format, sheet, heading_row)
+            log = read_event_log(source, parse_mapping(mapping), zone, options)
+            if preview:
+                _show_reading(log)
+                return
             prepared = prepare(
-                read_event_log(source, parse_mapping(mapping), zone),
+                log,
                 presence=_one_of(presence, "--presence", get_args(Presence)),
                 window=_one_of(window, "--window", get_args(Window)),
                 zone=zone,
@@ -128,6 +142,16 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     show(console, result, spoken)
     if html:
         console.print(f"→ {html}", highlight=False)
+
+
+def _show_reading(log: EventLog) -> None:
+    for line in [*log.notes, *log.columns]:
+        typer.echo(line)
+    for reason, count in log.dropped.items():
+        typer.echo(f"left out: {count} with {reason}")
+    for item in log.items[:3]:
+        at = "no time" if item.at is None else item.at.isoformat()
+        typer.echo(f"{at}  {item.activity}  {item.resource}  case {item.case}  weight {item.weight:g}")
 
 
 async def _of_history(settings: Settings, pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
@@ -232,8 +256,8 @@ def _language(wanted: str) -> Language:
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return zone_of(name)
+    except ValueError as error:
         raise _Refused(f"--timezone {name}: not an IANA time zone; use one such as Europe/Moscow") from error
 
 

@@ -2,7 +2,6 @@
 
 table   CSV and its columns
 xes     XES
-times   instants in the forms that logs write
 model   what comes out
 """
 
@@ -10,17 +9,18 @@ import gzip
 import io
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, RawEvent, WorkItem
+from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, RawEvent, ReadOptions, WorkItem
 from app.eventlog.table import read_table
-from app.eventlog.times import Reader, reader_for
 from app.eventlog.xes import read_xes
+from app.utils.written_dates import DateFormatError, Reader, column_reader
+from app.utils.written_numbers import Separators, number_of, separators_of
 
-__all__ = ["ROLES", "EventLog", "EventLogError", "WorkItem", "parse_mapping", "read_event_log"]
+__all__ = ["ROLES", "EventLog", "EventLogError", "ReadOptions", "WorkItem", "parse_mapping", "read_event_log"]
 
 _UTC = ZoneInfo("UTC")
 _DONE = frozenset({"complete", "completed", "end", ""})
@@ -38,12 +38,23 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-def read_event_log(path: Path, mapping: Mapping[str, str] | None = None, zone: ZoneInfo = _UTC) -> EventLog:
+_AS_FOUND = ReadOptions()
+
+
+def read_event_log(
+    path: Path,
+    mapping: Mapping[str, str] | None = None,
+    zone: ZoneInfo = _UTC,
+    options: ReadOptions = _AS_FOUND,
+) -> EventLog:
     """Read a log from a file; times without an offset are `zone`'s. Raises EventLogError where it cannot be read."""
     raw = _bytes(path)
-    read = read_xes if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else read_table
-    events = list(read(path, raw, mapping or {}))
-    return _Sorter(path, zone).log_of(events)
+    said: list[str] = []
+    if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        events = list(read_xes(path, raw, mapping or {}))
+    else:
+        events = list(read_table(path, raw, mapping or {}, options, said))
+    return _Sorter(path, zone, options, said).log_of(events)
 
 
 def _bytes(path: Path) -> bytes:
@@ -68,17 +79,21 @@ def _inflated(path: Path, raw: bytes) -> bytes:
 class _Sorter:
     """From events to work items: what is finished, by whom, when; and what is no work item, and why."""
 
-    def __init__(self, path: Path, zone: ZoneInfo) -> None:
+    def __init__(self, path: Path, zone: ZoneInfo, options: ReadOptions, said: Sequence[str]) -> None:
         self._path = path
         self._zone = zone
+        self._options = options
+        self._columns = [each for each in said if ": column " in each]
+        self._separators = Separators(False, False)
         self._dropped: Counter[str] = Counter()
-        self._notes: list[str] = []
+        self._notes = [each for each in said if each not in self._columns]
         self._begun: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
 
     def log_of(self, events: list[RawEvent]) -> EventLog:
         timed = any(event.values.get("time") for event in events)
         read = self._reader(events, "time")
         read_start = self._reader(events, "start")
+        self._separators = separators_of(event.values.get("weight", "") for event in events)
         phases = Counter(_phase(event) for event in events)
         finished = "complete" if phases["complete"] else "start" if phases["start"] else "other"
         items = []
@@ -96,15 +111,24 @@ class _Sorter:
         if not timed:
             self._notes.append("no times: work is taken in the order of the file")
         items.sort(key=lambda entry: entry[:2])
-        return EventLog([item for *_, item in items], self._dropped, self._notes)
+        return EventLog([item for *_, item in items], self._dropped, self._notes, self._columns)
 
     def _said(self) -> str:
         return ", ".join(f"{count} with {reason}" for reason, count in self._dropped.items())
 
     def _reader(self, events: Iterable[RawEvent], role: str) -> Reader:
-        read, note = reader_for([event.values.get(role, "") for event in events], self._zone)
-        if note and note not in self._notes:
-            self._notes.append(note)
+        texts = [text for event in events if (text := event.values.get(role, ""))]
+        if not texts:
+            return lambda _: None
+        try:
+            read, form = column_reader(texts, self._zone, self._options.date_format)
+        except DateFormatError as error:
+            raise EventLogError(f"{self._path}: {role}: {error} (--date-format)") from error
+        if form != "iso":
+            self._notes.append(f"{role} read as {form}")
+        self._columns = [
+            f"{each}, read as {form}" if each.startswith(f"{role}: ") else each for each in self._columns
+        ]
         return read
 
     def _item(
@@ -147,8 +171,10 @@ class _Sorter:
         if not text:
             return 1.0
         try:
-            weight = float(text.replace(",", "."))
-        except ValueError:
+            weight = number_of(text, self._separators)
+        except ValueError as error:
+            if "may be" in str(error):  # read in either way it would be a weight
+                raise EventLogError(f"{self._path}: weight: {error}") from error
             weight = 0.0
         if not 0.001 <= weight <= 1e6:
             self._dropped["no usable weight"] += 1

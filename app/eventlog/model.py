@@ -20,6 +20,20 @@ class EventLogError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the reader of a file says of it, where it does not say it itself; empty: found out.
+
+    `encoding` is a codec's name, `date_format` one of `app.utils.written_dates.FORMATS`, `sheet` a name or a number,
+    `heading_row` the number of the row with the headings; numbers are counted from 1.
+    """
+
+    encoding: str = ""
+    date_format: str = ""
+    sheet: str = ""
+    heading_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkItem:
     """One finished piece of work; `case`, `at` (when it was finished) and `started` may be unknown."""
 
@@ -36,12 +50,13 @@ class WorkItem:
 class EventLog:
     """The work items in the order of time (of the file where times are missing).
 
-    `dropped` counts what was left out and why, `notes` say how what is ambiguous was read.
+    `dropped` counts what was left out and why, `notes` say how what was guessed was read, `columns` how each column is.
     """
 
     items: list[WorkItem]
     dropped: Counter[str]
     notes: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
 
     def doers(self) -> dict[str, set[str]]:
         """People who have done each activity at least once."""

@@ -84,11 +84,20 @@ def _events(path: Path, steps: Any, keys: Mapping[str, str]) -> Iterator[RawEven
             event = _event(element, trace, keys)
             values += len(event.attributes)
             yield event
-        if tag in ("event", "trace") or parent in ("trace", "log"):
+        if _is_read(tag, parent, stack):
             element.clear()
             held = 0
             if stack:
                 stack[-1].remove(element)  # what was read is not kept: memory stays that of one event
+
+
+def _is_read(tag: str, parent: str, stack: list[Element]) -> bool:
+    """Whether nothing more is read of an element that ended, such as what stands in an attribute of the log as a whole.
+
+    Those may be nested and large: a log's statistics by resource, for instance.
+    """
+    of_log = len(stack) > 1 and _tag(stack[1]) != "trace"
+    return of_log or tag in ("event", "trace") or parent in ("trace", "log")
 
 
 def _event(element: Element, trace: Mapping[str, str], keys: Mapping[str, str]) -> RawEvent:

@@ -2,16 +2,20 @@
 
 import contextlib
 import gzip
-from datetime import UTC, datetime
+import io
+import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from openpyxl import Workbook
 
 from app import eventlog
-from app.eventlog import EventLogError, parse_mapping, read_event_log
-from app.eventlog.times import reader_for
+from app.eventlog import EventLogError, ReadOptions, parse_mapping, read_event_log
+from app.utils.written_dates import column_reader
 
 XES = """<?xml version="1.0" encoding="UTF-8"?>
 <log xes.version="1.0" xmlns="http://www.xes-standard.org/">
@@ -156,15 +160,148 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_times_are_read_in_the_form_that_fits_the_whole_column(texts: list[str], first: str) -> None:
-    read, note = reader_for(texts, ZoneInfo("UTC"))
+    read, _ = column_reader(texts, ZoneInfo("UTC"))
     assert read(texts[0]) == datetime.fromisoformat(first)
-    assert note is None
 
 
-def test_a_column_that_can_be_read_in_two_ways_is_told() -> None:
-    read, note = reader_for(["02/03/2026 09:00"], ZoneInfo("UTC"))
-    assert read("02/03/2026 09:00") == datetime(2026, 3, 2, 9, tzinfo=UTC)
-    assert note and "day first" in note
+def test_a_column_that_can_be_read_in_two_ways_is_refused_until_its_format_is_named(tmp_path: Path) -> None:
+    path = a_file(tmp_path, "activity,resource,time\ncheck,Anna,02/03/2026 09:00\n")
+    with pytest.raises(EventLogError, match=r"time: .*as dd/mm/yyyy or as mm/dd/yyyy; name the format"):
+        read_event_log(path)
+    for form, month in (("dd/mm/yyyy", 3), ("mm/dd/yyyy", 2)):
+        log = read_event_log(path, options=ReadOptions(date_format=form))
+        assert log.items[0].at and log.items[0].at.month == month
+        assert log.notes == [f"time read as {form}"]
+
+
+ROWS = [
+    ["case", "activity", "resource", "time", "weight"],
+    ["1", "Приём", "Анна Иванова", "31.12.2026 09:00", "1,5"],
+    ["2", "Ремонт", "Борис Кузнецов", "31.12.2026 10:00", "2"],
+]
+
+
+def as_csv(rows: list[list[str]], delimiter: str = ";") -> str:
+    return "".join(delimiter.join(row) + "\r\n" for row in rows)
+
+
+def as_xlsx(*sheets: list[list[Any]]) -> bytes:
+    book = Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets, start=1):
+        sheet = book.create_sheet(f"sheet {number}")
+        for row in rows:
+            sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def as_ods(rows: list[list[str]]) -> bytes:
+    cells = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>'
+            for cell in row
+        )
+        + "</table:table-row>"
+        for row in rows
+    )
+    names = "".join(
+        f' xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for short, name in (("office", "office"), ("table", "table"), ("text", "text"))
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+        archive.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{manifest}"/>')
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content{names}><office:body><office:spreadsheet>"
+            f'<table:table table:name="log">{cells}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return content.getvalue()
+
+
+EIGHT = datetime.fromisoformat("2026-12-31T08:00")
+AS_THEY_COME: dict[str, tuple[bytes, ReadOptions, list[str]]] = {
+    "semicolons": (as_csv(ROWS).encode(), ReadOptions(), []),
+    "sep=": (("sep=|\r\n" + as_csv(ROWS, "|")).encode("utf-8-sig"), ReadOptions(), []),
+    "UTF-16": (as_csv(ROWS, "\t").encode("utf-16"), ReadOptions(), []),
+    "KOI8-R": (as_csv(ROWS).encode("koi8_r"), ReadOptions(), ["koi8_r"]),
+    "Windows-1251": (as_csv(ROWS).encode("cp1251"), ReadOptions(), ["cp1251"]),
+    "DOS": (as_csv(ROWS).encode("cp866"), ReadOptions(encoding="cp866"), []),
+    "a title": (as_csv([["Выгрузка за декабрь"], [], *ROWS]).encode(), ReadOptions(), ["row 3"]),
+    "a title, row named": (as_csv([["a"], ["b"], *ROWS]).encode(), ReadOptions(heading_row=3), []),
+    "XLSX": (as_xlsx(ROWS), ReadOptions(), []),
+    "sheet two": (as_xlsx([["Обложка"]], ROWS), ReadOptions(), ["'sheet 2'"]),
+    "sheet named": (as_xlsx([["Обложка"]], ROWS), ReadOptions(sheet="sheet 2"), []),
+    "sheet numbered": (as_xlsx([["Обложка"]], ROWS), ReadOptions(sheet="2"), []),
+    "dates as dates": (
+        as_xlsx([ROWS[0], *([*row[:3], EIGHT + timedelta(hours=n), row[4]] for n, row in enumerate(ROWS[1:], 1))]),
+        ReadOptions(), [],
+    ),
+    "ODS": (as_ods(ROWS), ReadOptions(), []),
+    "start and end": (
+        as_csv([["case", "activity", "resource", "start_time", "end_time", "weight"],
+                *([*row[:3], "31.12.2026 08:00", *row[3:]] for row in ROWS[1:])]).encode(), ReadOptions(), [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_THEY_COME)
+def test_a_log_is_read_as_it_comes_and_what_was_guessed_is_said(tmp_path: Path, name: str) -> None:
+    content, options, said = AS_THEY_COME[name]
+    mapping = {"weight": "weight"}
+    log = read_event_log(a_file(tmp_path, content), mapping, ZoneInfo("Europe/Moscow"), options)
+    assert [(item.resource, item.weight) for item in log.items] == [
+        ("Анна Иванова", 1.5),
+        ("Борис Кузнецов", 2),
+    ]
+    assert log.items[0].at == datetime(2026, 12, 31, 6, tzinfo=UTC)
+    assert (log.items[0].started is not None) is (name == "start and end")
+    guesses = [note for note in log.notes if "read as dd.mm.yyyy" not in note]
+    assert len(guesses) == len(said) and all(
+        word in note for word, note in zip(said, guesses, strict=True)
+    ), guesses
+    assert any(column.startswith("time: column ") and ", read as " in column for column in log.columns)
+
+
+REFUSED: dict[str, tuple[bytes, ReadOptions, str]] = {
+    "thousands or decimals": (
+        as_csv([ROWS[0], ["1", "a", "Anna", "2026-01-01", "1,000"]]).encode(), ReadOptions(), "1000 or 1.000"),
+    "no such sheet": (as_xlsx(ROWS), ReadOptions(sheet="log"), "sheets are sheet 1"),
+    "no such encoding": (as_csv(ROWS).encode(), ReadOptions(encoding="windows"), "no encoding"),
+    "another encoding": (as_csv(ROWS).encode("cp1251"), ReadOptions(encoding="utf-8"), "no text in utf-8"),
+    "no such format": (as_csv(ROWS).encode(), ReadOptions(date_format="us"), "formats are iso"),
+    "a sheet of a text": (as_csv(ROWS).encode(), ReadOptions(sheet="1"), "no sheets"),
+    "an encoding of a sheet": (as_xlsx(ROWS), ReadOptions(encoding="cp1251"), "has its own"),
+    "no headings": (as_xlsx([["a"]], [["b"]]), ReadOptions(), "columns are a"),
+    "no dates": (as_csv([ROWS[0], ["1", "a", "Anna", "soon", "1"]]).encode(), ReadOptions(), "'soon'"),
+    "fourteen digits": (
+        as_csv([ROWS[0], ["1", "a", "Anna", "20249915103000", "1"]]).encode(), ReadOptions(), "no listed format"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_log_that_can_be_read_in_two_ways_or_in_none_is_refused_with_what_there_is(
+    tmp_path: Path, name: str
+) -> None:
+    content, options, told = REFUSED[name]
+    with pytest.raises(EventLogError, match=told):
+        read_event_log(a_file(tmp_path, content), {"weight": "weight"}, options=options)
+
+
+def test_what_a_log_tells_of_itself_may_be_nested_and_long(tmp_path: Path) -> None:
+    inner = "".join(f'<int key="r{n}" value="{n}"><string key="a" value="b"/></int>' for n in range(8_000))
+    content = XES.replace(
+        "<trace>",
+        f'<string key="meta_org:resources" value=""><list key="l">{inner}</list></string><trace>',
+        1,
+    )
+    assert len(read_event_log(a_file(tmp_path, content, "log.xes")).items) == 1
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,86 @@
+"""The encoding of a text file that does not say it: marks first, UTF-8, then the likeliest of what tables are saved in.
+
+A short table may not reveal its encoding: the answer says what was assumed, and every reader takes it as an option.
+"""
+
+import codecs
+from typing import NamedTuple
+
+from app.utils.normal_form import nfc
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LIKELY = ["cp1251", "koi8_r", "cp866", "cp1252"]
+"""What spreadsheets and exports of people's systems write beside UTF-8, in the order of how often they do."""
+_SAMPLE = 64 * 1024
+
+
+class EncodingError(ValueError):
+    """The file is no text that can be read; the message says why and what to do."""
+
+
+class Decoded(NamedTuple):
+    """A text in normal form, the encoding it had, and whether that one was guessed."""
+
+    text: str
+    encoding: str
+    guessed: bool
+
+
+def decode(content: bytes, encoding: str = "") -> Decoded:
+    """The text of a file, in the encoding that is given or found. Raises EncodingError."""
+    name, guessed = encoding_of(content, encoding)
+    return Decoded(nfc(content.decode(name).removeprefix("\ufeff")), name.removesuffix("-sig"), guessed)
+
+
+def encoding_of(content: bytes, encoding: str = "") -> tuple[str, bool]:
+    """The codec that reads a file, and whether it was guessed. Raises EncodingError where none does."""
+    name, guessed = (encoding, False) if encoding else _found(content)
+    try:
+        content.decode(name)
+    except LookupError:
+        raise EncodingError(
+            f"'{encoding[:50]}' is no encoding; use one such as utf-8, utf-16, {', '.join(_LIKELY)}"
+        ) from None
+    except (UnicodeError, ValueError) as error:
+        raise EncodingError(
+            f"it is no text in {name} ({error}); name its encoding, or save it as UTF-8"
+        ) from None
+    return name, guessed
+
+
+def _found(content: bytes) -> tuple[str, bool]:
+    """The encoding, and whether it is a guess. Raises EncodingError."""
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if marked is not None:
+        return marked, False
+    if b"\x00" in content:
+        return _wide(content), True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return _likeliest(content), True
+    return "utf-8", False
+
+
+def _wide(content: bytes) -> str:
+    """UTF-16 without a mark: every other byte of separators and digits is zero."""
+    sample = content[:_SAMPLE]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if len(content) % 2 == 0 and max(even, odd) > len(sample) // 20 and min(even, odd) == 0:
+        return "utf-16-be" if even else "utf-16-le"
+    raise EncodingError("it is no text; send CSV, XLSX, XLS or ODS")
+
+
+def _likeliest(content: bytes) -> str:
+    from charset_normalizer import from_bytes  # of use to one file in a hundred
+
+    best = from_bytes(content[:_SAMPLE], cp_isolation=_LIKELY).best()
+    if best is None:
+        raise EncodingError(f"its encoding is none of utf-8, utf-16, {', '.join(_LIKELY)}; name it")
+    return best.encoding

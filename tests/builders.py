@@ -1,5 +1,8 @@
 """Small makers of the things that tests need, with sensible defaults."""
 
+import io
+import zipfile
+
 from app.database import Database
 from app.engine.types import ExecutorId, PoolId, TaskId
 
@@ -83,3 +86,32 @@ async def add_tasks(
             count,
         )
     return [TaskId(row["id"]) for row in rows]
+
+
+def as_ods(rows: list[list[str]], of_last_row: str = "") -> bytes:
+    """An OpenDocument spreadsheet of one sheet; `of_last_row` are more attributes of its last row."""
+    cells = "".join(
+        f"<table:table-row{of_last_row if row is rows[-1] else ''}>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>'
+            for cell in row
+        )
+        + "</table:table-row>"
+        for row in rows
+    )
+    names = "".join(
+        f' xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for short, name in (("office", "office"), ("table", "table"), ("text", "text"))
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+        archive.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{manifest}"/>')
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content{names}><office:body><office:spreadsheet>"
+            f'<table:table table:name="log">{cells}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return content.getvalue()

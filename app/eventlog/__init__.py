@@ -18,7 +18,7 @@ from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, RawEv
 from app.eventlog.table import read_table
 from app.eventlog.xes import read_xes
 from app.utils.written_dates import DateFormatError, Reader, column_reader
-from app.utils.written_numbers import Separators, number_of, separators_of
+from app.utils.written_numbers import NOT_SAID, number_of, separators_of
 
 __all__ = ["ROLES", "EventLog", "EventLogError", "ReadOptions", "WorkItem", "parse_mapping", "read_event_log"]
 
@@ -84,7 +84,7 @@ class _Sorter:
         self._zone = zone
         self._options = options
         self._columns = [each for each in said if ": column " in each]
-        self._separators = Separators(False, False)
+        self._separators = NOT_SAID
         self._dropped: Counter[str] = Counter()
         self._notes = [each for each in said if each not in self._columns]
         self._begun: dict[tuple[str, ...], list[datetime]] = defaultdict(list)

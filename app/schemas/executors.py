@@ -135,6 +135,15 @@ class CellProblem(BaseModel):
     remedy: str
 
 
+class ColumnReadOut(BaseModel):
+    """How a column is read."""
+
+    heading: str
+    field: str = Field(description="The field or parameter; the heading itself where none is known.")
+    read_as: str = Field(description="Its form.", examples=["number", "dd.mm.yyyy"])
+    example: str = Field(description="Its first cell.")
+
+
 class RowOutcome(BaseModel):
     """Effect of one row."""
 
@@ -153,6 +162,8 @@ class ExecutorImportOut(BaseModel):
     changed: int
     unchanged: int
     applied: bool = Field(description="False: nothing was written (dry run).")
+    notes: list[str] = Field(default_factory=list, description="What was guessed, and how.")
+    columns: list[ColumnReadOut] = Field(default_factory=list, description="How each column is read.")
     errors: list[CellProblem]
     unknown_columns: list[str] = Field(description="Kept as parameters, but no rule reads them.")
     people: list[dict[str, Any]] = Field(description="The first 50 of them as they would be written.")

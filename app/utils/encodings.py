@@ -4,6 +4,8 @@ A short table may not reveal its encoding: the answer says what was assumed, and
 """
 
 import codecs
+import re
+import unicodedata
 from typing import NamedTuple
 
 from app.utils.normal_form import nfc
@@ -18,6 +20,9 @@ _MARKS = (
 _LIKELY = ["cp1251", "koi8_r", "cp866", "cp1252"]
 """What spreadsheets and exports of people's systems write beside UTF-8, in the order of how often they do."""
 _SAMPLE = 64 * 1024
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_RUSSIAN = re.compile("[А-Яа-яЁё]+")
+_WESTERN = re.compile("[A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸ]+")
 
 
 class EncodingError(ValueError):
@@ -73,14 +78,45 @@ def _wide(content: bytes) -> str:
     sample = content[:_SAMPLE]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if len(content) % 2 == 0 and max(even, odd) > len(sample) // 20 and min(even, odd) == 0:
-        return "utf-16-be" if even else "utf-16-le"
+        name = "utf-16-be" if even else "utf-16-le"
+        text = sample[: len(sample) // 2 * 2].decode(name, "replace")
+        if all(each in "\t\r\n" or unicodedata.category(each) != "Cc" for each in text):
+            return name
     raise EncodingError("it is no text; send CSV, XLSX, XLS or ODS")
 
 
 def _likeliest(content: bytes) -> str:
+    """The encoding in which most words look like words; of several, the one that charset-normalizer finds first.
+
+    On a table of a few words it alone finds nothing, or takes Mьller for a name.
+    """
     from charset_normalizer import from_bytes  # of use to one file in a hundred
 
-    best = from_bytes(content[:_SAMPLE], cp_isolation=_LIKELY).best()
-    if best is None:
+    sample = content[:_SAMPLE]
+    scores = {name: score for name in _LIKELY if (score := _words(sample, name)) is not None}
+    found = [match.encoding for match in from_bytes(sample, cp_isolation=_LIKELY)]
+    order = [*(name for name in found if name in scores), *(name for name in _LIKELY if name in scores)]
+    best = max(order, key=lambda name: scores[name], default=None)
+    if best is None or (scores[best] <= 0 and best not in found):
         raise EncodingError(f"its encoding is none of utf-8, utf-16, {', '.join(_LIKELY)}; name it")
-    return best.encoding
+    return best
+
+
+def _words(sample: bytes, encoding: str) -> int | None:
+    """How many words beside plain ASCII look like words, less what does not; None: it cannot be read."""
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    signs = sum(unicodedata.category(each) in {"Cc", "Sm", "So", "Sk"} for each in text if each > "~")
+    return sum(1 if _is_word(word) else -1 for word in words) - signs
+
+
+def _is_word(word: str) -> bool:
+    """One script, and capitals at the beginning or all through: another encoding turns them about."""
+    if not (word.islower() or word.isupper() or word.istitle()):
+        return False
+    return _RUSSIAN.fullmatch(word) is not None or (
+        _WESTERN.fullmatch(word) is not None and 2 * sum(each.isascii() for each in word) >= len(word)
+    )

@@ -27,6 +27,9 @@ class Separators(NamedTuple):
     comma_groups: bool
 
 
+NOT_SAID = Separators(comma_is_decimal=False, comma_groups=False)
+
+
 def separators_of(cells: Iterable[object]) -> Separators:
     """What a column says by its clear cells."""
     texts = [_bare(cell) for cell in cells if isinstance(cell, str)]
@@ -43,7 +46,7 @@ def _clearly_decimal(text: str) -> bool:
     return _DECIMAL_COMMA.fullmatch(text) is not None and not _DOUBTFUL.fullmatch(text)
 
 
-def number_of(cell: object, column: Separators = Separators(False, False)) -> int | float:  # noqa: B008 - a constant
+def number_of(cell: object, column: Separators = NOT_SAID) -> int | float:
     """The number in a cell. Raises ValueError, saying what to write instead."""
     if isinstance(cell, bool):
         raise ValueError(f"'{cell}' is yes or no, and no number; write digits")  # noqa: TRY004 - of a cell
@@ -59,7 +62,7 @@ def number_of(cell: object, column: Separators = Separators(False, False)) -> in
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def percent_of(cell: object, column: Separators = Separators(False, False)) -> int | float:  # noqa: B008
+def percent_of(cell: object, column: Separators = NOT_SAID) -> int | float:
     """The number in a cell, where 85% is 0.85. Raises ValueError."""
     if isinstance(cell, str) and cell.strip().endswith("%"):
         return number_of(cell.strip().removesuffix("%").strip(), column) / 100

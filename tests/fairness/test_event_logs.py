@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import io
-import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from openpyxl import Workbook
 from app import eventlog
 from app.eventlog import EventLogError, ReadOptions, parse_mapping, read_event_log
 from app.utils.written_dates import column_reader
+from tests.builders import as_ods
 
 XES = """<?xml version="1.0" encoding="UTF-8"?>
 <log xes.version="1.0" xmlns="http://www.xes-standard.org/">
@@ -194,34 +194,6 @@ def as_xlsx(*sheets: list[list[Any]]) -> bytes:
             sheet.append(row)
     content = io.BytesIO()
     book.save(content)
-    return content.getvalue()
-
-
-def as_ods(rows: list[list[str]]) -> bytes:
-    cells = "".join(
-        "<table:table-row>"
-        + "".join(
-            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>'
-            for cell in row
-        )
-        + "</table:table-row>"
-        for row in rows
-    )
-    names = "".join(
-        f' xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
-        for short, name in (("office", "office"), ("table", "table"), ("text", "text"))
-    )
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
-        archive.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{manifest}"/>')
-        archive.writestr(
-            "content.xml",
-            f"<office:document-content{names}><office:body><office:spreadsheet>"
-            f'<table:table table:name="log">{cells}</table:table>'
-            "</office:spreadsheet></office:body></office:document-content>",
-        )
     return content.getvalue()
 
 

@@ -155,6 +155,10 @@ def test_the_encoding_is_found_and_said(encoding: str, named: str) -> None:
 def test_western_letters_are_not_taken_for_russian_ones() -> None:
     text = "name;city\r\nJosé Müller;Zürich\r\n"
     assert decode(text.encode("cp1252")).text == text
+    for short in ("Müller", "Jörg;Zoë"):
+        assert decode(short.encode("cp1252")).text == short
+    for short in ("Имя\nя", "a\tb\nЁжик\t1", "a;b\n№ 5;1", "Анна\tБорис\t\t\tВера"):
+        assert decode(short.encode("cp1251")).text == short
     assert decode("Müller;1".encode("mac_roman"), "mac_roman").text == "Müller;1"
 
 
@@ -163,6 +167,7 @@ def test_what_is_no_text_or_not_in_the_named_encoding_is_refused() -> None:
         (b"\x00\x01\x02\x00\x00", ""),
         ("Анна".encode("cp1251"), "utf-8"),
         (b"a", "no-such"),
+        (b"\x98\x98;\xff\xfe", ""),
     ):
         with pytest.raises(EncodingError):
             decode(content, encoding)

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from app.services.executors.spreadsheets import read_table
 from streamlit_app.views.executors.executor_import import OWN
 from streamlit_app.words import TABLE
 from tests.api.conftest import problem_in
+from tests.builders import as_ods
 
 HEAD = "Табельный номер;ФИО;Дневной лимит;grade;Город"
 GOOD = HEAD + "\r\nE-1;Анна Иванова;20;3,5;Казань\r\nE-2;Борис;;;\r\n"
@@ -228,3 +230,115 @@ async def test_columns_may_be_called_as_the_dashboard_calls_them(
     [person] = said["people"]
     assert (person["external_id"], person["daily_limit"], person["max_open"]) == ("N-1", 7, 3)
     assert person["qualification"] == 1.5
+
+
+def xlsx(*sheets: list[list[Any]]) -> bytes:
+    book = Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets, start=1):
+        sheet = book.create_sheet(f"sheet {number}")
+        for row in rows:
+            sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+PEOPLE = [["Табельный номер", "ФИО", "Дневной лимит"], ["E-1", "Анна Иванова", "1000"]]
+AS_THEY_COME: dict[str, tuple[bytes, dict[str, Any], dict[str, Any]]] = {
+    "sep=": ("sep=;\nfio;ФИО;Дневной лимит\nx;Анна Иванова;1000\n".encode(), {}, {}),
+    "UTF-16": ("ФИО\tДневной лимит\nАнна Иванова\t1 000\n".encode("utf-16"), {}, {}),
+    "KOI8-R": ("ФИО;Дневной лимит\nАнна Иванова;1000\n".encode("koi8_r"), {}, {"notes": "koi8_r"}),
+    "thin spaces": ("ФИО;Дневной лимит\nАнна Иванова;1\u2009000,0\n".encode(), {}, {}),
+    "commas": ('name,daily_limit\nАнна Иванова,"1,000"\nB,"1,000,000"\n'.encode(), {}, {}),
+    "a title": ("Сотрудники отдела\n\nФИО;Дневной лимит\nАнна Иванова;1000\n".encode(), {}, {"notes": "line 3"}),
+    "line named": ("a;b\nФИО;Дневной лимит\nАнна Иванова;1000\n".encode(), {"heading_row": 2}, {}),
+    "sheet two": (xlsx([["Обложка"]], PEOPLE), {}, {"notes": "sheet 2"}),
+    "sheet named": (xlsx(PEOPLE, [["name"], ["B"]]), {"sheet": "sheet 1"}, {}),
+    "name in parts": (
+        "Имя;Фамилия;Отчество;Дневной лимит\nИванова;Анна;;1000\n".encode(), {}, {},
+    ),
+    "hours": (
+        'ФИО;Дневной лимит;График;Доступность\nАнна Иванова;1000;"пн-пт 9:00-18:00; сб 10-14";перерыв\n'.encode(), {},
+        {"availability": "break", "working_hours": {"days": {
+            **{day: [["09:00", "18:00"]] for day in ["mon", "tue", "wed", "thu", "fri"]}, "sat": [["10:00", "14:00"]]}}},
+    ),
+    "Y and N": ("ФИО;Дневной лимит;Работает\nАнна Иванова;1000;N\n".encode(), {}, {"active": False}),
+    "percent": ("ФИО;Дневной лимит;Квалификация\nАнна Иванова;1000;85%\n".encode(), {}, {"qualification": 0.85}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_THEY_COME)
+async def test_a_table_is_read_as_it_comes_and_what_was_guessed_is_said(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    content, query, meant = AS_THEY_COME[name]
+    seen = (await send(client, content, dry_run=True, **query)).json()
+    assert seen["errors"] == [] and seen["applied"] is False, seen
+    done = (await send(client, content, **query)).json()
+    anna = (await client.get("/v1/executors")).json()["items"][0]
+    assert (anna["name"], anna["daily_limit"]) == ("Анна Иванова", 1000)
+    said = " ".join(done["notes"])
+    assert meant.get("notes", "") in said and bool(said) is ("notes" in meant)
+    fields = {key: value for key, value in meant.items() if key != "notes"}
+    assert {key: anna[key] for key in fields} == fields
+    limit = next(each for each in seen["columns"] if each["field"] == "daily_limit")
+    assert limit["read_as"] == "number" and limit["example"]
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "told"),
+    [
+        ("name;daily_limit\nAnna;1,000\n", "line 2, daily_limit", "1000 or 1.000"),
+        ("name;daily_limit\nAnna;85%\n", "line 2, daily_limit", "percentage"),
+        ("name;active\nAnna;уволена\n", "line 2, active", "neither yes nor no"),
+        ("name;availability\nAnna;ill\n", "line 2, availability", "no availability"),
+        ("name;working_hours\nAnna;by agreement\n", "line 2, working_hours", "no working time"),
+        ("name;working_hours\nAnna;Fri-Mon 9-18\n", "line 2, working_hours", "ends before"),
+        ("name;ФИО\nAnna;Анна\n", "name", "both"),
+        ("who;limit\nAnna;5\n", "name", "missing"),
+        ("name;since\nAnna;03/04/2026\n", "since", "mm/dd/yyyy"),
+    ],
+)
+async def test_a_table_that_can_be_read_in_two_ways_is_refused_and_asks(
+    client: httpx.AsyncClient, table: str, field: str, told: str
+) -> None:
+    await client.post("/v1/parameters", json={"owner": "executor", "key": "since", "type": "datetime"})
+    answer = await send(client, table)
+    error = problem_in(answer)["errors"][0]
+    assert (answer.status_code, error["field"]) == (422, field)
+    assert told in error["reason"] + error["remedy"]
+    assert (await client.get("/v1/executors")).json()["items"] == []
+
+
+async def test_days_of_spreadsheets_are_midnights_of_the_pool(client: httpx.AsyncClient) -> None:
+    pool = (
+        await client.post("/v1/pools", json={"code": "m", "name": "M", "timezone": "Europe/Moscow"})
+    ).json()
+    since = {"owner": "executor", "key": "since", "type": "datetime", "pool_id": pool["pool_id"]}
+    await client.post("/v1/parameters", json=since)
+    day = datetime.fromisoformat("2026-12-31")
+    for content in (
+        xlsx([["name", "since"], ["Anna", day]]),
+        b"name;since\nAnna;31.12.2026\n",
+        b"name;since\nAnna;2026-12-31\n",
+    ):
+        seen = (await send(client, content, pool_id=pool["pool_id"], dry_run=True)).json()
+        assert seen["people"][0]["parameters"] == {"since": "2026-12-31T00:00:00+03:00"}, seen
+    both = b"name;since\nAnna;03/04/2026\n"
+    seen = (await send(client, both, pool_id=pool["pool_id"], dry_run=True, date_format="mm/dd/yyyy")).json()
+    assert seen["people"][0]["parameters"]["since"].startswith("2026-03-04")
+
+
+def test_a_formula_that_nothing_computed_is_refused() -> None:
+    with pytest.raises(Invalid, match="formula in B2 of 'sheet 1' has no value"):
+        read_table(xlsx([["name", "daily_limit"], ["Anna", "=1+1"]]))
+
+
+def test_an_ods_is_read_and_one_that_unfolds_is_refused() -> None:
+    rows = [["name", "daily_limit"], ["Анна", "5"]]
+    table = read_table(as_ods(rows))
+    assert (table.form, table.columns, [list(cells) for _, cells in table.rows]) == ("ods", rows[0], rows[1:])
+    bomb = as_ods(rows, ' table:number-rows-repeated="1000000"')
+    with pytest.raises(TooLarge, match="rows"):
+        read_table(bomb)

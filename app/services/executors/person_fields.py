@@ -1,7 +1,7 @@
 """A person as files and other systems describe them: checked here, whoever says it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -22,6 +22,8 @@ class Person(BaseModel):
     name: Name
     parameters: Annotated[dict[str, Any], AfterValidator(nfc_of)] = Field(default_factory=dict)
     active: bool | None = None
+    availability: Literal["available", "break", "offline"] | None = None
+    working_hours: dict[str, Any] | None = None
     daily_limit: float | None = Field(None, ge=0, le=1_000_000, allow_inf_nan=False)
     max_open: int | None = Field(None, ge=0, le=1_000_000)
     qualification: float | None = Field(None, gt=0, le=1_000, allow_inf_nan=False)

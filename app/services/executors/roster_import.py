@@ -1,17 +1,19 @@
 """Import of people from a table: looked at first, every error named by its row, then all of them or nobody.
 
-Columns are `external_id`, `name`, `active`, `daily_limit`, `max_open`, `qualification`, in English or Russian, and
-one for each parameter of the pool, by its key or one of its labels; options likewise. A column that is left out and a
-cell that is empty leave what is there. Whoever is known by external_id is changed, everybody else is new.
+Columns are `external_id`, `name` (or its parts), `active`, `availability`, `working_hours`, `daily_limit`, `max_open`,
+`qualification`, in English or Russian, and one for each parameter of the pool, by its key or one of its labels; options
+likewise. How each column is read is said; a cell that can be read in two ways is refused. A column that is left out
+and a cell that is empty leave what is there. Whoever is known by external_id is changed, everybody else is new.
 """
 
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,8 +26,12 @@ from app.services.common.rows import parameter_of
 from app.services.executors.executor_sync import known_people
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import Person, changes_in, values_of
-from app.services.executors.spreadsheets import Cell, Table
+from app.services.executors.spreadsheets import Table
+from app.services.executors.written_hours import availability_of, hours_of
 from app.services.pools.parameters import list_parameters
+from app.utils.sheets import Cell
+from app.utils.written_dates import DateFormatError, Reader, column_reader
+from app.utils.written_numbers import NOT_SAID, Separators, boolean_of, number_of, percent_of, separators_of
 
 _OWN = {
     "external_id": (
@@ -37,15 +43,28 @@ _OWN = {
         "внешний номер",
         "external number",
     ),
-    "name": ("name", "имя", "фио"),
+    "name": ("name", "имя", "фио", "full name", "сотрудник", "исполнитель"),
     "active": ("active", "активен", "работает"),
+    "availability": ("availability", "доступность"),
+    "working_hours": (
+        "working_hours",
+        "working hours",
+        "рабочие часы",
+        "часы работы",
+        "график работы",
+        "график",
+    ),
     "daily_limit": ("daily_limit", "дневной лимит", "дневной предел", "daily limit"),
     "max_open": ("max_open", "одновременно", "открыто не больше", "open at most", "open limit"),
     "qualification": ("qualification", "квалификация"),
 }
 """Columns by their keys, by what spreadsheets call them, and by what the dashboard does."""
-_TRUE = frozenset({"true", "1", "yes", "да", "+", "истина"})
-_FALSE = frozenset({"false", "0", "no", "нет", "-", "ложь"})
+_NAME_PARTS = (
+    ("фамилия", "surname", "last name", "last_name", "family name"),
+    ("имя", "first name", "first_name", "given name", "name"),
+    ("отчество", "patronymic", "middle name", "middle_name"),
+)
+"""A name in two or three columns; the first one makes it a name in parts."""
 _MOST_ERRORS = 200
 _EXAMPLE = {"external_id": "E-1001", "name": "Анна Иванова", "active": "да", "daily_limit": "20"}
 
@@ -63,6 +82,16 @@ class Outcome:
     fields: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnRead:
+    """How a column is read: as which field or parameter, and in which form; an example of what came of it."""
+
+    heading: str
+    field: str
+    read_as: str
+    example: str
+
+
 @dataclass(slots=True)
 class Imported:
     """What a table says, and what became of it; `errors` name the line in the file, `outcomes` the lines without."""
@@ -74,6 +103,8 @@ class Imported:
     unknown_columns: list[str] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    columns: list[ColumnRead] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, what: What) -> int:
         """How many rows do this."""
@@ -87,6 +118,8 @@ class _Column:
     key: str
     type: str
     options: Mapping[str, Scalar]
+    separators: Separators = NOT_SAID
+    instant: Reader | None = None
 
     @classmethod
     def of(cls, parameter: Parameter) -> "_Column":
@@ -102,9 +135,11 @@ class _Column:
     def read(self, value: Cell) -> Any:
         """A cell as the parameter's type. Raises ValueError."""
         if self.type == "number":
-            return _number(value)
+            return percent_of(value, self.separators)
         if self.type == "boolean":
-            return _boolean(value)
+            return boolean_of(value)
+        if self.type == "datetime" and self.instant is not None:
+            return _instant(str(value), self.instant)
         text = str(value)
         if self.type != "list":
             return self._option(text)
@@ -117,14 +152,38 @@ class _Column:
         return self.options.get(text.casefold(), self.options.get(text.replace(",", "."), text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A column of numbers that is no parameter."""
+
+    key: str
+    separators: Separators
+
+
+_Named: TypeAlias = str | _Column | _Own
+_NUMBERS = ("daily_limit", "max_open", "qualification")
+_PART = "name part "
+
+
 async def import_executors(
-    session: AsyncSession, *, pool_id: PoolId, table: Table, now: datetime, dry_run: bool
+    session: AsyncSession,
+    *,
+    pool_id: PoolId,
+    table: Table,
+    now: datetime,
+    dry_run: bool,
+    zone: ZoneInfo,
+    date_format: str = "",
 ) -> Imported:
-    """Look at a table, and write it unless `dry_run`. Raises Invalid with the errors where there are any to write."""
+    """Look at a table, and write it unless `dry_run`; times without an offset are `zone`'s.
+
+    Raises Invalid with the errors where there are any to write.
+    """
     parameters = await list_parameters(session, pool_id=pool_id, owner="executor")
     catalogue = Catalogue([parameter_of(vars(row)) for row in parameters])
-    found = Imported(len(table.rows), table.form)
-    people = _people(table, _named(table.columns, parameters, found), found)
+    found = Imported(len(table.rows), table.form, notes=list(table.said))
+    named = _with_forms(table, _named(table.columns, parameters, found), zone, date_format, found)
+    people = _people(table, named, found)
     numbers = [person.external_id for person in people.values() if person.external_id]
     known = await known_people(session, pool_id, numbers)
     differing = []
@@ -157,30 +216,122 @@ def _outcome(line: int, values: Mapping[str, Any], known: Executor | None) -> Ou
     return Outcome(line, values["name"], "changed" if changes else "unchanged", changes)
 
 
-def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Imported) -> list[str | _Column]:
+def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Imported) -> list[_Named]:
     """What each column holds: a field, a parameter, or (unknown) a key that is kept as text."""
-    by_name: dict[str, str | _Column] = {}
+    by_name: dict[str, _Named] = {}
     for parameter in parameters:
         column = _Column.of(parameter)
         by_name |= {
             name.casefold(): column for name in (parameter.label_en, parameter.label_ru, parameter.key)
         }
     by_name |= {name: own for own, names in _OWN.items() for name in names}
-    named: list[str | _Column] = []
+    named: list[_Named] = []
+    in_parts = _is_in_parts(columns)
     for heading in columns:
         known = by_name.get(heading.casefold()) if heading else ""
+        part = _part_of_name(heading) if in_parts else None
+        if part is not None:
+            known = f"{_PART}{part}"
         if known is None:
             found.unknown_columns.append(heading)
         named.append(heading if known is None else known)
-    if "name" not in named:
+    twice = [each for each in named if isinstance(each, str) and each in _OWN and named.count(each) > 1]
+    if twice:
+        these = [heading for heading, each in zip(columns, named, strict=True) if each == twice[0]]
+        reason = f"the columns {', '.join(these)} both are '{twice[0]}'"
         raise Invalid(
-            "file: the column 'name' is missing; add it, see the template.",
+            f"file: {reason}; leave one of them out.", [FieldError(twice[0], reason, "leave one out")]
+        )
+    if "name" not in named and not in_parts:
+        listed = ", ".join(filter(None, columns))[:500]
+        raise Invalid(
+            f"file: the column 'name' is missing; add it, see the template. Columns are {listed}.",
             [FieldError("name", "the column is missing", "add it; see the template")],
         )
     return named
 
 
-def _people(table: Table, named: Sequence[str | _Column], found: Imported) -> dict[int, Person]:
+def has_names(headings: Sequence[str]) -> bool:
+    """Whether a row of a file has the heading that a table of people must have."""
+    small = {heading.casefold() for heading in headings}
+    return not small.isdisjoint(_OWN["name"]) or _is_in_parts(headings)
+
+
+def _is_in_parts(headings: Sequence[str]) -> bool:
+    small = {heading.casefold() for heading in headings}
+    return not small.isdisjoint(_NAME_PARTS[0]) and not small.isdisjoint(_NAME_PARTS[1])
+
+
+def _part_of_name(heading: str) -> int | None:
+    return next((part for part, names in enumerate(_NAME_PARTS) if heading.casefold() in names), None)
+
+
+def _with_forms(
+    table: Table, named: Sequence[_Named], zone: ZoneInfo, date_format: str, found: Imported
+) -> list[_Named]:
+    """The columns with the one form that the cells of each have; says how each is read. Raises Invalid."""
+    formed: list[_Named] = []
+    for index, (heading, column) in enumerate(zip(table.columns, named, strict=True)):
+        cells = [
+            cells[index] for _, cells in table.rows if index < len(cells) and cells[index] not in (None, "")
+        ]
+        fitted, form = _formed(column, heading, cells, zone, date_format)
+        formed.append(fitted)
+        if heading:
+            example = str(cells[0])[:100] if cells else ""
+            found.columns.append(ColumnRead(heading, _name_of(fitted), form, example))
+    return formed
+
+
+def _formed(
+    column: _Named, heading: str, cells: Sequence[Cell], zone: ZoneInfo, date_format: str
+) -> tuple[_Named, str]:
+    """A column with the one form of its cells, and that form's name. Raises Invalid."""
+    if isinstance(column, _Column) and column.type == "datetime" and cells:
+        try:
+            read, form = column_reader([str(cell) for cell in cells], zone, date_format)
+        except DateFormatError as error:
+            reason, _, remedy = str(error).partition("; ")
+            raise Invalid(
+                f"{heading}: {error} (`date_format`).", [FieldError(heading, reason, remedy)]
+            ) from error
+        return replace(column, instant=read), form
+    percent = ", 100% is 1" if any(str(cell).endswith("%") for cell in cells) else ""
+    if isinstance(column, _Column) and column.type == "number":
+        return replace(column, separators=separators_of(cells)), f"number{percent}"
+    if column in _NUMBERS:
+        return _Own(str(column), separators_of(cells)), f"number{percent}"
+    return column, _kind_of(column)
+
+
+def _kind_of(column: _Named) -> str:
+    """The form of a column in a word."""
+    if isinstance(column, _Column):
+        return column.type
+    if isinstance(column, _Own):
+        return "number"
+    if column.startswith(_PART):
+        return "part of the name"
+    return _KINDS.get(column, "text")
+
+
+def _name_of(column: _Named) -> str:
+    if isinstance(column, _Column | _Own):
+        return column.key
+    return "name" if column.startswith(_PART) else column
+
+
+_KINDS = {"active": "boolean", "availability": "availability", "working_hours": "working hours"}
+
+
+def _instant(text: str, read: Reader) -> str:
+    instant = read(text)
+    if instant is None:
+        raise ValueError(f"'{text[:50]}' is not in the format of its column")
+    return instant.isoformat()
+
+
+def _people(table: Table, named: Sequence[_Named], found: Imported) -> dict[int, Person]:
     """Those who can be read, by their lines."""
     people: dict[int, Person] = {}
     lines: dict[str, int] = {}
@@ -206,7 +357,7 @@ def _fault(line: int, column: str, reason: str, remedy: str = "") -> FieldError:
 
 
 def _person(
-    line: int, cells: Sequence[Cell], named: Sequence[str | _Column], faults: list[FieldError]
+    line: int, cells: Sequence[Cell], named: Sequence[_Named], faults: list[FieldError]
 ) -> Person | None:
     fields: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
@@ -217,8 +368,11 @@ def _person(
         try:
             _put(column, value, fields, parameters)
         except ValueError as error:
-            name = column.key if isinstance(column, _Column) else column
-            faults.append(_fault(line, name, str(error), "correct the cell"))
+            reason, _, remedy = str(error).partition("; ")
+            faults.append(_fault(line, _name_of(column), reason, remedy or "correct the cell"))
+    parts = [str(fields.pop(key)) for key in sorted(fields) if key.startswith(_PART)]
+    if parts:
+        fields["name"] = " ".join(parts)
     try:
         return Person.model_validate({**fields, "parameters": parameters})
     except ValidationError as error:
@@ -226,41 +380,31 @@ def _person(
         return None
 
 
-def _put(column: str | _Column, value: Cell, fields: dict[str, Any], parameters: dict[str, Any]) -> None:
+def _put(column: _Named, value: Cell, fields: dict[str, Any], parameters: dict[str, Any]) -> None:
     if isinstance(column, _Column):
         parameters[column.key] = column.read(value)
-    elif column == "active":
-        fields[column] = _boolean(value)
-    elif column in ("daily_limit", "max_open", "qualification"):
-        fields[column] = _number(value)
-    elif column in _OWN:
+    elif isinstance(column, _Own):
+        number = percent_of if column.key == "qualification" else number_of
+        fields[column.key] = number(value, column.separators)
+    elif column in _READ:
+        fields[column] = _READ[column](value)
+    elif column in _OWN or column.startswith(_PART):
         fields[column] = str(value)
     else:
         parameters[column] = value
 
 
-def _number(value: Cell) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    text = str(value).replace("\xa0", "").replace(" ", "").replace(",", ".")
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"'{value}' is no number") from None
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
-
-
-def _boolean(value: Cell) -> bool:
-    word = str(value).casefold()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise ValueError(f"'{value}' is neither yes nor no")
+_READ: Mapping[str, Callable[[Cell], Any]] = {
+    "active": boolean_of,
+    "availability": availability_of,
+    "working_hours": hours_of,
+}
 
 
 def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
     """A table to fill in: the columns of this pool with one example."""
     examples: Mapping[str, str] = _EXAMPLE | {each.key: _example(each) for each in parameters}
-    columns = [*_OWN, *(each.key for each in parameters)]
+    columns = [*_EXAMPLE, "max_open", "qualification", *(each.key for each in parameters)]
     rows = [columns, [examples.get(column, "") for column in columns]]
     if xlsx:
         from openpyxl import Workbook  # with what it brings, megabytes that few requests need

@@ -1,4 +1,4 @@
-"""Tables that people send: CSV as spreadsheets write it (UTF-8 or Windows-1251; comma, semicolon or tab), and XLSX.
+"""Tables that people send: CSV as spreadsheets write it, in any usual encoding, XLSX, ODS and XLS.
 
 Everything is bounded before it is read: bytes, rows, columns, the length of a cell, and what an XLSX, which is a zip
 of XML, unpacks to. Entities and external references in XML are refused by defusedxml, which openpyxl uses.
@@ -6,16 +6,17 @@ of XML, unpacks to. Entities and external references in XML are refused by defus
 
 import csv
 import io
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, TypeAlias
+from itertools import islice
+from typing import Any
 
 from app.errors import FieldError, Invalid, TooLarge
-from app.services.executors.xml_bounds import Bounds, TooMuch
-
-Cell: TypeAlias = str | int | float | bool | None
+from app.services.executors.xml_bounds import Bounds, TooMuch, check_repeats
+from app.utils.encodings import EncodingError, decode
+from app.utils.sheets import ZIP, Cell, SheetError, chosen, is_spreadsheet, plain, read_sheets
 
 MOST_BYTES = 5 * 1024 * 1024
 MOST_ROWS = 10_000
@@ -29,48 +30,136 @@ _MOST_IN_A_ROW = 20_000
 """Spreadsheets write up to 16,384 empty cells where somebody coloured a whole row."""
 _MOST_ELSEWHERE = 50_000
 """Elements of styles and the like, of which openpyxl makes objects."""
-_DELIMITERS = (";", ",", "\t")
+_DELIMITERS = (";", ",", "\t", "|")
+_HEADINGS_WITHIN = 20
+"""Rows among which the headings are looked for: titles, dates and empty lines may stand before them."""
+_FORMULA_WITHOUT_VALUE = re.compile(
+    rb'<c\b[^>]*?\br="([A-Z]{1,3}\d{1,7})"[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
+)
+
+Lines = Iterable[tuple[int, Sequence[Cell]]]
+Heading = Callable[[Sequence[str]], bool]
+"""Whether these are the headings of the table that is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the sender says of a file that does not say it itself; empty: found out. Numbers are counted from 1."""
+
+    encoding: str = ""
+    sheet: str = ""
+    heading_row: int = 0
+
+
+_AS_FOUND = ReadOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as it was read: names of the columns, rows with the line they stand in, and how it was written."""
+    """A table as it was read: names of the columns, rows with the line they stand in, how it was written.
+
+    `said` tells what was guessed.
+    """
 
     columns: Sequence[str]
     rows: Sequence[tuple[int, Sequence[Cell]]]
     form: str
+    said: Sequence[str] = ()
 
 
-def read_table(content: bytes) -> Table:
-    """Read a file, whatever its name says it is. Raises Invalid, TooLarge."""
+def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Heading = any) -> Table:
+    """Read a file, whatever its name says it is. Raises Invalid, TooLarge.
+
+    Of several sheets the first one with a row that `is_heading` is read; where none has it, the first one that holds
+    anything, from its first row on.
+    """
     if len(content) > MOST_BYTES:
         raise TooLarge(f"file: larger than {MOST_BYTES // 1024 // 1024} MB; send it in parts.")
-    if content.startswith(b"PK\x03\x04"):
-        return _table(_read_xlsx(content), "xlsx")
-    text, encoding = _decoded(content)
-    delimiter = _delimiter(text)
+    said: list[str] = []
+    if not is_spreadsheet(content):
+        if options.sheet:
+            raise _wrong("a text file has no sheets", "leave `sheet` out")
+        form, lines = _text_lines(content, options, said)
+        return _table(lines, form, options, is_heading, said)
+    if options.encoding:
+        raise _wrong("a spreadsheet has an encoding of its own", "leave `encoding` out")
+    return _sheet_table(content, options, is_heading, said)
+
+
+def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said: list[str]) -> Table:
+    form, sheets = _sheets(content, options)
+    read: list[tuple[str, list[tuple[int, Sequence[Cell]]]]] = []
+    for name, rows in sheets:
+        lines = list(_bounded(rows))
+        if not any(_filled(cells) for _, cells in lines):
+            continue
+        heads = [cells for _, cells in lines[:_HEADINGS_WITHIN]]
+        if options.sheet or options.heading_row or any(is_heading(_names(cells)) for cells in heads):
+            if read:
+                said.append(f"read from the sheet '{name}'")
+            return _table(lines, form, options, is_heading, said)
+        read.append((name, lines))
+    if not read:
+        raise _wrong("it is empty", "send a first line with the names of the columns")
+    return _table(read[0][1], form, options, is_heading, said)
+
+
+def _sheets(content: bytes, options: ReadOptions) -> tuple[str, Iterator[tuple[str, Lines]]]:
+    """The kind of a spreadsheet, and its sheets or the one that is meant. Raises Invalid, TooLarge."""
+    try:
+        if not content.startswith(ZIP):
+            return "xls", _numbered(read_sheets(content, options.sheet))
+        if _check_parts(content):
+            return "ods", _numbered(read_sheets(content, options.sheet))
+        return "xlsx", _read_xlsx(content, options.sheet)
+    except SheetError as error:
+        raise _wrong(*str(error).split("; ", 1)) from error
+
+
+def _numbered(sheets: Iterator[tuple[str, list[Sequence[Cell]]]]) -> Iterator[tuple[str, Lines]]:
+    try:
+        for name, rows in sheets:
+            yield name, enumerate(rows, start=1)
+    except SheetError as error:
+        reason, _, remedy = str(error).partition("; ")
+        raise _wrong(reason, remedy) from error
+
+
+def _bounded(rows: Lines) -> Iterator[tuple[int, Sequence[Cell]]]:
+    """As many rows as a table may have, and one that tells of more."""
+    return islice(iter(rows), MOST_ROWS + _HEADINGS_WITHIN + 2)
+
+
+def _filled(cells: Sequence[Cell]) -> bool:
+    return any(cell not in (None, "") for cell in cells)
+
+
+def _text_lines(content: bytes, options: ReadOptions, said: list[str]) -> tuple[str, Lines]:
+    try:
+        text, encoding, guessed = decode(content, options.encoding)
+    except EncodingError as error:
+        reason, _, remedy = str(error).partition("; ")
+        raise _wrong(reason, remedy or "save it as CSV UTF-8") from error
+    if guessed:
+        said.append(f"read as {encoding}; if letters look wrong, name its encoding")
+    first, _, rest = text.lstrip("\r\n").partition("\n")
+    if re.fullmatch(r"sep=.\s*", first, re.IGNORECASE):
+        delimiter, text, skipped = first[4], rest, 1
+    else:
+        delimiter, skipped = _delimiter(text), 0
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return _table(_read_csv(lines), f"csv, {encoding}, {'tab' if delimiter == chr(9) else delimiter}")
+    form = f"csv, {encoding}, {'tab' if delimiter == chr(9) else delimiter}"
+    return form, ((number + skipped, row) for number, row in _read_csv(lines))
 
 
 def _wrong(reason: str, remedy: str) -> Invalid:
     return Invalid(f"file: {reason}; {remedy}.", [FieldError("file", reason, remedy)])
 
 
-def _decoded(content: bytes) -> tuple[str, str]:
-    if b"\x00" in content:
-        raise _wrong("it is no text and no XLSX", "save it as CSV or XLSX")
-    for encoding in ("utf-8-sig", "cp1251"):
-        try:
-            return content.decode(encoding), encoding.removesuffix("-sig")
-        except UnicodeDecodeError:
-            continue
-    raise _wrong("neither UTF-8 nor Windows-1251", "save it as CSV UTF-8")
-
-
 def _delimiter(text: str) -> str:
-    """The one that stands most often in the first line."""
-    first = text.lstrip("\r\n").partition("\n")[0]
+    """The one that stands most often in the headings: in the first line that has any of them."""
+    lines = text[: LONGEST_CELL * 10].splitlines()[:_HEADINGS_WITHIN]
+    first = next((line for line in lines if any(each in line for each in _DELIMITERS)), "")
     return max(_DELIMITERS, key=first.count)
 
 
@@ -82,29 +171,50 @@ def _read_csv(lines: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
         raise _wrong(f"line {lines.line_num}: {error}", "correct the quotes") from error
 
 
-def _read_xlsx(content: bytes) -> Iterator[tuple[int, Sequence[Cell]]]:
+def _read_xlsx(content: bytes, wanted: str) -> Iterator[tuple[str, Lines]]:
     from openpyxl import load_workbook  # with what it brings, megabytes that few requests need
 
-    _check_parts(content)
     try:
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # what a file says of its own size is not to be trusted
-        rows = sheet.iter_rows(max_col=MOST_COLUMNS + 1, max_row=MOST_ROWS + 2, values_only=True)
-        for number, row in enumerate(rows, start=1):
-            yield number, [_plain(value) for value in row]
+        names = [sheet.title for sheet in book.worksheets]
+        for name in chosen(names, wanted):
+            sheet = book.worksheets[names.index(name)]
+            sheet.reset_dimensions()  # what a file says of its own size is not to be trusted
+            _check_formulas(content, sheet, name)
+            rows = sheet.iter_rows(
+                max_col=MOST_COLUMNS + 1, max_row=MOST_ROWS + _HEADINGS_WITHIN + 2, values_only=True
+            )
+            yield (
+                name,
+                [(number, [plain(value) for value in row]) for number, row in enumerate(rows, start=1)],
+            )
     except (Invalid, GeneratorExit):
         raise
+    except SheetError as error:
+        reason, _, remedy = str(error).partition("; ")
+        raise _wrong(reason, remedy) from error
     except Exception as error:  # whatever a parser says to a file made by hand: it cannot be read
         raise _unreadable(error) from error
+
+
+def _check_formulas(content: bytes, sheet: Any, name: str) -> None:
+    """Refuse formulas that no program has computed: their cells would be read as empty."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        part = archive.read(sheet._worksheet_path.removeprefix("/"))
+    found = _FORMULA_WITHOUT_VALUE.search(part)
+    if found is not None:
+        cell = found[1].decode()
+        raise _wrong(
+            f"the formula in {cell} of '{name}' has no value", "open and save it in a spreadsheet program"
+        )
 
 
 def _unreadable(error: Exception) -> Invalid:
     return _wrong(f"it is no readable XLSX ({type(error).__name__})", "save it again as XLSX")
 
 
-def _check_parts(content: bytes) -> None:
-    """Refuse a zip that unpacks to more than a table needs, in bytes or in elements."""
+def _check_parts(content: bytes) -> bool:
+    """Refuse a zip that unpacks to more than a table needs, in bytes or in elements; returns whether it is an ODS."""
     sheets, others = Bounds(_MOST_ELEMENTS, _MOST_IN_A_ROW), Bounds(_MOST_ELSEWHERE, _MOST_ELSEWHERE)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -113,9 +223,15 @@ def _check_parts(content: bytes) -> None:
                 raise TooLarge("file: it unpacks to more than 64 MB; send only the table.")
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")):
-                    large = part.filename.startswith("xl/worksheets/") or "sharedStrings" in part.filename
+                    large = _is_large(part.filename)
                     with archive.open(part) as file:
                         (sheets if large else others).check(file)
+            names = {part.filename for part in parts}
+            is_ods = "content.xml" in names and "xl/workbook.xml" not in names
+            if is_ods:
+                with archive.open("content.xml") as file:
+                    check_repeats(file, MOST_ROWS + _HEADINGS_WITHIN, MOST_COLUMNS)
+            return is_ods
     except TooLarge:
         raise
     except TooMuch as error:
@@ -124,32 +240,50 @@ def _check_parts(content: bytes) -> None:
         raise _unreadable(error) from error
 
 
-def _plain(value: Any) -> Cell:
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value)
+def _is_large(part: str) -> bool:
+    return part.startswith("xl/worksheets/") or "sharedStrings" in part or part == "content.xml"
 
 
-def _table(lines: Iterator[tuple[int, Sequence[Cell]]], form: str) -> Table:
-    columns: list[str] = []
-    rows: list[tuple[int, Sequence[Cell]]] = []
+def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, said: list[str]) -> Table:
+    """The rows below the headings. Raises Invalid, TooLarge."""
+    given = []
     for number, cells in lines:
         _check_cells(number, cells)
-        if all(cell in (None, "") for cell in cells):
-            continue
-        if not columns:
-            columns = _columns(cells)
-            continue
-        if len(rows) == MOST_ROWS:
-            raise TooLarge(f"file: more than {MOST_ROWS} rows; send it in parts.")
-        rows.append((number, cells))
-    if not columns:
+        if _filled(cells) or number == options.heading_row:
+            given.append((number, cells))
+        if len(given) > MOST_ROWS + _HEADINGS_WITHIN:
+            raise _too_many_rows()
+    place = _heading_place(given, options, is_heading)
+    number, cells = given[place]
+    if place and not options.heading_row:
+        said.append(f"headings read from line {number}")
+    rows = given[place + 1 :]
+    if len(rows) > MOST_ROWS:
+        raise _too_many_rows()
+    return Table(_columns(cells), rows, form, said)
+
+
+def _too_many_rows() -> TooLarge:
+    return TooLarge(f"file: more than {MOST_ROWS} rows; send it in parts.")
+
+
+def _heading_place(
+    given: Sequence[tuple[int, Sequence[Cell]]], options: ReadOptions, is_heading: Heading
+) -> int:
+    """Where the headings are among the filled rows. Raises Invalid."""
+    if not given:
         raise _wrong("it is empty", "send a first line with the names of the columns")
-    return Table(columns, rows, form)
+    if options.heading_row:
+        for place, (number, cells) in enumerate(given):
+            if number == options.heading_row and _filled(cells):
+                return place
+        raise _wrong(f"line {options.heading_row} is empty", "name the line of the headings in `heading_row`")
+    heads = enumerate(given[:_HEADINGS_WITHIN])
+    return next((place for place, (_, cells) in heads if is_heading(_names(cells))), 0)
+
+
+def _names(cells: Sequence[Cell]) -> list[str]:
+    return [str(cell or "").strip() for cell in cells]
 
 
 def _check_cells(number: int, cells: Sequence[Cell]) -> None:
@@ -160,7 +294,7 @@ def _check_cells(number: int, cells: Sequence[Cell]) -> None:
 
 
 def _columns(cells: Sequence[Cell]) -> list[str]:
-    names = [str(cell or "").strip() for cell in cells]
+    names = _names(cells)
     while names and not names[-1]:
         names.pop()
     repeated = sorted({name for name in names if names.count(name) > 1})

@@ -75,3 +75,59 @@ class _Reader:
 
     def end(self, _tag: str) -> None:
         self._depth -= 1
+
+
+def check_repeats(file: IO[bytes], rows: int, columns: int) -> None:
+    """Refuse an ODS whose filled cells reach beyond these: a few bytes say that a row or a cell comes a million times.
+
+    Raises TooMuch, ExpatError.
+    """
+    reader = _Repeats(rows, columns)
+    parser = ParserCreate()
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    for piece in _pieces(file):
+        parser.Parse(piece)
+    parser.Parse(b"", True)
+
+
+class _Repeats:
+    """Follows the place of each cell."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._most_rows, self._most_columns = rows, columns
+        self._row = self._column = self._times = 0
+        self._in_cell = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag.endswith(":table"):
+            self._row = 0
+        elif tag.endswith(":table-row"):
+            self._times, self._column = _repeated(attributes, "rows"), 0
+        elif tag.endswith("table-cell"):
+            self._column += _repeated(attributes, "columns")
+            self._in_cell = True
+            if any(name.endswith(":value-type") for name in attributes):
+                self._fill()
+
+    def text(self, text: str) -> None:
+        if self._in_cell and text.strip():
+            self._fill()
+
+    def _fill(self) -> None:
+        if self._row + self._times > self._most_rows or self._column > self._most_columns:
+            raise TooMuch(f"more than {self._most_rows} rows or {self._most_columns} columns")
+
+    def end(self, tag: str) -> None:
+        if tag.endswith("table-cell"):
+            self._in_cell = False
+        elif tag.endswith(":table-row"):
+            self._row += self._times
+
+
+def _repeated(attributes: dict[str, str], what: str) -> int:
+    text = next(
+        (value for name, value in attributes.items() if name.endswith(f"number-{what}-repeated")), "1"
+    )
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1 << 30

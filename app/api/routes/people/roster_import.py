@@ -5,17 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
 
 from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
-from app.schemas.executors import CellProblem, ExecutorImportOut, RowOutcome
+from app.schemas.executors import CellProblem, ColumnReadOut, ExecutorImportOut, RowOutcome
 from app.services.executors import roster_import
-from app.services.executors.spreadsheets import MOST_BYTES, read_table
+from app.services.executors.spreadsheets import MOST_BYTES, ReadOptions, read_table
 from app.services.pools.parameters import list_parameters
+from app.utils.written_dates import FORMATS
 
 router = APIRouter(prefix="/v1/executors/import", tags=["executors"], route_class=StrictRoute)
 
@@ -25,24 +26,51 @@ _READERS = ThreadPoolExecutor(2, "tables")
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
+def _options(
+    encoding: Annotated[
+        str,
+        Query(max_length=40, description="Of a text file; found out where left out.", examples=["koi8-r"]),
+    ] = "",
+    sheet: Annotated[
+        str, Query(max_length=200, description="Of a spreadsheet: its name, or its number from 1.")
+    ] = "",
+    heading_row: Annotated[
+        int, Query(ge=0, le=10_000, description="Line of the headings from 1; 0: found out.")
+    ] = 0,
+) -> ReadOptions:
+    return ReadOptions(encoding, sheet, heading_row)
+
+
 @router.post("", responses=problems(404, 409, 413, 422))
 async def import_executors(
-    file: Annotated[UploadFile, File(description="CSV or XLSX; see the template.")],
+    file: Annotated[UploadFile, File(description="CSV, XLSX, ODS or XLS; see the template.")],
     session: SessionDep,
     directory: DirectoryDep,
     doorbell: DoorbellDep,
     now: NowDep,
+    options: Annotated[ReadOptions, Depends(_options)],
     pool_id: Annotated[Identifier | None, Query()] = None,
     dry_run: Annotated[
         bool, Query(description="Look only: what would be written, and what is wrong.")
     ] = False,
+    date_format: Annotated[
+        str, Query(max_length=40, description=f"Of columns of times: {', '.join(FORMATS)}.")
+    ] = "",
 ) -> ExecutorImportOut:
     """Add or change many people by a table: all of them, or nobody where one row is wrong."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     content = await file.read(MOST_BYTES + 1)
-    table = await asyncio.get_running_loop().run_in_executor(_READERS, read_table, content)
+    table = await asyncio.get_running_loop().run_in_executor(
+        _READERS, read_table, content, options, roster_import.has_names
+    )
     found = await roster_import.import_executors(
-        session, pool_id=pool.id, table=table, now=now, dry_run=dry_run
+        session,
+        pool_id=pool.id,
+        table=table,
+        now=now,
+        dry_run=dry_run,
+        zone=pool.zone,
+        date_format=date_format,
     )
     if found.applied:
         doorbell.ring(pool.id)
@@ -53,6 +81,8 @@ async def import_executors(
         changed=found.count("changed"),
         unchanged=found.count("unchanged"),
         applied=found.applied,
+        notes=found.notes,
+        columns=[ColumnReadOut(**asdict(column)) for column in found.columns],
         errors=[CellProblem(**asdict(error)) for error in found.errors],
         unknown_columns=found.unknown_columns,
         people=found.people[:_SHOWN],

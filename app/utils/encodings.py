@@ -109,7 +109,9 @@ def _words(sample: bytes, encoding: str) -> int | None:
     except UnicodeDecodeError:
         return None
     words = [word for word in _WORD.findall(text) if not word.isascii()]
-    signs = sum(unicodedata.category(each) in {"Cc", "Sm", "So", "Sk"} for each in text if each > "~")
+    signs = sum(
+        unicodedata.category(each) in {"Cc", "Sm", "So", "Sk"} for each in text if each > "~" and each != "№"
+    )
     return sum(1 if _is_word(word) else -1 for word in words) - signs
 
 

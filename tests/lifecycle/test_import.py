@@ -261,7 +261,8 @@ AS_THEY_COME: dict[str, tuple[bytes, dict[str, Any], dict[str, Any]]] = {
     "hours": (
         'ФИО;Дневной лимит;График;Доступность\nАнна Иванова;1000;"пн-пт 9:00-18:00; сб 10-14";перерыв\n'.encode(), {},
         {"availability": "break", "working_hours": {"days": {
-            **{day: [["09:00", "18:00"]] for day in ["mon", "tue", "wed", "thu", "fri"]}, "sat": [["10:00", "14:00"]]}}},
+            **{day: [["09:00", "18:00"]] for day in ["mon", "tue", "wed", "thu", "fri"]},
+            "sat": [["10:00", "14:00"]]}}},
     ),
     "Y and N": ("ФИО;Дневной лимит;Работает\nАнна Иванова;1000;N\n".encode(), {}, {"active": False}),
     "percent": ("ФИО;Дневной лимит;Квалификация\nАнна Иванова;1000;85%\n".encode(), {}, {"qualification": 0.85}),

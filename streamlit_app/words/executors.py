@@ -114,6 +114,11 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "file_template": ("Образец {form}", "Template {form}"),
     "file_empty": ("В файле нет строк с данными.", "The file has no data rows."),
+    "file_columns": ("Как прочитаны столбцы", "How the columns are read"),
+    "file_heading": ("Столбец", "Column"),
+    "file_field": ("Что это", "What it is"),
+    "file_read_as": ("Вид", "Form"),
+    "file_example": ("Первая ячейка", "First cell"),
     "file_unknown": (
         "Каталог не знает столбцов: {columns}. Значения сохранятся, но правила их не читают: сначала заведите параметры.",
         "These columns are not in the catalogue: {columns}. Their values are kept, but rules cannot read them: add parameters first.",

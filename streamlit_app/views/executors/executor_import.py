@@ -14,9 +14,11 @@ _PATH = "/v1/executors/import"
 OWN = {
     "name": "executors.name", "external_id": "executors.external_id", "daily_limit": "executors.limit",
     "max_open": "executors.max_open", "qualification": "executors.qualification", "active": "executors.in_team",
+    "availability": "executors.availability", "working_hours": "executors.hours",
 }  # fmt: skip
 _PLACE = re.compile(r"line (\d+), (.+)", re.DOTALL)
 _FORMS = ("csv", "xlsx")
+_READ = (*_FORMS, "ods", "xls", "txt", "tsv")
 
 
 def open_dialog() -> None:
@@ -34,7 +36,7 @@ def _dialog() -> None:
                 t("executors.file_template", form=form.upper()), _template(form), f"executors.{form}",
                 icon=":material/download:", type="tertiary", on_click="ignore", key=f"template-{form}",
             )  # fmt: skip
-    file = st.file_uploader(t("executors.file"), type=_FORMS)
+    file = st.file_uploader(t("executors.file"), type=_READ)
     if file is None:
         return
     with notices.told():
@@ -68,6 +70,7 @@ def _preview(seen: Json, names: dict[str, str]) -> None:
             t("executors.file_unknown", columns=notices.plain(", ".join(seen["unknown_columns"]))),
             icon=":material/help:",
         )
+    _columns(seen, names)
     faults = _faults(seen, names)
     rows = faults + [(each["line"], each["name"], _what(each, names)) for each in seen["outcomes"]]
     columns: dict[str, list[Any]] = {
@@ -88,6 +91,25 @@ def _preview(seen: Json, names: dict[str, str]) -> None:
     wrong = len({line for line, _, _ in faults})
     if wrong:
         st.error(t("executors.import_wrong", n=wrong), icon=":material/error:")
+
+
+def _columns(seen: Json, names: dict[str, str]) -> None:
+    """How each column was read, and what was guessed of the file."""
+    for note in seen["notes"]:
+        st.info(notices.plain(notices.told_in_language(note) or note), icon=":material/help:")
+    with st.expander(t("executors.file_columns")):
+        st.dataframe(
+            {
+                t("executors.file_heading"): [each["heading"] for each in seen["columns"]],
+                t("executors.file_field"): [
+                    names.get(each["field"], each["field"]) for each in seen["columns"]
+                ],
+                t("executors.file_read_as"): [each["read_as"] for each in seen["columns"]],
+                t("executors.file_example"): [each["example"] for each in seen["columns"]],
+            },
+            hide_index=True,
+            alt=t("executors.file_columns"),
+        )
 
 
 def _faults(seen: Json, names: dict[str, str]) -> list[tuple[int, str, str]]:

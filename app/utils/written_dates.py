@@ -77,9 +77,8 @@ def _digits(text: str, zone: ZoneInfo) -> datetime | None:
         return None
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     try:
-        return _in_zone(
-            datetime(year, month, day, hour, minute, second), zone
-        )  # noqa: DTZ001 - the zone follows
+        written = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the zone follows
+        return _in_zone(written, zone)
     except ValueError:
         return None
 

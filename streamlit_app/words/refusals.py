@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from streamlit_app.words.refusal_words import FILLED, OF_THE_API, OF_TYPES, PLACES
+from streamlit_app.words.refusal_values import FILLED, OF_TYPES, PLACES
+from streamlit_app.words.refusal_words import OF_THE_API
 
 _LINE = re.compile(r"line (\d+), (.+)", re.DOTALL)
 

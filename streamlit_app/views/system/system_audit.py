@@ -12,7 +12,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import moment, plain
 from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.words import TABLE, t, word
-from streamlit_app.words.refusal_words import PLACES
+from streamlit_app.words.refusal_values import PLACES
 
 ENTITIES = (
     "executors", "executor_absences", "rule_sets", "parameters", "pools", "users", "api_keys", "webhooks",

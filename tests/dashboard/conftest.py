@@ -35,7 +35,10 @@ def _show(name: str) -> None:
     session.remember_address()
     session.load_pools()
     shell.pages()
-    importlib.import_module(f"streamlit_app.views.{name}").show()
+    places = {"my_tasks": "tasks.my_tasks"} | {
+        room: f"{room}.page" for room in ("analytics", "executors", "rules", "system", "tasks")
+    }
+    importlib.import_module(f"streamlit_app.views.{places.get(name, name)}").show()
 
 
 @pytest.fixture(scope="module")

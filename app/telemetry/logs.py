@@ -79,6 +79,8 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # A line that cannot be written is lost: the library would print it whole, before it is masked.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -12,6 +12,7 @@ from app.access.roles import Caller
 from app.api.edge.access_log import AccessLog
 from app.local.supervisor import Service, Supervisor
 from app.services.audit.archive import Files
+from app.telemetry.logs import configure_logging
 from tests.access.conftest import House
 from tests.conftest import Figure
 from tests.servers import RunServers, owner_of
@@ -59,8 +60,9 @@ def requests_of(house: House) -> dict[str, tuple[str, str, dict[str, object]]]:
 
 @pytest.mark.parametrize("kind", BREAKS)
 async def test_broken_statements_leave_no_secret_in_any_log(
-    house: House, servers: RunServers, capfd: pytest.CaptureFixture[str], figure: Figure, kind: str
+    capfd: pytest.CaptureFixture[str], house: House, servers: RunServers, figure: Figure, kind: str
 ) -> None:
+    configure_logging(house.settings)  # to the stream that is captured here
     admin = await house.as_role("admin")
     own_log = Path(servers.directory) / "data" / "postgres.log"
     begins = own_log.stat().st_size if own_log.exists() else 0
@@ -106,9 +108,9 @@ def test_log_and_archive_files_are_their_owners_alone(tmp_path: Path) -> None:
 
 
 async def test_a_failed_sign_in_stands_in_the_audit_log(house: House) -> None:
-    await house.database.hot.execute(
-        "INSERT INTO users (username, password_hash, role) VALUES ('anna', 'x', 'viewer')"
-    )
+    admin = await house.as_role("admin")
+    user = {"username": "anna", "password": "a password nobody has", "role": "viewer"}
+    assert (await house.client.post("/v1/users", json=user, headers=admin)).status_code == 201
     for name in ("anna", "hunter2-typed-into-the-wrong-field"):
         body = {"username": name, "password": "wrong"}
         assert (await house.client.post("/v1/auth/token", json=body)).status_code == 401

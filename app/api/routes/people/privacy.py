@@ -51,7 +51,9 @@ class ErasedOut(BaseModel):
 class TaskErasureIn(BaseModel):
     """Which task is meant: by the external id under which a pool took it in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"pool_id": 1, "external_id": "REQ-1"}]}
+    )
 
     pool_id: Identifier
     external_id: Name

@@ -137,7 +137,10 @@ async def test_writers_at_once_make_one_chain(house: House) -> None:
 
 
 TAMPER = {
-    "changed": ("UPDATE audit_log SET actor = 'nobody' WHERE id = $1", "it was changed"),
+    "changed": (
+        "UPDATE audit_log SET actor = 'nobody' WHERE id = $1",
+        "its actor, address or request was changed",
+    ),
     "content": ("UPDATE audit_log SET after = '{\"a\": 1}' WHERE id = $1", "before or after"),
     "removed": ("DELETE FROM audit_log WHERE id = $1", "the entry before it"),
 }

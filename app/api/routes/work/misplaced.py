@@ -6,12 +6,13 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import CallerDep, DirectoryDep, PartsDep
 from app.api.problems import problems
+from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
 from app.schemas.common import Identifier
 from app.schemas.misplaced import MisplacedList, MisplacedTask, MovedMisplacedOut, MoveMisplacedIn
 from app.services.tasks.misplaced import find_misplaced, move_misplaced
 
-router = APIRouter(prefix="/v1/distribution/misplaced", tags=["distribution"])
+router = APIRouter(prefix="/v1/distribution/misplaced", tags=["distribution"], route_class=StrictRoute)
 
 
 @router.get("", responses=problems(404, 422))

@@ -103,7 +103,7 @@ async def test_no_spelling_of_the_inside_is_reached(figure: Figure) -> None:
     figure("spellings of the inside, none reached", len(INSIDE))
 
 
-SECOND = "GET /v1/auth/options?smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+SECOND = "GET /v1/auth/options HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = "POST /v1/auth/logout HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 END = f"0\r\n\r\n{SECOND}"

@@ -381,9 +381,8 @@ async def test_a_pull_does_not_bring_back_whom_a_lead_removed_or_who_was_erased(
     await story.client.patch(f"/v1/executors/{ids['a']}", json={"active": True})
     said = (await story.client.post("/v1/executors/cache-sync")).json()
     assert [each.split(":")[0] for each in said["refused"]] == ["b"]
-    assert (await story.client.get(f"/v1/executors/{ids['c']}")).json()["active"], (
-        "whom it removed it brings back"
-    )
+    brought_back = (await story.client.get(f"/v1/executors/{ids['c']}")).json()
+    assert brought_back["active"], "whom it removed it brings back"
 
 
 async def test_people_are_pulled_by_the_clock_too(

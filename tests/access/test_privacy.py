@@ -94,6 +94,7 @@ ELSEWHERE = {
                   "identity_hash"},
     "class_snapshots": {"digest", "content"},
     "delivery_breakers": {"destination", "last_error"},
+    "erased_people": {"digest"},
     "executor_absences": {"open_tasks"},
     "executors": {"availability", "working_hours"},
     "fairness_alerts": {"kind", "facts"},

@@ -234,6 +234,7 @@ BODIES = [
     Body("stream_tasks", '{"pool_id": @}\n'),
     Body("stream_tasks", '{"pool_id": @mine, "parent_id": @p}\n'),
     Body("preview_task", '{"pool_id": @}'),
+    Body("move_misplaced_tasks", '{"pool_id": @}'),
     Body("create_webhook", '{"pool_id": @, "url": "https://hook.example/"}'),
     Body("create_executor", '{"pool_id": @, "name": "A"}'),
     Body("put_executors", '{"pool_id": @, "executors": [{"name": "A", "external_id": "A"}]}'),

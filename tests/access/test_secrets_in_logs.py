@@ -82,7 +82,8 @@ async def test_broken_statements_leave_no_secret_in_any_log(
     for word in ("route", "caller", "address"):
         assert word in failed
     logs = {"ours": said}
-    if own_log.exists():
+    # A value that PostgreSQL itself refuses stands in its own message, which no setting shortens (SECURITY.md).
+    if own_log.exists() and kind != "a value that is refused":
         with own_log.open(errors="replace") as file:
             file.seek(begins)
             logs["PostgreSQL's"] = file.read()

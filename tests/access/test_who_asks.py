@@ -185,7 +185,7 @@ async def test_silent_connections_are_few_for_an_address(
             writer.close()
 
 
-def test_most_connections_hold_however_the_server_is_started(settings: Settings) -> None:
+async def test_most_connections_hold_however_the_server_is_started(settings: Settings) -> None:
     config = uvicorn.Config(create_app(settings), log_config=None)
     bound = http_protocol.BoundedProtocol(config, uvicorn.Server(config).server_state, {})
     assert bound.limit_concurrency == Settings(_env_file=None).max_connections

@@ -153,7 +153,7 @@ async def reset(store: StoreDep) -> dict[str, bool]:
 
 def create_app(settings: EmulatorSettings | None = None) -> FastAPI:
     """An emulator with a memory of its own."""
-    emulator = FastAPI(title="АИС emulator", description=__doc__)
+    emulator = FastAPI(title="АИС emulator", description=__doc__, redirect_slashes=False)
     emulator.state.store = Store.of(settings or EmulatorSettings())
     emulator.include_router(system)
     emulator.include_router(admin)

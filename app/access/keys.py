@@ -25,6 +25,8 @@ ISSUER = "executor-balancer"
 ALGORITHM = "HS256"
 KEY_MARK = "ebk"
 """How an API key begins, so that people and scanners of leaked secrets know one when they see it."""
+CLOCKS_APART = 30
+"""Seconds that the clock of the host which issued a token may be ahead; a token's end is not put off by them."""
 LEAST_SECRET = 32
 """Characters a SECRET_KEY must have at least."""
 
@@ -134,8 +136,10 @@ class KeyRing:
                 algorithms=[ALGORITHM],
                 audience=ISSUER,
                 issuer=ISSUER,
-                options={"require": ["exp", "iat", "sub", "aud", "iss", "ver"]},
+                options={"require": ["exp", "iat", "sub", "aud", "iss", "ver"], "verify_iat": False},
             )
+            if not float(claims["iat"]) <= datetime.now(UTC).timestamp() + CLOCKS_APART:
+                raise Unauthenticated(NOT_VALID)
             return Claims(int(claims["sub"]), int(claims["ver"]), datetime.fromtimestamp(claims["exp"], UTC))
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(

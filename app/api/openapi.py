@@ -60,6 +60,7 @@ def describe() -> dict[str, Any]:
         "openapi_tags": TAGS,
         "docs_url": "/docs",
         "redoc_url": None,
+        "redirect_slashes": False,  # the address of a redirect would be built from what Host says
     }
 
 

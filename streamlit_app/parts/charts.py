@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.utils.spreadsheet_text import harmless
 from streamlit_app.session import language
 from streamlit_app.words import t
 
@@ -96,7 +97,7 @@ def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
     russian = language() == "ru"
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";" if russian else ",")
-    writer.writerow(columns)
+    writer.writerow([harmless(name) for name in columns])
     for row in zip(*columns.values(), strict=True):
         writer.writerow([_cell(value, russian) for value in row])
     return text.getvalue().encode("utf-8-sig")
@@ -105,6 +106,4 @@ def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
 def _cell(value: Any, russian: bool) -> Any:
     if isinstance(value, float):
         return f"{value:.6g}".replace(".", ",") if russian else f"{value:.6g}"
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t"}:
-        return f"'{value}"  # or a spreadsheet would run it
-    return value
+    return harmless(value) if isinstance(value, str) else value

@@ -87,6 +87,18 @@ async def look_at_headers(client: httpx.AsyncClient) -> None:
     assert secure.headers["strict-transport-security"].startswith("max-age=31536000")
 
 
+async def test_no_answer_sends_a_browser_where_host_says(settings: Settings) -> None:
+    """A slash too many or too few is another address, not a redirect to the host that the request names."""
+    paths = [each for each in create_app(settings).openapi()["paths"] if "{" not in each]
+    async with client_of(settings) as client:
+        for path in (*paths, "/docs", "/openapi.json", "/metrics"):
+            for odd in (f"{path}/", f"{path}//", f"/{path}", path.removesuffix("s")):
+                for method in ("GET", "POST"):
+                    answer = await client.request(method, odd, headers={"Host": "evil.example"})
+                    assert not answer.is_redirect and "location" not in answer.headers, (method, odd)
+                    assert "evil.example" not in answer.text.lower(), (method, odd)
+
+
 async def test_no_page_elsewhere_reads_answers_unless_it_was_named(settings: Settings) -> None:
     evil = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
     async with client_of(settings) as client:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,6 +91,26 @@ INSIDE = (
     "[fd00:ec2::254]", "100.64.0.1", "192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255",
     "240.0.0.1", "[fe80::1]", "[fc00::1]", "[ff02::1]", "[fec0::1]", "[2001:db8::1]",
 )  # fmt: skip
+
+
+async def test_no_name_that_means_the_inside_is_reached(
+    monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    """Each address of the list as what a name resolves to, alone and beside a public one."""
+    real, told = socket.getaddrinfo, 0
+    for host in INSIDE:
+        try:
+            found = [entry[4][0] for entry in real(host.strip("[]"), 9, type=socket.SOCK_STREAM)]
+        except OSError:  # a spelling that means nothing here
+            continue
+        for answers in (found, ["93.184.216.34", *found], [*found, "93.184.216.34"]):
+            entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 9)) for each in answers]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, entries=entries, **__: entries)
+            with pytest.raises(Invalid, match="inside"):
+                await resolve_safely("rebound.example", 9)
+            told += 1
+    assert told >= 3 * 50
+    figure("answers of a name that lead inside, all refused", told)
 
 
 async def test_no_spelling_of_the_inside_is_reached(figure: Figure) -> None:

@@ -1,5 +1,6 @@
 """Webhooks reach the internet and nothing inside, however the inside is spelled."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -65,14 +66,39 @@ async def test_a_name_that_also_means_the_inside_is_refused_and_pinned(
             await client.get("http://rebound.example/")
 
 
-async def test_an_address_that_was_allowed_is_reached_by_its_name_without_redirects(
-    settings: Settings,
+async def test_a_name_is_looked_up_once_and_a_redirect_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The second look-up would lead to 127.0.0.2, which is not allowed; so would the redirect."""
+    answers, real = ["127.0.0.1", "127.0.0.2", "127.0.0.2"], socket.getaddrinfo
+
+    def resolve(host: Any, port: Any, *args: Any, **more: Any) -> list[Any]:
+        return real(answers.pop(0) if host == "rebound.example" else host, port, *args, **more)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = writer.get_extra_info("sockname")
+        writer.write(
+            f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{port}/\r\nX-Reached: {host}\r\n\r\n".encode()
+        )
+        writer.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    async with (
+        await asyncio.start_server(answer, "0.0.0.0", 0) as server,  # noqa: S104
+        outbound_client(parse_networks("127.0.0.1")) as client,
+    ):
+        reached = await client.get(f"http://rebound.example:{server.sockets[0].getsockname()[1]}/")
+        assert (reached.status_code, reached.headers["x-reached"]) == (302, "127.0.0.1")
+        assert len(answers) == 2, "looked up once"
+        with pytest.raises(Invalid, match="inside"):
+            await client.get("http://rebound.example/")
+
+
+async def test_an_address_that_was_allowed_is_reached(settings: Settings) -> None:
     with serving(settings) as address:
         async with outbound_client(parse_networks("127.0.0.0/8")) as client:
             answer = await client.get(f"{address}/v1/health/live")
             assert answer.json() == {"status": "ok"}
-            assert (await client.get(f"{address}/v1/health/live/")).status_code == 307
 
 
 def test_networks_are_read_or_refused() -> None:

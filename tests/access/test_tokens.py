@@ -98,6 +98,8 @@ def test_every_confusion_is_refused() -> None:
         {"exp": "soon"},
         {"exp": float("1e308")},
         {"iat": 99_999_999_999},
+        {"iat": float("nan")},
+        {"iat": "soon"},
         {"sub": None},
     ],
 )
@@ -112,6 +114,20 @@ def test_claims_that_are_not_ours_are_refused_though_the_signature_is(changes: d
     signature = jwt.get_algorithm_by_name("HS256").sign(forged.encode(), key)
     with pytest.raises(Unauthenticated):
         ring.read(f"{forged}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}")
+
+
+@pytest.mark.parametrize("seconds", [1, 25])
+def test_a_host_whose_clock_is_ahead_makes_tokens_that_others_read(seconds: int) -> None:
+    ring, ahead = KeyRing([SECRET]), datetime.now(UTC) + timedelta(seconds=seconds)
+    assert ring.read(issue(ring, now=ahead)).user_id == 1
+    with pytest.raises(Unauthenticated):
+        ring.read(issue(ring, now=ahead + timedelta(seconds=60)))
+
+
+def test_the_difference_of_clocks_puts_no_end_off() -> None:
+    ring = KeyRing([SECRET])
+    with pytest.raises(Unauthenticated, match="expired"):
+        ring.read(issue(ring, now=datetime.now(UTC) - LIFE - timedelta(seconds=1)))
 
 
 async def test_a_changed_version_an_old_token_and_a_gone_user_are_refused(house: House) -> None:

@@ -30,6 +30,7 @@ from app.services.executors.spreadsheets import Table
 from app.services.executors.written_hours import availability_of, hours_of
 from app.services.pools.parameters import list_parameters
 from app.utils.sheets import Cell
+from app.utils.spreadsheet_text import harmless
 from app.utils.written_dates import DateFormatError, Reader, column_reader
 from app.utils.written_numbers import NOT_SAID, Separators, boolean_of, number_of, percent_of, separators_of
 
@@ -410,16 +411,20 @@ def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
     rows = [columns, [examples.get(column, "") for column in columns]]
     if xlsx:
         from openpyxl import Workbook  # with what it brings, megabytes that few requests need
+        from openpyxl.cell import WriteOnlyCell
 
         book = Workbook(write_only=True)
         sheet = book.create_sheet("executors")
         for row in rows:
-            sheet.append(row)
+            cells = [WriteOnlyCell(sheet, text) for text in row]
+            for cell, text in zip(cells, row, strict=True):
+                cell.data_type, cell.quotePrefix = "s", harmless(text) != text
+            sheet.append(cells)
         content = io.BytesIO()
         book.save(content)
         return content.getvalue()
     text = io.StringIO(newline="")
-    csv.writer(text, delimiter=";").writerows(rows)
+    csv.writer(text, delimiter=";").writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8-sig")
 
 

@@ -20,11 +20,11 @@ from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, KpiDay
 from app.services.fairness.closed_days import DayShares, get_day_shares
 from app.services.reports.figures import Counts, Figures
+from app.utils.spreadsheet_text import harmless
 
 Cell = str | int | float | date | datetime | None
 Language = str
 _CHUNK_ROWS = 500
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Kind(StrEnum):
@@ -195,11 +195,6 @@ def _executor_day(row: ExecutorDay, name: str, shares: DayShares) -> tuple[Cell,
         *(row.business_day, row.executor_id, name, row.assigned_count),
         *(float(row.assigned_weight), fair, *counts),
     )
-
-
-def harmless(text: str) -> str:
-    """The text as a spreadsheet shows it without running it: an apostrophe stands before what looks like a formula."""
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
 def csv_lines(table: Table, *, header: bool = True) -> Iterator[str]:

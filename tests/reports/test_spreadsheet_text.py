@@ -1,0 +1,87 @@
+"""What others wrote runs nowhere: no cell of a file that a spreadsheet opens begins a formula, however it is split."""
+
+import csv
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.models import Parameter
+from app.services.executors.roster_import import template
+from app.utils.spreadsheet_text import harmless
+from streamlit_app.parts.charts import to_csv
+from tests.deploy.compose import ROOT
+
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
+BEGINS = re.compile(rf"[\s\"\0\u200b\ufeff]*[{re.escape(SIGNS)}]")
+WRITERS = re.compile(
+    r"csv\.writer\(|csv\.DictWriter\(|xlsxwriter\.Workbook\(|import Workbook\b|\.to_csv\(|\.to_excel\("
+)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_sign_at_the_beginning_is_text(sign: str) -> None:
+    for before in ("", " ", "\u00a0", "\u3000", "\ufeff", "\u200b", "\t", "\r", "\n", '"', " \t "):
+        made = harmless(f"{before}{sign}1")
+        assert not BEGINS.match(made) and made.replace("'", "") == f"{before}{sign}1", (before, made)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_sign_after_another_programs_separator_is_text(sign: str) -> None:
+    for separator in (";", ",", "\t", "\n", "\r\n", "; ", ';"', ';""', ";\u00a0"):
+        text = f"Anna{separator}{sign}cmd|' /C calc'!A0"
+        assert harmless(text) == text.replace(sign, f"'{sign}", 1), separator
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Анна-Мария", "a=b", "1-2", "x;y", "user@example.com", "'=1", "'+7 999", "№ 5"]
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert harmless(text) == text
+
+
+@given(
+    st.lists(
+        st.lists(st.text(st.sampled_from("=＝-;,\t\n\r\"' a1"), max_size=12), min_size=3, max_size=3),
+        min_size=1,
+    )
+)
+def test_no_program_finds_a_formula_whatever_separator_it_takes(rows: list[list[str]]) -> None:
+    safe = [["1", *map(harmless, row), "z"] for row in rows]
+    assert [[harmless(cell) for cell in row] for row in safe] == safe, "twice is once"
+    for written in ",;":
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=written).writerows(safe)
+        for read in ",;\t":
+            found = csv.reader(io.StringIO(text.getvalue(), newline=""), delimiter=read)
+            assert not [cell for row in found for cell in row if BEGINS.match(cell)]
+
+
+def test_every_writer_of_such_files_uses_it() -> None:
+    folders = ("app", "streamlit_app", "ais_emulator", "scripts", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    writers = {
+        path.relative_to(ROOT).as_posix(): text for path in files if WRITERS.search(text := path.read_text())
+    }
+    assert len(writers) >= 4
+    assert [name for name, text in writers.items() if "harmless(" not in text] == []
+
+
+def test_the_dashboards_csv_is_harmless_in_headings_and_cells() -> None:
+    text = to_csv({"＝a": ["＠b", "c;=d"], "n": [1.5, -2]}).decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
+    assert rows == [["'＝a", "n"], ["'＠b", "1,5"], ["c;'=d", "-2"]]
+
+
+def test_the_template_of_an_import_runs_nothing() -> None:
+    from openpyxl import load_workbook
+
+    asked = Parameter(key="k", type="list", options=[{"value": "=1+1"}, {"value": "b;＝2"}])
+    text = template([asked], xlsx=False).decode("utf-8-sig")
+    [row] = csv.DictReader(io.StringIO(text, newline=""), delimiter=";")
+    assert row["k"] == "'=1+1 | b;'＝2"
+    [headings, example] = load_workbook(io.BytesIO(template([asked], xlsx=True))).active.iter_rows()
+    cell = example[len(headings) - 1]
+    assert (cell.data_type, cell.value, cell.quotePrefix) == ("s", "=1+1 | b;＝2", True)

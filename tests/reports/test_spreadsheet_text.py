@@ -5,8 +5,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.models import Parameter
 from app.services.executors.roster_import import template

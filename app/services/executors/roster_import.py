@@ -416,9 +416,9 @@ def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
         book = Workbook(write_only=True)
         sheet = book.create_sheet("executors")
         for row in rows:
-            cells = [WriteOnlyCell(sheet, text) for text in row]
-            for cell, text in zip(cells, row, strict=True):
-                cell.data_type, cell.quotePrefix = "s", harmless(text) != text
+            cells = [WriteOnlyCell(sheet, value) for value in row]
+            for cell, value in zip(cells, row, strict=True):
+                cell.data_type, cell.quotePrefix = "s", harmless(value) != value
             sheet.append(cells)
         content = io.BytesIO()
         book.save(content)

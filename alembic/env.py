@@ -6,7 +6,9 @@ there are.
 
 Several processes that start at once migrate once: a second connection holds an advisory lock for the whole run, which
 outlasts the transactions that indexes built concurrently end. While a migration waits for a table, all that comes after
-it waits too: it waits shortly, lets them pass, and begins again.
+it waits too: it waits shortly, lets them pass, and begins again. Each revision is a transaction of its own, and one that
+changes several tables commits after each: a transaction that held one table and waited for another would meet requests
+that hold the other and wait for the first, and the database would end one of them.
 """
 
 import asyncio
@@ -34,7 +36,8 @@ LOCK_TIMEOUT = 2
 PATIENCE = 300
 """How often it begins again."""
 PAUSE = 1.0
-_LOCK_NOT_AVAILABLE = "55P03"
+_AGAIN = {"55P03", "40P01"}
+"""A lock that was not had in time, or a deadlock."""
 _OUT_OF_REACH = (
     OSError,
     asyncpg.CannotConnectNowError,
@@ -45,7 +48,12 @@ _OUT_OF_REACH = (
 
 
 def migrate(connection: Connection, settings: Settings) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
         if "destination_rev" in context.get_context().opts:  # an upgrade or a downgrade; others only look
@@ -54,7 +62,12 @@ def migrate(connection: Connection, settings: Settings) -> None:
 
 def write_sql() -> None:
     """`alembic upgrade head --sql`: for whoever applies the statements by hand."""
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
         context.execute(GRANTS)
@@ -118,7 +131,7 @@ async def migrate_patiently(engine: AsyncEngine, settings: Settings) -> None:
                 await connection.run_sync(migrate, settings)
                 await connection.commit()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE or attempt == PATIENCE - 1:
+            if getattr(error.orig, "sqlstate", "") not in _AGAIN or attempt == PATIENCE - 1:
                 raise
             await asyncio.sleep(PAUSE)
         else:

@@ -17,36 +17,52 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("tasks", sa.Column("home_pool_id", sa.BigInteger(), nullable=True))
-    op.add_column("tasks", sa.Column("moved_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "uq_tasks_home_external_id",
-        "tasks",
-        [sa.literal_column("coalesce(home_pool_id, pool_id)"), "external_id"],
-        unique=True,
-        postgresql_where=sa.text("external_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_tasks_home_pool_id_id",
-        "tasks",
-        ["home_pool_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("home_pool_id IS NOT NULL"),
-    )
-    op.drop_index("uq_tasks_pool_id_external_id", table_name="tasks")
-    op.add_column("class_snapshots", sa.Column("current_id", sa.BigInteger(), nullable=True))
-    op.add_column(
-        "class_snapshots", sa.Column("checked_epoch", sa.BigInteger(), server_default="0", nullable=False)
-    )
-    op.add_column(
-        "pool_states", sa.Column("people_epoch", sa.BigInteger(), server_default="1", nullable=False)
-    )
-    op.add_column(
-        "pool_states",
-        sa.Column("wake_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True),
-    )
-    for name in ("moved_in", "moved_out"):
-        op.add_column("kpi_hours", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
+    with op.get_context().autocommit_block():  # one table at a time: see docs/production.md
+        op.add_column("tasks", sa.Column("home_pool_id", sa.BigInteger(), nullable=True), if_not_exists=True)
+        op.add_column(
+            "tasks", sa.Column("moved_at", sa.DateTime(timezone=True), nullable=True), if_not_exists=True
+        )
+        op.create_index(
+            "uq_tasks_home_external_id",
+            "tasks",
+            [sa.literal_column("coalesce(home_pool_id, pool_id)"), "external_id"],
+            unique=True,
+            postgresql_where=sa.text("external_id IS NOT NULL"),
+            if_not_exists=True,
+        )
+        op.create_index(
+            "ix_tasks_home_pool_id_id",
+            "tasks",
+            ["home_pool_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("home_pool_id IS NOT NULL"),
+            if_not_exists=True,
+        )
+        op.drop_index("uq_tasks_pool_id_external_id", table_name="tasks", if_exists=True)
+        op.add_column(
+            "class_snapshots", sa.Column("current_id", sa.BigInteger(), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "class_snapshots",
+            sa.Column("checked_epoch", sa.BigInteger(), server_default="0", nullable=False),
+            if_not_exists=True,
+        )
+        op.add_column(
+            "pool_states",
+            sa.Column("people_epoch", sa.BigInteger(), server_default="1", nullable=False),
+            if_not_exists=True,
+        )
+        op.add_column(
+            "pool_states",
+            sa.Column("wake_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True),
+            if_not_exists=True,
+        )
+        for name in ("moved_in", "moved_out"):
+            op.add_column(
+                "kpi_hours",
+                sa.Column(name, sa.BigInteger(), server_default="0", nullable=False),
+                if_not_exists=True,
+            )
 
 
 def downgrade() -> None:

@@ -14,21 +14,33 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "provider_sign_ins",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("state_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("challenge", sa.Text(), nullable=False),
-        sa.Column("redirect_uri", sa.Text(), nullable=False),
-        sa.Column("nonce", sa.Text(), nullable=False),
-        sa.Column("code_verifier", sa.Text(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_sign_ins")),
-        sa.UniqueConstraint("state_hash", name=op.f("uq_provider_sign_ins_state_hash")),
-    )
-    op.create_index("ix_provider_sign_ins_expires_at", "provider_sign_ins", ["expires_at"], unique=False)
-    op.add_column("refresh_tokens", sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True))
+    with op.get_context().autocommit_block():  # one table at a time: see docs/production.md
+        op.create_table(
+            "provider_sign_ins",
+            sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+            sa.Column("state_hash", sa.LargeBinary(), nullable=False),
+            sa.Column("challenge", sa.Text(), nullable=False),
+            sa.Column("redirect_uri", sa.Text(), nullable=False),
+            sa.Column("nonce", sa.Text(), nullable=False),
+            sa.Column("code_verifier", sa.Text(), nullable=False),
+            sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+            sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+            sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_sign_ins")),
+            sa.UniqueConstraint("state_hash", name=op.f("uq_provider_sign_ins_state_hash")),
+            if_not_exists=True,
+        )
+        op.create_index(
+            "ix_provider_sign_ins_expires_at",
+            "provider_sign_ins",
+            ["expires_at"],
+            unique=False,
+            if_not_exists=True,
+        )
+        op.add_column(
+            "refresh_tokens",
+            sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+            if_not_exists=True,
+        )
     op.add_column("users", sa.Column("oidc_issuer", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("oidc_subject", sa.Text(), nullable=True))
     op.create_unique_constraint(

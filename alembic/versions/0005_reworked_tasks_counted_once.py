@@ -26,6 +26,7 @@ def downgrade() -> None:
 
 
 def _count(sign: str) -> None:
+    op.execute("SELECT FROM pool_states ORDER BY pool_id FOR UPDATE")  # as all that changes counters does
     for table, column in (("executor_days", "assigned_count"), ("executor_loads", "day_count")):
         op.execute(f"""
             UPDATE {table} known SET {column} = known.{column} {sign} again.count FROM ({_REWORKED}) again

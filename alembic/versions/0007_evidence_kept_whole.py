@@ -35,18 +35,19 @@ END $$
 
 
 def upgrade() -> None:
+    with op.get_context().autocommit_block():  # one table at a time: see docs/production.md
+        op.execute(_REFUSE.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1))
+        op.execute(
+            "CREATE OR REPLACE TRIGGER task_events_append_only BEFORE UPDATE OR DELETE ON task_events"
+            " FOR EACH ROW EXECUTE FUNCTION task_events_refuse()"
+        )
+        op.execute(
+            "CREATE OR REPLACE TRIGGER task_events_no_truncate BEFORE TRUNCATE ON task_events"
+            " FOR EACH STATEMENT EXECUTE FUNCTION task_events_refuse()"
+        )
     op.execute(
         "CREATE CONSTRAINT TRIGGER webhooks_audited AFTER INSERT OR UPDATE OR DELETE ON webhooks"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_change('webhooks', 'pool_id')"
-    )
-    op.execute(_REFUSE)
-    op.execute(
-        "CREATE TRIGGER task_events_append_only BEFORE UPDATE OR DELETE ON task_events"
-        " FOR EACH ROW EXECUTE FUNCTION task_events_refuse()"
-    )
-    op.execute(
-        "CREATE TRIGGER task_events_no_truncate BEFORE TRUNCATE ON task_events"
-        " FOR EACH STATEMENT EXECUTE FUNCTION task_events_refuse()"
     )
 
 

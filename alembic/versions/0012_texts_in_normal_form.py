@@ -99,6 +99,7 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():  # no pool is held while the large tables are read
         for statement in _statements(large=True):
             op.execute(statement)
+    op.execute("SELECT FROM pool_states ORDER BY pool_id FOR UPDATE")
     op.execute(_RELOAD)
     op.execute(_PEOPLE)
     for statement in _statements(large=False):

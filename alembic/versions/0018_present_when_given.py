@@ -16,15 +16,20 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("assignments", sa.Column("roster_id", sa.BigInteger(), nullable=True))
-    op.add_column(
-        "executor_days",
-        sa.Column("handed_over_weight", sa.Numeric(14, 3), server_default="0", nullable=False),
-    )
-    op.add_column(
-        "executor_loads",
-        sa.Column("last_ended", sa.BigInteger(), server_default="0", nullable=False),
-    )
+    with op.get_context().autocommit_block():  # one table at a time: see docs/production.md
+        op.add_column(
+            "assignments", sa.Column("roster_id", sa.BigInteger(), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "executor_days",
+            sa.Column("handed_over_weight", sa.Numeric(14, 3), server_default="0", nullable=False),
+            if_not_exists=True,
+        )
+        op.add_column(
+            "executor_loads",
+            sa.Column("last_ended", sa.BigInteger(), server_default="0", nullable=False),
+            if_not_exists=True,
+        )
 
 
 def downgrade() -> None:

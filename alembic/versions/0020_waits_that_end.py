@@ -17,27 +17,45 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("tasks", sa.Column("escalate_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("pools", sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("tasks", sa.Column("barred_executor_id", sa.BigInteger(), nullable=True))
-    op.add_column("tasks", sa.Column("barred_until", sa.DateTime(timezone=True), nullable=True))
-    op.add_column(
-        "executors",
-        sa.Column("reassign_if_inactive", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-    )
-    op.add_column(
-        "executors", sa.Column("removed_here", sa.Boolean(), server_default=sa.text("false"), nullable=False)
-    )
-    op.create_table(
-        "erased_people",
-        sa.Column("pool_id", sa.BigInteger(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("pool_id", "digest", name=op.f("pk_erased_people")),
-        sa.ForeignKeyConstraint(
-            ["pool_id"], ["pools.id"], name=op.f("fk_erased_people_pool_id"), ondelete="CASCADE"
-        ),
-    )
-    op.execute("UPDATE tasks SET executor_id = NULL WHERE status = 'pending' AND route = 'reassign'")
+    with op.get_context().autocommit_block():  # one table at a time: see docs/production.md
+        op.add_column(
+            "tasks", sa.Column("escalate_at", sa.DateTime(timezone=True), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "pools", sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "tasks", sa.Column("barred_executor_id", sa.BigInteger(), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "tasks", sa.Column("barred_until", sa.DateTime(timezone=True), nullable=True), if_not_exists=True
+        )
+        op.add_column(
+            "executors",
+            sa.Column("reassign_if_inactive", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+            if_not_exists=True,
+        )
+        op.add_column(
+            "executors",
+            sa.Column("removed_here", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+            if_not_exists=True,
+        )
+        op.create_table(
+            "erased_people",
+            sa.Column("pool_id", sa.BigInteger(), nullable=False),
+            sa.Column("digest", sa.Text(), nullable=False),
+            sa.PrimaryKeyConstraint("pool_id", "digest", name=op.f("pk_erased_people")),
+            sa.ForeignKeyConstraint(
+                ["pool_id"], ["pools.id"], name=op.f("fk_erased_people_pool_id"), ondelete="CASCADE"
+            ),
+            if_not_exists=True,
+        )
+        # Rows in the order in which the product takes them, so that neither waits for the other in a circle.
+        op.execute("""
+            UPDATE tasks SET executor_id = NULL FROM (
+                SELECT id FROM tasks WHERE status = 'pending' AND route = 'reassign' ORDER BY id FOR UPDATE
+            ) taken WHERE tasks.id = taken.id
+            """)
 
 
 def downgrade() -> None:

@@ -99,6 +99,7 @@ MESSAGES = {
     "deprecated": "task.parameters.x is deprecated: it will not be filled for long",
     "excludes_everyone": "none of 12 executors passes 'Навык', whatever the task",
     "nobody_eligible": "25% of the recent tasks (5 of 20) would have had no one",
+    "heavier_than_limits": "5 of 20 recent tasks weigh more than the whole daily limit of anyone eligible",
     "excludes_nobody": "'Навык' excluded nobody from any of 20 recent tasks",
     "nobody_fills": "0 of 12 executors have executor.parameters.x with a value of its type",
     "seldom_filled": "3 of 12 recent tasks have task.parameters.x with a value of its type",

@@ -368,7 +368,7 @@ async def test_a_pull_does_not_bring_back_whom_a_lead_removed_or_who_was_erased(
         for item in (await story.client.get("/v1/executors")).json()["items"]
     }
     assert (await story.client.delete(f"/v1/executors/{ids['a']}")).status_code == 204
-    erased = await story.client.post(f"/v1/executors/{ids['b']}/erase")
+    erased = await story.client.post(f"/v1/privacy/executors/{ids['b']}/erase")
     assert erased.is_success, erased.text
     emulator.store.executors["a"]["name"] = "Anna"
     emulator.store.executors["c"]["active"] = False

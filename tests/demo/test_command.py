@@ -45,9 +45,11 @@ def said_by(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-async def on(stage: str, *arguments: object) -> tuple[int, str, str]:
+async def on(
+    stage: str, *arguments: object, environment: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
     """Run the demo on a system that works in this process."""
-    return await asyncio.to_thread(lambda: said_by(demo("--url", stage, *arguments)))
+    return await asyncio.to_thread(lambda: said_by(demo("--url", stage, *arguments, environment=environment)))
 
 
 async def test_columns_are_found_and_the_report_is_shown_in_russian(stage, tmp_path) -> None:
@@ -72,17 +74,20 @@ async def test_named_columns_are_taken_and_the_report_is_json(stage, tmp_path) -
     )
 
 
-async def test_a_system_that_asks_who_calls_is_played_with_an_admins_token(stage, settings, database) -> None:
+async def test_a_system_that_asks_who_calls_is_played_with_an_admins_token(
+    stage, settings, database, tmp_path
+) -> None:
+    stranger = {"SECRETS_DIR": str(tmp_path / "no key is kept here")}
     admin = {"username": "admin", "password": "correct horse battery"}
     secrets = {"secret_key": SecretStr("s" * 40), "admin_password": SecretStr(admin["password"])}
     strict = settings.model_copy(update={"auth_required": True, **secrets})
     async with database.session() as session:
         await prepare(session, settings=strict)
     with serving(strict) as address:
-        refused = await on(address, "--domain", "it", "--tasks", 5)
+        refused = await on(address, "--domain", "it", "--tasks", 5, environment=stranger)
         async with httpx.AsyncClient(base_url=address) as client:
             token = (await client.post("/v1/auth/token", json=admin)).json()["access_token"]
-        played = await on(address, "--domain", "it", "--tasks", 5, "--token", token)
+        played = await on(address, "--domain", "it", "--tasks", 5, "--token", token, environment=stranger)
     assert (refused[0], "with --token" in refused[2]) == (1, True)
     assert played[0] == 0, played[2]
 

@@ -8,6 +8,7 @@ from app.database import Database
 from app.engine.types import PoolId
 from app.rule_engine import RuleSetInvalid
 from app.services.placement.assignment import Found, place_batch
+from app.services.placement.poison import NoPicture
 from app.services.placement.pool_snapshot import PoolPicture
 from tests.api.conftest import problem_in
 from tests.builders import add_tasks
@@ -61,8 +62,9 @@ async def test_pitfall_16_broken_rules_stop_the_pool_loudly_and_never_let_everyb
     async with database.hot.acquire() as connection:  # what no service does
         await connection.execute("DELETE FROM parameters WHERE id = $1", ids["skills"])
     await add_tasks(database, pool_id, 1, parameters={"category": "network"})
-    with pytest.raises(RuleSetInvalid, match=r"conditions\[0\].field: unknown field"):
+    with pytest.raises(NoPicture, match=r"conditions\[0\].field: unknown field") as stopped:
         await place(database, PoolPicture(pool_id))
+    assert isinstance(stopped.value.__cause__, RuleSetInvalid), "the rules are to blame, and no task"
     assert await fates(client) == [("pending", None)]
 
 

@@ -48,6 +48,37 @@ def broken(statements: str) -> set[str]:
     return {name for name, pattern in RULES.items() for one in each if re.search(pattern, one, re.IGNORECASE)}
 
 
+_TABLE_OF = re.compile(
+    r"^(?:ALTER TABLE|UPDATE|DELETE FROM|INSERT INTO|LOCK TABLE|TRUNCATE|DROP TABLE)(?: IF EXISTS)? (?:ONLY )?(\w+)"
+    r"|^CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY).*? ON (\w+)"
+    r"|^CREATE (?:OR REPLACE |CONSTRAINT )*TRIGGER .*? ON (\w+)"
+)
+_TABLE_LOCKS = re.compile(r"^(ALTER TABLE|LOCK|TRUNCATE|CREATE (UNIQUE )?INDEX|CREATE .*TRIGGER|DROP)")
+_MADE = re.compile(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
+_REFERRED = re.compile(r"REFERENCES (\w+)")
+
+
+def locked_together(statements: str) -> list[set[str]]:
+    """Tables that code is at work on, of each transaction that locks one of them as a whole and touches another."""
+    plain = re.sub(r"--[^\n]*", "", re.sub(r"\$\$.*?\$\$", "", statements, flags=re.DOTALL))
+    made: set[str] = {"alembic_version"}
+    found: list[set[str]] = []
+    touched: set[str] = set()
+    is_apart, locks = False, False
+    for one in (" ".join(each.split()) for each in plain.split(";")):
+        if one in ("BEGIN", "COMMIT") or is_apart:
+            found += [touched] if locks and len(touched) > 1 else []
+            touched, locks = set(), False
+            is_apart = one == "COMMIT" or (is_apart and one != "BEGIN")
+        if new := _MADE.match(one):
+            made.add(new[1])
+        table = _TABLE_OF.match(one)
+        names = {each for each in (table.groups() if table else ()) if each} | set(_REFERRED.findall(one))
+        touched |= names - made
+        locks |= bool(names - made) and bool(_TABLE_LOCKS.match(one) or new)
+    return found
+
+
 def module(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"migration_{file.stem}", file)
     assert spec and spec.loader
@@ -79,6 +110,22 @@ def test_a_migration_expands_and_holds_no_large_table(file: Path) -> None:
         return
     found = broken(statements()[migration.revision]) - KNOWN.get(migration.revision, set())
     assert not found, f"{file.name} {', '.join(found)}: see docs/production.md, upgrade without downtime"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_migration_locks_one_table_at_a_time(file: Path) -> None:
+    """Or a request that holds another table and waits for this one is ended by the database: a deadlock."""
+    assert locked_together(statements()[module(file).revision]) == []
+
+
+def test_tables_locked_together_are_found() -> None:
+    both = "ALTER TABLE tasks ADD COLUMN a TEXT;\nALTER TABLE pools ADD COLUMN a TEXT;\n"
+    assert locked_together(f"BEGIN;\n{both}COMMIT;") == [{"tasks", "pools"}]
+    assert locked_together(f"BEGIN;\nCOMMIT;\n{both}BEGIN;\nCOMMIT;") == []
+    new = "CREATE TABLE a (id BIGINT);\nALTER TABLE a ADD b TEXT;\nALTER TABLE tasks ADD COLUMN a TEXT;\n"
+    assert locked_together(f"BEGIN;\n{new}COMMIT;") == []
+    referring = "CREATE TABLE a (id BIGINT REFERENCES pools (id));\nCREATE INDEX b ON tasks (id);\n"
+    assert locked_together(f"BEGIN;\n{referring}COMMIT;") == [{"tasks", "pools"}]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
--- Roles of the API and the workers, and their rights. Run by the owner of the tables after each migration, in the same
--- transaction; it changes only what differs. `app.login` names a login to be made or granted to, or is empty.
+-- Roles of the API and the workers, and their rights. Run by the owner of the tables after the migrations; it
+-- changes only what differs. `app.login` names a login to be made or granted to, or is empty.
 DO $$
 DECLARE
     mark CONSTANT text = 'Executor Balancer: the API and the workers';

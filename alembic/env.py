@@ -6,9 +6,9 @@ there are.
 
 Several processes that start at once migrate once: a second connection holds an advisory lock for the whole run, which
 outlasts the transactions that indexes built concurrently end. While a migration waits for a table, all that comes after
-it waits too: it waits shortly, lets them pass, and begins again. Each revision is a transaction of its own, and one that
-changes several tables commits after each: a transaction that held one table and waited for another would meet requests
-that hold the other and wait for the first, and the database would end one of them.
+it waits too: it waits shortly, lets them pass, and begins again. Each revision is a transaction of its own, and one
+that changes several tables commits after each: a transaction that held one table and waited for another would meet
+requests that hold the other and wait for the first, and the database would end one of them.
 """
 
 import asyncio

@@ -1,9 +1,15 @@
 """Pools: teams apart from each other, with their own way of distributing."""
 
 import httpx
+import pytest
 
+from app.database import Database
 from app.engine.types import PoolId
+from app.errors import NotFound
+from app.services.common.pool_options import BrokenSettings
+from app.services.pools.directory import PoolDirectory
 from tests.api.conftest import problem_in
+from tests.builders import add_pool
 
 
 async def test_new_pool_is_ready_for_work(client: httpx.AsyncClient) -> None:
@@ -45,3 +51,18 @@ async def test_wrong_zone_policy_and_unknown_pool_are_refused(
         assert problem_in(answer)["errors"][0]["field"] == "theta", "true is no number"
     assert (await client.patch("/v1/pools/999999", json={"name": "x"})).status_code == 404
     assert (await client.post("/v1/tasks", json={"pool_id": 999_999})).status_code == 404
+
+
+async def test_a_pool_that_another_process_made_is_found_when_it_is_first_named(database: Database) -> None:
+    here = PoolDirectory(database.hot, "default")
+    first = await add_pool(database)
+    assert (await here.get()).id == first
+    made, broken = (
+        await add_pool(database, code="made"),
+        await add_pool(database, code="b", timezone="Europe"),
+    )
+    assert (await here.get(made)).code == "made"
+    with pytest.raises(BrokenSettings):
+        await here.get(broken)
+    with pytest.raises(NotFound):
+        await here.get(PoolId(broken + 1))

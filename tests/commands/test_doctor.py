@@ -36,6 +36,8 @@ PLANTED: dict[str, str] = {
     "home_kept": "UPDATE tasks SET home_pool_id = pool_id WHERE id = (SELECT min(id) FROM tasks)",
     "eligible": "UPDATE class_snapshots SET content = jsonb_set(content, '{eligible}', '[]')",
     "day_counters": "UPDATE executor_days SET assigned_count = assigned_count + 1",
+    "received_by_one": "UPDATE assignments SET released_at = now(); "
+    "UPDATE tasks SET status = 'cancelled', executor_id = NULL",
     "load_counters": "UPDATE executor_loads SET open_count = open_count + 1",
     "window_counters": "UPDATE executor_loads SET window_weight = window_weight + 1",
     "daily_limit": "UPDATE executors SET daily_limit = 1, updated_at = '2000-01-01'",

@@ -9,6 +9,7 @@ from app.engine.placement.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task, WaitReason
 
 INFINITE = float("inf")
+TAKEN_BACK = (AssignmentKind.REWORK, AssignmentKind.REASSIGN)
 
 
 @dataclass
@@ -86,15 +87,16 @@ class Reference:
         if (forced := self.forced(task, eligible)) is not None:
             kind = task.forced_kind or AssignmentKind.PARENT
             return self.assign(task, forced, weight, kind)
-        able = [i for i in sorted(eligible - task.excluded_executors) if self.people[i].executor.active]
+        passing = [i for i in sorted(eligible) if self.people[i].executor.active]
+        able = [i for i in passing if i not in task.excluded_executors]
         free = [
             i
             for i in able
             if self.people[i].present and self.people[i].has_daily_room(weight) and self.people[i].has_slot()
         ]
         if not free:
-            return (task.id, None, self.reason(able, weight))
-        moved = bool(task.excluded_executors) or task.forced_kind is AssignmentKind.REWORK
+            return (task.id, None, self.reason(passing, able, weight))
+        moved = bool(task.excluded_executors) or task.forced_kind in TAKEN_BACK
         best = min(free, key=lambda i: (*self.score(i, key, weight), self.flex(i), i))
         return self.assign(task, best, weight, AssignmentKind.REASSIGN if moved else AssignmentKind.PRIMARY)
 
@@ -138,10 +140,13 @@ class Reference:
     def flex(self, i: ExecutorId) -> int:
         return sum(i in members for members in self.sets)
 
-    def reason(self, able: Sequence[ExecutorId], weight: int) -> WaitReason:
+    def reason(self, passing: Sequence[ExecutorId], able: Sequence[ExecutorId], weight: int) -> WaitReason:
+        """Why a task waits: `passing` hold the rules, `able` are those of them who are not barred from it."""
         present = [i for i in able if self.people[i].present]
-        if not able:
+        if not passing:
             return WaitReason.NO_ONE_ELIGIBLE
+        if not able:
+            return WaitReason.OFFERED_AGAIN_LATER
         limits = [self.people[i].executor.daily_limit for i in able]
         if 0 < max(INFINITE if limit is None else round(limit * 1000) for limit in limits) < weight:
             return WaitReason.TOO_HEAVY

@@ -1,6 +1,6 @@
 """A pool with rules whose work waits and is woken, and a worker of its own that works when told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,6 +84,16 @@ class Team:
             await change_executor(
                 session, executor_id=ExecutorId(who), changes=changes, now=datetime.now(UTC)
             )
+
+    async def make_room(self, who: Sequence[int] | None = None, *, slots: int) -> None:
+        """Let these people (None: all) have so many open tasks, as a batch finds them, and wake nothing."""
+        await self.database.hot.execute(
+            "WITH roomy AS (UPDATE executors SET max_open = $2 WHERE $1::bigint[] IS NULL OR id = ANY($1) RETURNING id)"
+            " UPDATE executor_loads SET present = true FROM roomy WHERE executor_id = roomy.id",
+            who,
+            slots,
+        )
+        self.picture.forget()
 
     async def tasks(self, count: int, skill: str = "a", total: float = 1.0, **fields: Any) -> list[TaskId]:
         tasks = [NewTask(self.pool_id, {"skill": skill, "sum": total}, **fields) for _ in range(count)]

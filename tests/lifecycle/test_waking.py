@@ -145,8 +145,7 @@ async def test_a_shift_that_begins_for_several_wakes_a_task_for_each_of_them(tea
     await team.tasks(20, "b")
     await team.work()
     hot = team.database.hot
-    await hot.execute("UPDATE executors SET max_open = 1")
-    team.picture.forget()
+    await team.make_room(slots=1)
 
     async def all_of_them_are_free() -> None:
         async with hot.acquire() as connection, connection.transaction():
@@ -162,8 +161,7 @@ async def test_who_can_do_little_is_woken_for_beside_who_can_do_much(team: Team)
     [a] = await team.tasks(1, "a")
     [b] = await team.tasks(1, "b")
     await team.work()
-    await team.database.hot.execute("UPDATE executors SET max_open = 1")
-    team.picture.forget()
+    await team.make_room(slots=1)
     async with team.database.hot.acquire() as connection, connection.transaction():
         assert await wake_for(connection, pool_id=team.pool_id, executor_ids=[both, only_b]) == 2
     await team.work()
@@ -183,8 +181,7 @@ async def test_in_a_crowd_nobody_is_overlooked_who_is_alone_in_what_they_can_do(
     assert await team.of(before) == {returned}
     await team.move(returned, MoveName.REASSIGN)
     await team.work()
-    await team.database.hot.execute("UPDATE executors SET max_open = 1")
-    team.picture.forget()
+    await team.make_room(slots=1)
     async with team.database.hot.acquire() as connection, connection.transaction():
         assert await wake_for(connection, pool_id=team.pool_id, executor_ids=None) == 3
     await team.work()
@@ -201,8 +198,7 @@ async def test_somebody_with_a_little_room_stands_in_nobodys_way(team: Team, eve
     much = await team.person(["a"], 10, max_open=0)
     heavy = await team.tasks(3, weight=5.0)
     await team.work()
-    await team.database.hot.execute("UPDATE executors SET max_open = 2 WHERE id = $1", much)
-    team.picture.forget()
+    await team.make_room([much], slots=2)
     async with team.database.hot.acquire() as connection, connection.transaction():
         await wake_for(connection, pool_id=team.pool_id, executor_ids=None if everybody else [little, much])
     await team.work()
@@ -214,8 +210,7 @@ async def test_a_light_task_behind_a_heavy_one_wakes_for_who_has_little_room(tea
     much = await team.person(["a"], 10, max_open=0)
     [heavy], [light] = await team.tasks(1, weight=5.0), await team.tasks(1, weight=1.0)
     await team.work()
-    await team.database.hot.execute("UPDATE executors SET max_open = 1")
-    team.picture.forget()
+    await team.make_room(slots=1)
     async with team.database.hot.acquire() as connection, connection.transaction():
         assert await wake_for(connection, pool_id=team.pool_id, executor_ids=[little, much]) == 2
     await team.work()

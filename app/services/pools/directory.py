@@ -1,8 +1,8 @@
 """What a process knows of every pool between requests: zone, code, parameter catalogue.
 
 Looked up again at most once a second, by the pools' config epochs; a change made through this process is seen at once
-(`forget`). A value checked against a catalogue that was changed within this second is still safe: rules treat a value
-of the wrong type as absent.
+(`forget`), and a pool that another process made is looked for when it is first named. A value checked against a
+catalogue that was changed within this second is still safe: rules treat a value of the wrong type as absent.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ _FRESH_SECONDS = 1.0
 _POOLS = """
 SELECT pool.id, pool.code, pool.timezone, pool.active, state.config_epoch
 FROM pools pool JOIN pool_states state ON state.pool_id = pool.id
+WHERE $1::bigint IS NULL OR pool.id = $1
 """
 _PARAMETERS = "SELECT * FROM parameters WHERE pool_id = $1 ORDER BY owner, position, id"
 
@@ -48,6 +49,7 @@ class PoolDirectory:
         self._default_code = default_code
         self._by_id: dict[PoolId, KnownPool] = {}
         self._broken: dict[PoolId | str, BrokenSettings] = {}
+        self._missing: set[PoolId] = set()
         self._looked_at = -_FRESH_SECONDS
         self._lock = asyncio.Lock()
 
@@ -57,10 +59,12 @@ class PoolDirectory:
 
     async def get(self, pool_id: PoolId | None = None) -> KnownPool:
         """The pool with this id, or the default one. Raises NotFound, and BrokenSettings for this pool alone."""
-        if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+        if self._is_due() or (pool_id is not None and self._is_unknown(pool_id)):
             async with self._lock:
-                if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+                if self._is_due():
                     await self._look()
+                if pool_id is not None and self._is_unknown(pool_id):
+                    await self._look_for(pool_id)
         if pool_id is not None and pool_id in self._by_id:
             return self._by_id[pool_id]
         wanted = self._default_code if pool_id is None else pool_id
@@ -77,11 +81,34 @@ class PoolDirectory:
         """The same pools as this caller sees them."""
         return self if caller.pool_ids is None else _SeenPools(self, caller)
 
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._looked_at >= _FRESH_SECONDS
+
+    def _is_unknown(self, pool_id: PoolId) -> bool:
+        return not (pool_id in self._by_id or pool_id in self._broken or pool_id in self._missing)
+
     async def _look(self) -> None:
+        by_id, broken = await self._read(None)
+        self._by_id, self._broken = by_id, broken
+        self._missing.clear()
+        self._looked_at = time.monotonic()
+
+    async def _look_for(self, pool_id: PoolId) -> None:
+        """Look for one pool that another process may have made since the last look; once until the next."""
+        by_id, broken = await self._read(pool_id)
+        self._by_id |= by_id
+        self._broken |= broken
+        if pool_id not in by_id and pool_id not in broken:
+            self._missing.add(pool_id)
+
+    async def _read(
+        self, pool_id: PoolId | None
+    ) -> tuple[dict[PoolId, KnownPool], dict[PoolId | str, BrokenSettings]]:
+        """The pools (or this one) that can be read, and the faults of the others by id and by code."""
+        by_id: dict[PoolId, KnownPool] = {}
+        broken: dict[PoolId | str, BrokenSettings] = {}
         async with self._pool.acquire() as connection:
-            by_id: dict[PoolId, KnownPool] = {}
-            broken: dict[PoolId | str, BrokenSettings] = {}
-            for row in await connection.fetch(_POOLS):
+            for row in await connection.fetch(_POOLS, pool_id):
                 known = self._by_id.get(PoolId(row["id"]))
                 if known is None or known.config_epoch != row["config_epoch"]:
                     parameters = await connection.fetch(_PARAMETERS, row["id"])
@@ -91,8 +118,7 @@ class PoolDirectory:
                         broken |= {PoolId(row["id"]): error, row["code"]: error}
                         continue
                 by_id[known.id] = known
-        self._by_id, self._broken = by_id, broken
-        self._looked_at = time.monotonic()
+        return by_id, broken
 
 
 class _SeenPools(PoolDirectory):

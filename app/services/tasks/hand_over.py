@@ -50,10 +50,7 @@ async def hand_over(
         pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
         if pool_id is None:
             raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
-        bars = await connection.fetchval(
-            statements.IS_HERE, executor_id
-        )  # else they would get it back at once
-        return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver, bars=bars)
+        return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver)
 
 
 async def _take(
@@ -63,10 +60,10 @@ async def _take(
     actor: str,
     reason: str,
     deliver: bool,
-    *,
-    bars: bool,
 ) -> HandedOver:
     taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+    # An executor who still works is barred for a while, or would get the same tasks back at once.
+    bars = await connection.fetchval(statements.IS_HERE, executor_id)
     rows = await connection.fetch(statements.OPEN_TASKS_OF, executor_id)
     moves = [Move(TaskId(row["id"]), MoveName.REASSIGN, actor, reason, bars=bars) for row in rows]
     outcomes = (
@@ -95,10 +92,7 @@ async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = N
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(statements.TAKE_POOL, pool_id)
             if await connection.fetchval(statements.STILL_DUE, executor_id):  # they may have come back since
-                reason = due[whose]
-                done.append(
-                    await _take(connection, pool_id, executor_id, "clock", reason, deliver, bars=False)
-                )
+                done.append(await _take(connection, pool_id, executor_id, "clock", due[whose], deliver))
 
     await (parts or Parts("hand_over")).each(due, take)
     return done

@@ -5,15 +5,25 @@ refused leaves none. The answer follows, before the client gets it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from app.database import HotConnection, HotPool
 from app.engine.types import TaskId
 from app.errors import KeyReused
 from app.services.common.sent_keys import SentKey
 
-if TYPE_CHECKING:
-    from app.services.tasks.moves import Move
+
+class KeyedMove(Protocol):
+    """The part of a move that a key belongs to."""
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that is moved."""
+
+    @property
+    def key(self) -> SentKey | None:
+        """The key that the move came with."""
+
 
 _FIRST_USES = """
 SELECT used.task_id, used.fingerprint, used.version
@@ -33,7 +43,9 @@ UPDATE move_keys SET answer = coalesce(answer, $3) WHERE task_id = $1 AND key = 
 """
 
 
-async def first_uses(connection: HotConnection, moves: Sequence["Move"]) -> Mapping[TaskId, int | KeyReused]:
+async def first_uses(
+    connection: HotConnection, moves: Sequence[KeyedMove]
+) -> Mapping[TaskId, int | KeyReused]:
     """Of moves whose key was used before: the task's version after the first, or why this one is another move."""
     keyed = {move.task_id: move.key for move in moves if move.key is not None}
     if not keyed:
@@ -56,7 +68,9 @@ def _reused(task_id: int) -> KeyReused:
     )
 
 
-async def remember(connection: HotConnection, moves: Sequence["Move"], versions: Mapping[int, int]) -> None:
+async def remember(
+    connection: HotConnection, moves: Sequence[KeyedMove], versions: Mapping[int, int]
+) -> None:
     """Write the keys of moves that were made, in their transaction, which holds the tasks."""
     keyed = [(move.task_id, move.key) for move in moves if move.key is not None]
     if keyed:

@@ -38,6 +38,7 @@ from app.services.audit.audit_anchors import open_anchors
 from app.services.audit.audit_watch import AuditWatch
 from app.services.common.loop_reports import REPORT_SECONDS, LoopReporter
 from app.services.common.loops import Loops
+from app.services.common.worker_reports import WorkerReporter
 from app.services.delivery.delivery import Delivery
 from app.services.fairness.closed_days import Books
 from app.services.fairness.fairness_watch import FairnessWatch
@@ -135,6 +136,7 @@ class Worker:
         self._loops = Loops()
         self._serving = Loops()
         self._reporter = LoopReporter(database.hot, self._consumer)
+        self._own_report = WorkerReporter(database.hot, self._attempts.execute, self._consumer)
         self._housekeeper = Housekeeper(database.hot, deliver=settings.ais_url is not None)
         self._stopping = asyncio.Event()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
@@ -157,6 +159,7 @@ class Worker:
         await self._loops.stop()
         await self._doorbell.leave(self._consumer)
         await self._serving.finish()
+        await self._own_report.close()
         await self._attempts.close()
         await self._listener.stop()
         await delivering
@@ -177,6 +180,7 @@ class Worker:
         start("closing_days", self._close_days, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
         start("audit_log", self._watch_audit_log, pause=_CLOSE_SECONDS, late_after=_LONG_ROUND)
         start("report", self._reporter.report, pause=REPORT_SECONDS)
+        start("own_report", self._own_report.report, pause=REPORT_SECONDS)
 
     async def _listen(self) -> None:
         await self._hear(await self._doorbell.listen(self._consumer, 1.0))
@@ -343,6 +347,7 @@ class Worker:
             raise
         if batch.found is Found.WORK:
             pace.succeeded(batch.locked_seconds, full=batch.full)
+            self._own_report.decided(batch.committed_at)
             count_batch(picture, batch)
         return batch
 

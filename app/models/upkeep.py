@@ -32,3 +32,14 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     holder: Mapped[str]
     until: Mapped[datetime]
+
+
+class WorkerReport(Base):
+    """A worker that runs: what keeps it from writing (empty: nothing), and when it last committed a decision."""
+
+    __tablename__ = "worker_reports"
+
+    process: Mapped[str] = mapped_column(primary_key=True)
+    trouble: Mapped[str] = mapped_column(server_default="")
+    decided_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -118,6 +118,7 @@ ELSEWHERE = {
     "trail_frames": {"content"},
     "users": {"password_hash", "role", "oidc_issuer"},
     "webhooks": {"url", "secret"},
+    "worker_reports": {"process", "trouble"},
 }  # fmt: skip
 PLANTED = {
     "api_keys.created_by", "assignments.decided_by", "audit_log.actor", "audit_log.address", "audit_log.after",

@@ -118,6 +118,7 @@ KEPT = {
     "rosters": "who was present together: one row each, however often the same people meet",
     "audit_log": "who did what: a chain that a missing link would break, which doctor walks",
     "loop_reports": "empty while all loops are well; a process takes its rows back",
+    "worker_reports": "one row for each worker that runs; it takes it back, and what is left of others goes in an hour",
     "leases": "one row for each kind of work that is being done",
     "rule_sets": "what decided: never many",
     "erased_people": "who was erased on request, as digests: what a pull from the external system must not add again",

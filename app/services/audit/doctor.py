@@ -19,6 +19,7 @@ from app.services.audit.audit_log import verify
 from app.services.audit.invariants import Finding, find_violations, repair_counters
 from app.services.common.loop_reports import read_reports
 from app.services.common.unreadable import find_unreadable
+from app.services.common.worker_reports import PROBE, read_workers
 from app.utils.trouble import says, trouble_of
 
 PATIENCE = 3.0
@@ -74,7 +75,7 @@ async def examine(
     symptoms.append(await _doorbell(redis_url))
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
-        symptoms += [await _loops(pool), await _stored(pool)]
+        symptoms += [await _workers(pool), await _loops(pool), await _stored(pool)]
         symptoms += await _invariants(pool, repair)
         symptoms.append(await _audit_log(pool, anchors))
     return symptoms
@@ -108,6 +109,7 @@ async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Sym
         f"{used} of {most}",
         "Raise max_connections, or lower DATABASE_POOL_SIZE and HOT_POOL_SIZE." if near else "",
     )
+    yield await _writes(connection)
     durable = await connection.fetchval(
         "SELECT current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
     )
@@ -130,6 +132,16 @@ async def _database(connection: HotConnection, schema: str) -> AsyncIterator[Sym
         ),
         "" if timed else "Set track_commit_timestamp = on and restart PostgreSQL.",
     )
+
+
+async def _writes(connection: HotConnection) -> Symptom:
+    """Whether the database takes writes: not a standby, not read-only, room on its disk."""
+    try:
+        await connection.execute(PROBE, timeout=PATIENCE)
+    except asyncpg.PostgresError as error:
+        remedy = "Point DATABASE_URL at the primary, make it writable, or make room on its disk."
+        return Symptom("Writes", State.BROKEN, f"refused: {says(error)}", remedy)
+    return Symptom("Writes", State.WELL, "are taken")
 
 
 _ROLE = """
@@ -233,6 +245,22 @@ def _of_outbox(outbox: Any) -> Symptom:
     found = f"{outbox['late']} messages late, {outbox['dead']} given up"
     remedy = "Does the external system answer? See last_error in the table outbox." if bad else ""
     return Symptom("Delivery", State.WORTH_KNOWING if bad else State.WELL, found, remedy)
+
+
+async def _workers(pool: HotPool) -> Symptom:
+    """Whether workers run and can write."""
+    async with pool.acquire() as connection:
+        workers = await read_workers(connection)
+    if not workers.fault:
+        found = (
+            f"{workers.well} run and can write"
+            if workers.well
+            else "none has run yet, and no task waits for one"
+        )
+        return Symptom("Workers", State.WELL, found)
+    state = State.BROKEN if workers.stands_still else State.WORTH_KNOWING
+    remedy = "Start one: executor-balancer worker. One that runs and cannot write: see its log (worker.cannot_write)."
+    return Symptom("Workers", state, workers.fault, remedy)
 
 
 async def _loops(pool: HotPool) -> Symptom:

@@ -11,6 +11,7 @@ import structlog
 from app.database import HotPool
 from app.doorbell.doorbell import Doorbell, SilentDoorbell
 from app.services.common.loop_reports import read_reports
+from app.services.common.worker_reports import PROBE, read_workers
 from app.services.delivery.sql import BREAKERS
 from app.utils.trouble import says, trouble_of
 
@@ -43,6 +44,7 @@ class Examination:
         self._database = database
         self._doorbell = doorbell
         self._looks: dict[PartName, asyncio.Task[str]] = {}
+        self._stands_still = False
 
     async def parts(self) -> list[Part]:
         """All parts as they are now; never raises, never takes longer than PATIENCE."""
@@ -57,7 +59,12 @@ class Examination:
             Part("database", not database, needed=True, detail=database),
             Part("doorbell", not doorbell, needed=False, detail=doorbell or self._kind_of_doorbell()),
             Part("external_system", not (database or external), needed=False, detail=unknown or external),
-            Part("background", not (database or background), needed=False, detail=unknown or background),
+            Part(
+                "background",
+                not (database or background),
+                needed=self._stands_still,
+                detail=unknown or background,
+            ),
         ]
 
     async def _look(self, name: PartName, ask: Callable[[], Awaitable[str]]) -> str:
@@ -75,6 +82,7 @@ class Examination:
                 await connection.fetchrow(_ORDINARY_ANSWER, timeout=PATIENCE)
             except asyncpg.UndefinedTableError:
                 return "no schema: run python init_db.py"
+            await connection.execute(PROBE, timeout=PATIENCE)
         return ""
 
     async def _ask_deliveries(self) -> str:
@@ -91,14 +99,19 @@ class Examination:
         return "; ".join([*told, "messages wait and none is lost"]) if told else ""
 
     async def _ask_loops(self) -> str:
-        """Whether a background loop of any process keeps failing, or is late; `doctor` says of what it fails."""
+        """Whether a worker decides, and whether a background loop of any process keeps failing, or is late.
+
+        A loop's failure is for `doctor` to tell.
+        """
         async with self._database.acquire(timeout=PATIENCE) as connection:
             try:
                 reports = await read_reports(connection)
+                workers = await read_workers(connection)
             except asyncpg.UndefinedTableError:
                 return ""  # the database says it
+        self._stands_still = workers.stands_still
         more = f"; {len(reports) - _MOST_NAMED} more" if len(reports) > _MOST_NAMED else ""
-        return "; ".join(map(str, reports[:_MOST_NAMED])) + more
+        return "; ".join(filter(None, [workers.fault, *map(str, reports[:_MOST_NAMED])])) + more
 
     async def _ask_doorbell(self) -> str:
         return (

@@ -52,12 +52,12 @@ class Attempts:
         careful = taken["careful"] + taken["deciding"]
         counted = [row["id"] for row in rows] if careful else []
         self._noted[pool_id] = counted
-        await self._execute(statements.BEGIN_ATTEMPT, pool_id, len(rows), careful, counted)
+        await self.execute(statements.BEGIN_ATTEMPT, pool_id, len(rows), careful, counted)
 
     async def forgive(self, pool_id: PoolId) -> None:
         """Take the note back: the batch failed, and no task is to blame."""
         try:
-            await self._execute(statements.FORGIVE_ATTEMPT, pool_id, self._noted.pop(pool_id, []))
+            await self.execute(statements.FORGIVE_ATTEMPT, pool_id, self._noted.pop(pool_id, []))
         except Exception as error:  # the next worker is careful without need, no more
             log.info("attempt.not_forgiven", pool=pool_id, error=says(error), exc_info=True)
 
@@ -66,7 +66,8 @@ class Attempts:
         if self._connection is not None:
             self._connection.terminate()
 
-    async def _execute(self, statement: str, *arguments: object) -> None:
+    async def execute(self, statement: str, *arguments: object) -> None:
+        """Run a statement on the connection of notes, which goes past a pooler and does not wait for the disk."""
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(

@@ -83,6 +83,9 @@ class Player:
 
     async def _prepare(self, scenario: Scenario) -> int:
         pool = await self._ask("POST", "/v1/pools", {"code": scenario.code, "name": scenario.name})
+        if not pool:  # it was made, and the answer did not come through
+            pools = (await self._ask("GET", "/v1/pools"))["items"]
+            pool = next(each for each in pools if each["code"] == scenario.code)
         pool_id = int(pool["pool_id"])
         for parameter in scenario.parameters:
             await self._ask("POST", "/v1/parameters", {"pool_id": pool_id, **parameter})
@@ -186,6 +189,8 @@ class Player:
         return await self._ask("GET", f"/v1/tasks/{middle['task_id']}/explanation")
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer; empty where a request that was repeated finds that its first try had made what it asks for."""
+        unanswered = False
         for attempt in range(_TRIES):
             try:
                 answer = await self._client.request(method, path, json=body)
@@ -194,17 +199,21 @@ class Player:
                     f"nobody answers at {self._client.base_url}: start the system with `make run`, or name it with --url"
                 ) from error
             except httpx.TransportError:
+                unanswered = True
                 await asyncio.sleep(
                     0.1 * 2 ** min(attempt, 5)
                 )  # no answer: the same external ids make it safe
                 continue
-            if answer.status_code in (429, 503):
+            if answer.status_code in (429, 503):  # a 503 does not tell whether it was written
+                unanswered = unanswered or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
                 await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
                 continue
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 raise DemoError(
                     f"{self._client.base_url} asks who you are: give an admin's token or API key with --token, or run python init_db.py here, which makes one"
                 )
+            if unanswered and _code(answer) == "already_exists":
+                return {}
             if answer.is_error:
                 raise DemoError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
             result: dict[str, Any] = answer.json()
@@ -222,6 +231,14 @@ def _detail(answer: httpx.Response) -> str:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         return answer.text[:200]
+
+
+def _code(answer: httpx.Response) -> str | None:
+    """The code of a refusal; None for any other answer."""
+    try:
+        return str(answer.json()["code"]) if answer.is_error else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_decided(task: dict[str, Any]) -> bool:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -105,8 +107,28 @@ def _wait_until_decided(address: str) -> None:
 def asking(api: str) -> Iterator[httpx.Client]:
     """Asks of the pool that pages show: other tests bring newer work into pools of their own."""
     with httpx.Client(base_url=api, timeout=PATIENCE) as client:
-        client.params = {"pool_id": client.get("/v1/pools").json()["items"][0]["pool_id"]}
+        of_a_pool = _paths_of_a_pool(client.get("/openapi.json").json())
+        pool_id = client.get("/v1/pools").json()["items"][0]["pool_id"]
+
+        def name_the_pool(request: httpx.Request) -> None:
+            takes_one = any(
+                request.method == method and path.fullmatch(request.url.path) for method, path in of_a_pool
+            )
+            if takes_one and "pool_id" not in request.url.params:
+                request.url = request.url.copy_merge_params({"pool_id": pool_id})
+
+        client.event_hooks = {"request": [name_the_pool]}
         yield client
+
+
+def _paths_of_a_pool(document: dict[str, Any]) -> list[tuple[str, re.Pattern[str]]]:
+    """The requests that take `pool_id` as a query parameter; any other refuses it."""
+    return [
+        (method.upper(), re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if any((each["name"], each["in"]) == ("pool_id", "query") for each in operation.get("parameters", ()))
+    ]
 
 
 @pytest.fixture

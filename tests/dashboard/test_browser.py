@@ -165,7 +165,7 @@ def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
     chooser = window.locator("input[type=file]")
     chooser.set_input_files({"name": "people.csv", "mimeType": "text/csv", "buffer": wrong.encode("cp1251")})
     expect(window.get_by_text("Исправьте 1 строку")).to_be_visible()
-    told = window.locator("[data-testid=stDataFrame]")
+    told = window.locator("[data-testid=stDataFrame]").last  # before it: how each column was read
     expect(told).to_contain_text("ошибка, Дневной предел: «много» — не число")
     expect(told).to_contain_text("без изменений")
     keep(tab, "import-wrong-ru", whole=False)

@@ -130,3 +130,35 @@ async def test_a_refusal_is_told_with_what_was_asked_and_why(stage) -> None:
     broken = Scenario("Not A Code", "x", [], [], {}, [])
     with pytest.raises(DemoError, match=r"POST /v1/pools: 422 .*code"):
         await play(stage, broken)
+
+
+class LosesFirstAnswers(httpx.AsyncHTTPTransport):
+    """Each kind of request is done, and its first answer does not come through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[tuple[str, str, bytes]] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        asked = (request.method, request.url.path, request.content)
+        if request.method == "POST" and asked not in self._seen:
+            self._seen.add(asked)
+            await answer.aclose()
+            raise httpx.ReadTimeout("lost", request=request)
+        return answer
+
+
+async def test_what_was_made_though_its_answer_was_lost_is_not_made_again(stage, database) -> None:
+    scenario = generate(DOMAINS["it"], code="lossy", people=5, tasks=20, seed=3)
+    async with httpx.AsyncClient(base_url=stage, timeout=60, transport=LosesFirstAnswers()) as client:
+        played = await Player(client).play(scenario, Pace(batch=10), lambda _: None)
+    async with database.hot.acquire() as connection:
+        assert (
+            await connection.fetchval("SELECT count(*) FROM tasks WHERE pool_id = $1", played.pool_id) == 20
+        )
+        assert (
+            await connection.fetchval("SELECT count(*) FROM executors WHERE pool_id = $1", played.pool_id)
+            == 5
+        )
+    await hold_all(database)

@@ -126,15 +126,33 @@ Outcome = Moved | DomainError
 async def move_tasks(
     pool: HotPool, *, pool_id: PoolId, moves: Sequence[Move], deliver: bool
 ) -> list[Outcome]:
-    """Apply moves of different tasks of one pool in one transaction; each is done or refused on its own."""
-    async with pool.acquire() as connection, connection.transaction():
-        taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
-        if taken is None:
-            return [_no_task(move) for move in moves]
-        applied = await apply_moves(
-            connection, pool_id=pool_id, moves=moves, epoch=taken["epoch"], now=taken["now"], deliver=deliver
-        )
-        failpoint("moves_before_commit")
+    """Apply moves of different tasks of one pool in one transaction; each is done or refused on its own.
+
+    Where all are refused nothing is written, the pool's epoch included.
+    """
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+            applied: list[Outcome] = [_no_task(move) for move in moves]
+            if taken is not None:
+                applied = await apply_moves(
+                    connection,
+                    pool_id=pool_id,
+                    moves=moves,
+                    epoch=taken["epoch"],
+                    now=taken["now"],
+                    deliver=deliver,
+                )
+            failpoint("moves_before_commit")
+        except BaseException:
+            await transaction.rollback()
+            raise
+        if all(isinstance(outcome, DomainError) for outcome in applied):
+            await transaction.rollback()
+        else:
+            await transaction.commit()
         return applied
 
 

@@ -102,7 +102,5 @@ def _once(tab: Page, address: str, useful: str) -> tuple[float, float]:
     tab.goto(address, wait_until="commit")
     tab.locator(useful).first.wait_for()
     first = time.perf_counter() - began
-    tab.wait_for_function(
-        "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
-    )
+    tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     return first, time.perf_counter() - began

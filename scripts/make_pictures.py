@@ -144,7 +144,7 @@ def _take(tab: Page, path: Path) -> None:
     """A picture of what stands there once nothing is grey any more and the charts have drawn themselves."""
     if "overview" in path.name:  # its charts come after its figures
         tab.locator(".js-plotly-plot .main-svg").first.wait_for()
-    tab.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+    tab.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")
     tab.wait_for_timeout(800)
     tab.screenshot(path=path)
     print(path)

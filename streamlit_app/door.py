@@ -3,12 +3,14 @@
 The dashboard asks the API on behalf of its visitor. If the API is on this machine and asks for no sign-in, the visitor
 is the local administrator; so the dashboard checks what the API would (app/api/edge/local_only.py): the peer is this
 machine, nothing was forwarded, Host is a name of this machine, Origin is the page's own. A name rebound to 127.0.0.1,
-or a page of another site, gets neither page nor websocket.
+or a page of another site, gets neither page nor websocket. What changes something must name its Origin too, so
+Streamlit's own cookie against forged requests, which scripts can read, is off (.streamlit/config.toml).
 
 DASHBOARD_HOSTS names the hosts by which people reach the dashboard, by commas; then only these count.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from http.cookies import SimpleCookie
@@ -22,6 +24,8 @@ from starlette.websockets import WebSocketClose
 
 COOKIE = "executor_balancer_browser"
 """Random, the browser's own, out of reach of scripts: by it a browser that signed in before is known again."""
+LEAST_COOKIE = 40
+"""Characters of that cookie at least: a shorter one was made by hand."""
 _FORWARDED = ("x-forwarded", "forwarded", "x-real-ip", "via", "x-original", "x-client-ip", "cf-")
 _FREE = "/_stcore/health"
 """Asked by those who look whether the process lives, by whatever name; shows nothing."""
@@ -31,6 +35,13 @@ _HEADERS = [
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+_POLICY = (  # scripts and styles in the page are Streamlit's own; nothing is fetched from or sent to another host
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; media-src 'self' data: blob:;"
+    " connect-src 'self'{sockets}; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _YEAR = 365 * 24 * 3600
 
 
@@ -86,7 +97,8 @@ class Door:
 def _foreign_origin(scope: Scope, host: str, origins: Sequence[str]) -> str | None:
     """A page's own connection names its own origin; a websocket without one comes from no page of ours."""
     if not origins:
-        return "A websocket must name its Origin." if scope["type"] == "websocket" else None
+        changes = scope["type"] == "websocket" or scope["method"] not in _READING
+        return "A websocket, and what changes something, must name its Origin." if changes else None
     own = {
         f"{scheme}://{host}".lower() for scheme in ("http", "https")
     }  # a proxy may have ended the encryption
@@ -100,11 +112,23 @@ def _careful(scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             message = {
                 **message,
-                "headers": [*message.get("headers", ()), *_HEADERS, *_cookie(scope, message)],
+                "headers": [
+                    *message.get("headers", ()),
+                    *_HEADERS,
+                    (b"content-security-policy", _policy(scope).encode()),
+                    *_cookie(scope, message),
+                ],
             }
         await send(message)
 
     return sent
+
+
+def _policy(scope: Scope) -> str:
+    """What the page may load; older browsers do not count a websocket of the same host as 'self'."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return _POLICY.format(sockets=sockets)
 
 
 def _cookie(scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:

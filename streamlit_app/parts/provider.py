@@ -1,10 +1,9 @@
 """Signing in by the API's OpenID provider: the link out, and the answer that the browser comes back with.
 
-The address holds a code that works once, for this browser alone: what proves the browser is the token that Streamlit
-keeps in its cookie against forged requests, which no other page can read. Tokens never stand in an address.
+The address holds a code that works once, for this browser alone: the cookie that the door gave it proves the browser,
+and no script can read it. Tokens never stand in an address.
 """
 
-import binascii
 import hashlib
 from base64 import urlsafe_b64encode
 from html import escape
@@ -12,29 +11,23 @@ from time import monotonic
 
 import streamlit as st
 
-from streamlit_app import session
+from streamlit_app import door, session
 from streamlit_app.client import Api, ApiError
 from streamlit_app.parts import notices
 from streamlit_app.words import t
 
-_COOKIE = "_streamlit_xsrf"
 _ANSWER = ("state", "code", "iss", "error", "error_description", "session_state")
 
 
 def verifier() -> str | None:
-    """What this browser knows and no other; None where Streamlit keeps no such cookie, and so nothing is offered."""
-    token = _token(st.context.cookies.get(_COOKIE, ""))
-    return hashlib.sha256(b"sign-in of " + token).hexdigest() if token else None
+    """Secret of this browser and of no other; None if it keeps no cookies, and then no provider is offered."""
+    return _secret_of(st.context.cookies.get(door.COOKIE, ""))
 
 
-def _token(cookie: str) -> bytes:
-    """The token in the cookie: `2|mask|masked token|time`, masked anew in every answer."""
-    try:
-        _, mask, masked, _ = cookie.strip("\"'").split("|")
-        key, hidden = binascii.unhexlify(mask), binascii.unhexlify(masked)
-        return bytes(byte ^ key[index % len(key)] for index, byte in enumerate(hidden))
-    except (ValueError, ZeroDivisionError):
-        return b""
+def _secret_of(cookie: str) -> str | None:
+    if len(cookie) < door.LEAST_COOKIE:
+        return None
+    return hashlib.sha256(f"sign-in of {cookie}".encode()).hexdigest()
 
 
 def link(name: str) -> None:

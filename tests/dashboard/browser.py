@@ -21,9 +21,8 @@ PATIENCE = 60.0
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
 
-CALM = (
-    "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
-)
+# The pages' policy lets nothing be evaluated in them, as `wait_for_function` would.
+CALM = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def find_browser() -> str | None:
@@ -87,7 +86,7 @@ def open_page(page: Page, address: str) -> Page:
 
 def settle(page: Page) -> None:
     """Wait until the run of the script that was caused is over."""
-    page.wait_for_function(CALM)
+    page.locator(CALM).wait_for()
 
 
 def keep(page: Page, name: str, *, whole: bool = True) -> Path:

@@ -69,11 +69,17 @@ def test_every_page_shows_itself_without_an_error(
     context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme)
     context.set_default_timeout(PATIENCE * 1000)
     tab = context.new_page()
+    refused: list[str] = []
+    tab.on(
+        "console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None
+    )
     for name in PAGES:
         open_page(tab, address_of(dashboard, name, language))
         keep(tab, f"{name}-{language}-{theme}")
         errors = tab.locator("[data-testid=stException]")
         assert errors.count() == 0, f"{name}: {errors.all_inner_texts()}"
+    assert refused == [], "the policy of the pages refuses what they need"
+    assert [each["name"] for each in context.cookies(dashboard) if not each["httpOnly"]] == []
     context.close()
 
 

@@ -4,8 +4,9 @@ import re
 import socket
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 
 from streamlit_app.door import COOKIE, Door
 from tests.dashboard.browser import dashboard
@@ -23,9 +24,11 @@ def port() -> Iterator[int]:
         yield int(address.rpartition(":")[2])
 
 
-def ask(port: int, path: str, *headers: str, host: str | None = "127.0.0.1:{port}") -> tuple[int, str]:
+def ask(
+    port: int, path: str, *headers: str, host: str | None = "127.0.0.1:{port}", method: str = "GET"
+) -> tuple[int, str]:
     """Status and head of the answer to a request as it stands."""
-    lines = [f"GET {path} HTTP/1.1", *([f"Host: {host}"] if host is not None else []), *headers]
+    lines = [f"{method} {path} HTTP/1.1", *([f"Host: {host}"] if host is not None else []), *headers]
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).format(port=port).encode())
         head = b""
@@ -111,8 +114,41 @@ def test_whether_it_lives_is_told_by_any_name(port: int) -> None:
     assert ask(port, "/_stcore/health", host="10.1.2.3:8501")[0] == 200
 
 
+def test_what_changes_something_comes_from_its_own_page(port: int) -> None:
+    """An upload is refused at the door without Origin or with a foreign one; with its own it meets Streamlit."""
+    path = "/_stcore/upload_file/none/none"
+    for method in ("PUT", "DELETE", "POST", "PATCH"):
+        for origins in FOREIGN_ORIGINS:
+            assert ask(port, path, "Content-Length: 0", *origins, method=method)[0] in {400, 403}, origins
+    status, head = ask(port, path, "Content-Length: 0", OWN, method="PUT")
+    assert status == 400 and "x-frame-options: DENY" in head, "let in, and no such session"
+
+
+def test_nothing_redirects_to_what_host_says() -> None:
+    with dashboard("http://api.example:8000") as address:
+        at = int(address.rpartition(":")[2])
+        for path in (
+            "/tasks/",
+            "//evil.example/",
+            "/tasks//",
+            "/_stcore/health/",
+            "/static/",
+            "/./tasks",
+            "/x/../",
+        ):
+            _, head = ask(at, path, host="evil.example")
+            assert "evil.example" not in head.replace("ws://evil.example", "").replace(
+                "wss://evil.example", ""
+            ), path
+
+
 def test_browsers_are_told_not_to_frame_it_and_keep_its_cookie_from_scripts(port: int) -> None:
     _, head = ask(port, "/")
+    policy = re.findall(r"content-security-policy: ([^\r]+)", head)
+    assert len(policy) == 1 and {"frame-ancestors 'none'", "object-src 'none'"} <= {*policy[0].split("; ")}
+    assert not re.search(r"https?:|\*|unsafe-eval", policy[0]), "other hosts and eval are out"
+    assert f"connect-src 'self' ws://127.0.0.1:{port} wss://127.0.0.1:{port};" in policy[0]
+    assert len(re.findall("set-cookie:", head)) == 1, "the door's own, which scripts cannot read"
     assert "x-frame-options: DENY" in head and "x-content-type-options: nosniff" in head
     [cookie] = re.findall(rf"set-cookie: {COOKIE}=([^\r]+)", head)
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and len(cookie.split(";")[0]) >= 40
@@ -120,9 +156,21 @@ def test_browsers_are_told_not_to_frame_it_and_keep_its_cookie_from_scripts(port
     assert COOKIE not in ask(port, "/", f"Cookie: {COOKIE}=known")[1]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "headers"),
+    [("https", {}), ("http", {"X-Forwarded-Proto": "https"})],
+    ids=["here", "at the proxy"],
+)
+async def test_under_tls_the_cookie_is_secure(scheme: str, headers: dict[str, str]) -> None:
+    door = httpx.ASGITransport(Door(HTMLResponse("let in"), api_url=ELSEWHERE))
+    async with httpx.AsyncClient(transport=door, base_url=f"{scheme}://board.example") as client:
+        page = await client.get("/", headers=headers)
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(page.headers["set-cookie"].split("; "))
+
+
 def scope(kind: str, peer: str, **headers: str) -> dict[str, object]:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return {"type": kind, "path": "/", "headers": raw, "client": (peer, 1), "scheme": "http"}
+    return {"type": kind, "method": "GET", "path": "/", "headers": raw, "client": (peer, 1), "scheme": "http"}
 
 
 def test_names_of_the_settings_count_and_no_others() -> None:

@@ -3,11 +3,14 @@
 Working hours are `{"days": {"mon": [["09:00", "18:00"]], ...}, "days_off": ["2026-01-01", ...]}` in the zone of the
 pool (or in `"timezone"`, for a person elsewhere). A span that ends at or before its start runs over midnight.
 None means always.
+
+Where the clock is put forward, times that it skips are the instant of the change: a shift that lies wholly within them
+does not exist on that day. Where it is put back, a time that comes twice is the first one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -182,7 +185,27 @@ class WorkingHours:
                 continue
             for start, end in self.spans.get(day.weekday(), ()):
                 last = day if end > start else day + timedelta(days=1)
-                yield datetime.combine(day, start, self.zone), datetime.combine(last, end, self.zone)
+                yield _instant(day, start, self.zone), _instant(last, end, self.zone)
+
+
+def _instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
+    """When a clock of the zone shows this time; for one that it skips, the instant at which it is put forward."""
+    first = datetime.combine(day, wall, zone)
+    second = first.replace(fold=1)
+    before, after = first.utcoffset(), second.utcoffset()
+    if before is None or after is None or before >= after:
+        return first.astimezone(UTC)
+    earlier, later = (
+        second.astimezone(UTC),
+        first.astimezone(UTC),
+    )  # the change lies after the one, up to the other
+    while later - earlier > timedelta(seconds=1):
+        middle = (earlier + (later - earlier) / 2).replace(microsecond=0)
+        if middle.astimezone(zone).utcoffset() == before:
+            earlier = middle
+        else:
+            later = middle
+    return later
 
 
 _REMEDY = 'send {"days": {"mon": [["09:00", "18:00"]]}}'

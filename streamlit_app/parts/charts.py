@@ -1,7 +1,5 @@
 """Charts: one look for all, numbers as the language writes them, the picture as PNG and the data as CSV."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.utils.spreadsheet_text import harmless
+from app.utils.spreadsheet_text import csv_text
 from streamlit_app.session import language
 from streamlit_app.words import t
 
@@ -94,16 +92,5 @@ def download(columns: Mapping[str, Sequence[Any]], *, key: str) -> None:
 
 def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """Columns as CSV with the separators of the language: a spreadsheet takes it without questions."""
-    russian = language() == "ru"
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=";" if russian else ",")
-    writer.writerow([harmless(name) for name in columns])
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow([_cell(value, russian) for value in row])
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(value: Any, russian: bool) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}".replace(".", ",") if russian else f"{value:.6g}"
-    return harmless(value) if isinstance(value, str) else value
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    return csv_text(rows, "ru" if language() == "ru" else "en").encode()

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 import shutil
 import subprocess
 from datetime import UTC, date, datetime, timedelta
@@ -90,6 +91,25 @@ async def test_csv_is_read_back_whole_and_runs_nothing(
         rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
         assert [row["name"] for row in rows] == ['\'=HYPERLINK("x")', '\'  +1, "а"', "Иван\nПетров"]
         assert [float(row["fair_share"]) for row in rows] == [3.0] * 3
+
+
+async def test_csv_in_a_language_is_what_its_spreadsheets_expect(
+    client: httpx.AsyncClient, database: Database, pool_id: PoolId
+):
+    await a_day_of_work(database, pool_id, people=2, tasks=3)
+    for table in ("days", "hours", "executors", "categories", "executor_days"):
+        for lang, separator, sign in (("ru", ";", ","), ("en", ",", ".")):
+            query = {"format": "csv", "days": 1, "table": table, "lang": lang}
+            content = (await client.get("/v1/exports/kpi", params=query)).content.decode()
+            assert content.startswith("\ufeff") and content.count("\ufeff") == 1
+            rows = list(csv.reader(io.StringIO(content[1:], newline=""), delimiter=separator))
+            assert len(rows) > 1 and {len(row) for row in rows} == {len(rows[0])}
+            assert bool(re.search("[а-я]", "".join(rows[0]))) is (lang == "ru")
+            if table.startswith("executor"):
+                shares = [
+                    row[rows[0].index("Справедливая доля" if lang == "ru" else "Fair share")] for row in rows
+                ]
+                assert shares[1:] == [f"1{sign}5"] * 2
 
 
 @pytest.mark.parametrize("table", [None, "days", "hours", "executors", "categories", "executor_days"])

@@ -2,14 +2,19 @@
 
 import csv
 import io
+import math
 import re
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, strategies as st
 
 from app.models import Parameter
-from app.services.executors.roster_import import template
-from app.utils.spreadsheet_text import harmless
+from app.services.executors.roster_import import Imported, _name_of, _named, template
+from app.services.executors.spreadsheets import ReadOptions, read_table
+from app.utils.spreadsheet_text import csv_text, harmless
 from streamlit_app.parts.charts import to_csv
 from tests.deploy.compose import ROOT
 
@@ -64,14 +69,50 @@ def test_every_writer_of_such_files_uses_it() -> None:
     writers = {
         path.relative_to(ROOT).as_posix(): text for path in files if WRITERS.search(text := path.read_text())
     }
-    assert len(writers) >= 4
+    assert len(writers) >= 3
     assert [name for name, text in writers.items() if "harmless(" not in text] == []
+    assert [name for name, text in writers.items() if "csv." in text] == ["app/utils/spreadsheet_text.py"]
 
 
 def test_the_dashboards_csv_is_harmless_in_headings_and_cells() -> None:
     text = to_csv({"＝a": ["＠b", "c;=d"], "n": [1.5, -2]}).decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
     assert rows == [["'＝a", "n"], ["'＠b", "1,5"], ["c;'=d", "-2"]]
+
+
+AT = datetime(2026, 5, 4, 10, tzinfo=ZoneInfo("Europe/Moscow"))
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("ru", "\ufeffИмя;n\r\nАнна;1,5;2026-05-04;2026-05-04 10:00:00;7;;1234567,125\r\n"),
+        ("en", "\ufeffИмя,n\r\nАнна,1.5,2026-05-04,2026-05-04 10:00:00,7,,1234567.125\r\n"),
+        (None, "Имя,n\r\nАнна,1.5,2026-05-04,2026-05-04T10:00:00+03:00,7,,1234567.125\r\n"),
+    ],
+)
+def test_a_file_is_written_as_the_spreadsheet_of_its_language_reads_it(language: Any, line: str) -> None:
+    assert csv_text([["Имя", "n"], ["Анна", 1.5, AT.date(), AT, 7, None, 1234567.125]], language) == line
+    assert csv_text([["Анна"]], language, begins=False) == "Анна\r\n"
+
+
+def test_numbers_have_no_exponent_and_what_is_none_is_empty() -> None:
+    assert csv_text([[1e15, 1e-9, -0.5, math.nan, math.inf]], "ru") == "\ufeff1000000000000000;0;-0,5;;\r\n"
+
+
+@pytest.mark.parametrize("language", ["ru", "en", None])
+def test_the_template_of_an_import_is_read_back_in_every_language(language: Any) -> None:
+    asked = [
+        Parameter(key="grade", type="number", label_ru="Разряд", label_en="Grade", options=[]),
+        Parameter(key="alias", type="string", label_ru="Имя", label_en="Name", options=[]),
+    ]
+    for xlsx in (False, True):
+        table = read_table(template(asked, xlsx=xlsx, language=language), ReadOptions())
+        named = _named(table.columns, asked, Imported(0, ""))
+        assert [_name_of(each) for each in named] == [
+            *("external_id", "name", "active", "daily_limit", "max_open", "qualification", "grade", "alias")
+        ]
+    assert ("ФИО" in table.columns) is (language == "ru")
 
 
 def test_the_template_of_an_import_runs_nothing() -> None:

@@ -6,9 +6,9 @@ likewise. How each column is read is said; a cell that can be read in two ways i
 and a cell that is empty leave what is there. Whoever is known by external_id is changed, everybody else is new.
 """
 
-import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,7 +30,7 @@ from app.services.executors.spreadsheets import Table
 from app.services.executors.written_hours import availability_of, hours_of
 from app.services.pools.parameters import list_parameters
 from app.utils.sheets import Cell
-from app.utils.spreadsheet_text import harmless
+from app.utils.spreadsheet_text import Language, csv_text, harmless
 from app.utils.written_dates import DateFormatError, Reader, column_reader
 from app.utils.written_numbers import NOT_SAID, Separators, boolean_of, number_of, percent_of, separators_of
 
@@ -62,6 +62,15 @@ _OWN = {
     "qualification": ("qualification", "квалификация"),
 }
 """Columns by their keys, by what spreadsheets call them, and by what the dashboard does."""
+_TITLES: Mapping[str, Mapping[str, str]] = {
+    "external_id": {"ru": "Табельный номер", "en": "Your own number"},
+    "name": {"ru": "ФИО", "en": "Full name"},
+    "active": {"ru": "Работает", "en": "Active"},
+    "daily_limit": {"ru": "Дневной лимит", "en": "Daily limit"},
+    "max_open": {"ru": "Одновременно", "en": "Open limit"},
+    "qualification": {"ru": "Квалификация", "en": "Qualification"},
+}
+"""Headings of the template for people."""
 _NAME_PARTS = (
     ("фамилия", "surname", "last name", "last_name", "family name"),
     ("имя", "first name", "first_name", "given name", "name"),
@@ -404,11 +413,12 @@ _READ: Mapping[str, Callable[[Cell], Any]] = {
 }
 
 
-def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
-    """A table to fill in: the columns of this pool with one example."""
+def template(parameters: Sequence[Parameter], *, xlsx: bool, language: Language | None = None) -> bytes:
+    """A table to fill in: the columns of this pool with one example, headed by keys or as people of a language say."""
     examples: Mapping[str, str] = _EXAMPLE | {each.key: _example(each) for each in parameters}
     columns = [*_EXAMPLE, "max_open", "qualification", *(each.key for each in parameters)]
-    rows = [columns, [examples.get(column, "") for column in columns]]
+    labels = {each.key: each.label_ru if language == "ru" else each.label_en for each in parameters}
+    rows = [_titled(columns, labels, language), [examples.get(column, "") for column in columns]]
     if xlsx:
         from openpyxl import Workbook  # with what it brings, megabytes that few requests need
         from openpyxl.cell import WriteOnlyCell
@@ -423,9 +433,21 @@ def template(parameters: Sequence[Parameter], *, xlsx: bool) -> bytes:
         content = io.BytesIO()
         book.save(content)
         return content.getvalue()
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=";").writerows([harmless(cell) for cell in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
+    return csv_text(rows, language or "ru").encode()
+
+
+def _titled(columns: Sequence[str], labels: Mapping[str, str], language: Language | None) -> list[str]:
+    """Headings in a language; a title that the import would take for another column gives way to the key."""
+    if language is None:
+        return list(columns)
+    titles = [labels.get(each) or _TITLES.get(each, {}).get(language, each) for each in columns]
+    known = Counter(
+        title.casefold() for title in [*titles, *(name for names in _OWN.values() for name in names)]
+    )
+    return [
+        title if each not in labels or known[title.casefold()] == 1 else each
+        for each, title in zip(columns, titles, strict=True)
+    ]
 
 
 def _example(parameter: Parameter) -> str:

@@ -3,13 +3,10 @@
 Text that a spreadsheet would take for a formula is escaped: names come from people outside.
 """
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
 
 import orjson
 from sqlalchemy import select
@@ -20,10 +17,9 @@ from app.engine.types import ExecutorId, PoolId
 from app.models import Executor, ExecutorDay, KpiDay
 from app.services.fairness.closed_days import DayShares, get_day_shares
 from app.services.reports.figures import Counts, Figures
-from app.utils.spreadsheet_text import harmless
+from app.utils.spreadsheet_text import Language, csv_text
 
 Cell = str | int | float | date | datetime | None
-Language = str
 _CHUNK_ROWS = 500
 
 
@@ -197,27 +193,14 @@ def _executor_day(row: ExecutorDay, name: str, shares: DayShares) -> tuple[Cell,
     )
 
 
-def csv_lines(table: Table, *, header: bool = True) -> Iterator[str]:
-    """The table as CSV, some rows at a time; headings are the columns' keys."""
+def csv_lines(table: Table, *, language: Language | None, header: bool = True) -> Iterator[str]:
+    """The table as CSV, some rows at a time; headings are the columns' titles in the language, or else their keys."""
     if header:
-        yield _csv([[column.key for column in table.columns]])
+        yield csv_text(
+            [[column.title(language) if language else column.key for column in table.columns]], language
+        )
     for start in range(0, len(table.rows), _CHUNK_ROWS):
-        rows = table.rows[start : start + _CHUNK_ROWS]
-        yield _csv([[_csv_cell(cell) for cell in row] for row in rows])
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue()
-
-
-def _csv_cell(cell: Cell) -> str | int | float | None:
-    if isinstance(cell, str):
-        return harmless(cell)
-    if isinstance(cell, float):
-        return round(cell, 6)
-    return cell.isoformat() if isinstance(cell, date) else cell
+        yield csv_text(table.rows[start : start + _CHUNK_ROWS], language, begins=False)
 
 
 def json_head(figures: Figures) -> bytes:

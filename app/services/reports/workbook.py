@@ -11,9 +11,9 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from app.services.reports.exports import Cell, Column, Kind, Language, Table, tables_of
+from app.services.reports.exports import Cell, Column, Kind, Table, tables_of
 from app.services.reports.figures import Figures
-from app.utils.spreadsheet_text import harmless
+from app.utils.spreadsheet_text import Language, harmless
 
 SHOWN_PEOPLE = 40
 """Bars that a chart of people has; with more people it shows those furthest above and below their fair share."""

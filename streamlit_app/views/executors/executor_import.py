@@ -53,7 +53,9 @@ def _names(parameters: list[Json]) -> dict[str, str]:
 
 
 def _template(form: str) -> bytes:
-    return session.api().download(f"{_PATH}/template", format=form, pool_id=session.pool_id())
+    return session.api().download(
+        f"{_PATH}/template", format=form, pool_id=session.pool_id(), lang=session.language()
+    )
 
 
 def _send(name: str, content: bytes, *, dry_run: bool) -> Json:

@@ -1,9 +1,8 @@
 """Settings of the team: how it chooses, what fairness is counted over, its time zone; and new teams."""
 
-from zoneinfo import available_timezones
-
 import streamlit as st
 
+from app.engine.calendar import zone_names
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.parts import notices
@@ -77,7 +76,7 @@ def _add() -> None:
 
 def _fields(pool: Json) -> Json:
     left, right = st.columns(2)
-    zones = sorted(available_timezones())
+    zones = sorted(zone_names())
     return {
         "name": left.text_input(t("system.pool_name") + " *", value=pool["name"]),
         "timezone": right.selectbox(

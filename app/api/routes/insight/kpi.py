@@ -18,6 +18,7 @@ from app.schemas.common import Identifier
 from app.schemas.kpi import CountsOut, DayOut, HourOut, KpiOut
 from app.services.reports.exports import Table, csv_lines, executor_days, json_head, json_rows, tables_of
 from app.services.reports.figures import Counts, Figures, get_days, get_figures, get_hours
+from app.utils.spreadsheet_text import Language
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["distribution"])
 
@@ -93,17 +94,24 @@ async def export_kpi(
             description="csv: which table, days where left out; json: only this one. Excel has all but the last."
         ),
     ] = None,
-    lang: Annotated[Literal["ru", "en"], Query(description="Of headings and charts in Excel.")] = "ru",
+    lang: Annotated[
+        Language | None,
+        Query(
+            description="excel: of headings and charts, ru where left out. csv: of headings, separators and decimal"
+            " sign, as a spreadsheet of that language expects them; left out: for programs (keys, commas, points)."
+        ),
+    ] = None,
 ) -> Response:
     """The report of the last days: Excel with charts, CSV (one table) or JSON; streamed."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     figures = await get_figures(session, pool_id=pool.id, days=days, now=now)
     name = f"kpi-{pool.code}-{figures.last.isoformat()}"
     if form == "excel":
-        return await _excel(figures, name, lang)
+        return await _excel(figures, name, lang or "ru")
     by_day = _executor_days(session, figures)
     if form == "csv":
-        return _download(_csv(figures, by_day, table or "days"), "text/csv; charset=utf-8", f"{name}.csv")
+        lines = _csv(figures, by_day, table or "days", lang)
+        return _download(lines, "text/csv; charset=utf-8", f"{name}.csv")
     return _download(_json(figures, by_day, table), "application/json", f"{name}.json")
 
 
@@ -122,16 +130,18 @@ def _attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{plain}"'}
 
 
-async def _csv(figures: Figures, by_day: AsyncIterator[Table], wanted: TableName) -> AsyncIterator[bytes]:
+async def _csv(
+    figures: Figures, by_day: AsyncIterator[Table], wanted: TableName, language: Language | None
+) -> AsyncIterator[bytes]:
     if wanted == "executor_days":
         header = True
         async for table in by_day:
-            for line in csv_lines(table, header=header):
+            for line in csv_lines(table, language=language, header=header):
                 yield line.encode()
             header = False
         return
     [table] = [table for table in tables_of(figures) if table.key == wanted]
-    for line in csv_lines(table):
+    for line in csv_lines(table, language=language):
         yield line.encode()
 
 
@@ -156,7 +166,7 @@ async def _json(
     yield b"}"
 
 
-async def _excel(figures: Figures, name: str, language: str) -> Response:
+async def _excel(figures: Figures, name: str, language: Language) -> Response:
     """The workbook is written to a file beside the loop; the file goes when the answer has gone."""
     folder = tempfile.TemporaryDirectory(prefix="executor-balancer-report-")
     path = Path(folder.name) / "report.xlsx"

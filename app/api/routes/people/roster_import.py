@@ -16,6 +16,7 @@ from app.schemas.executors import CellProblem, ColumnReadOut, ExecutorImportOut,
 from app.services.executors import roster_import
 from app.services.executors.spreadsheets import MOST_BYTES, ReadOptions, read_table
 from app.services.pools.parameters import list_parameters
+from app.utils.spreadsheet_text import Language
 from app.utils.written_dates import FORMATS
 
 router = APIRouter(prefix="/v1/executors/import", tags=["executors"], route_class=StrictRoute)
@@ -100,11 +101,15 @@ async def get_import_template(
     directory: DirectoryDep,
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
     pool_id: Annotated[Identifier | None, Query()] = None,
+    lang: Annotated[
+        Language | None,
+        Query(description="Of headings and, in csv, of separators; left out: keys, and `;` between cells."),
+    ] = None,
 ) -> Response:
     """A table to fill in, with the columns of this pool."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     parameters = await list_parameters(session, pool_id=pool.id, owner="executor")
-    content = roster_import.template(parameters, xlsx=form == "xlsx")
+    content = roster_import.template(parameters, xlsx=form == "xlsx", language=lang)
     return Response(
         content,
         media_type=_XLSX if form == "xlsx" else "text/csv; charset=utf-8",

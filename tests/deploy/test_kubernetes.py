@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from app import __version__
 from app.config import Settings
 from app.main import create_app
 from tests.deploy.compose import ROOT, compose
@@ -105,6 +107,100 @@ def test_the_migration_alone_knows_the_owner_and_the_administrator():
 def test_nobody_talks_to_anybody_by_default():
     policy = named("NetworkPolicy")["nothing-by-default"]["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+PODS = ("api", "worker", "dashboard", "migrate")
+ELSEWHERE = ("10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1", "169.254.169.254", "fd00:ec2::254", "127.0.0.1",
+             "8.8.8.8", "2606:4700::1111", "another pod")  # fmt: skip
+INTERNET = {"8.8.8.8", "2606:4700::1111"}
+INSIDE = {"10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1", "another pod"}
+RESOLVERS = {"169.254.20.10", "names"}
+
+
+def is_chosen(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    wanted = selector.get("matchLabels", {}).items() <= labels.items()
+    return wanted and all(
+        each["operator"] == "In" and labels.get(each["key"]) in each["values"]
+        for each in selector.get("matchExpressions", ())
+    )
+
+
+def is_peer(peer: dict[str, Any], who: str) -> bool:
+    """Whether a policy's peer takes in an address outside of the cluster, or a pod inside."""
+    if "." in who or ":" in who:
+        block = peer.get("ipBlock", {"cidr": "::/128"})
+        networks = [ip_network(each) for each in (block["cidr"], *block.get("except", ()))]
+        return [ip_address(who) in each for each in networks] == [True] + [False] * (len(networks) - 1)
+    space = {"kubernetes.io/metadata.name": "kube-system"} if who == "names" else {}
+    labels = {"k8s-app": "kube-dns"} if who == "names" else {"app": who}
+    anywhere = "namespaceSelector" in peer or who in PODS
+    return (
+        "ipBlock" not in peer
+        and anywhere
+        and is_chosen(peer.get("namespaceSelector", {}), space)
+        and is_chosen(peer.get("podSelector", {}), labels)
+    )
+
+
+def ports_of(pod: str, who: str) -> set[int]:
+    """The ports on which a pod may reach somebody, as the policies of its egress add up."""
+    found = set()
+    for policy in (each["spec"] for each in named("NetworkPolicy").values()):
+        for rule in policy.get("egress", ()) if is_chosen(policy["podSelector"], {"app": pod}) else ():
+            if any(is_peer(peer, who) for peer in rule["to"]):  # a rule without it would mean everybody
+                found |= {each["port"] for each in rule["ports"]}
+    return found
+
+
+def test_each_pod_reaches_what_it_needs_and_no_more():
+    servers = {"api": {5432, 6379}, "worker": {5432, 6379}, "migrate": {5432}, "dashboard": set()}
+    outside = {"api": {443}, "worker": {443, 80}, "migrate": set(), "dashboard": set()}
+    for pod in PODS:
+        for who in ELSEWHERE:
+            wanted = servers[pod] if who in INSIDE else outside[pod] if who in INTERNET else set()
+            assert ports_of(pod, who) == wanted, (pod, who)
+        assert all(53 in ports_of(pod, who) for who in RESOLVERS)
+    assert ports_of("dashboard", "api") == {8000}
+
+
+def test_a_workers_figures_are_for_prometheus_alone():
+    """Nothing else is let in, and it listens to its own address in the pods' network, not to all."""
+    policies = [each["spec"] for each in named("NetworkPolicy").values()]
+    found = [
+        each for each in policies if is_chosen(each["podSelector"], {"app": "worker"}) and "ingress" in each
+    ]
+    [rule] = [rule for each in found for rule in each["ingress"]]
+    [peer] = rule["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+    assert rule["ports"] == [{"port": "metrics"}]
+    [container] = dict(pods())["worker"]["spec"]["containers"]
+    listens = {each["name"]: each for each in container["env"]}["METRICS_HOST"]
+    assert listens["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+
+
+def test_the_anchors_of_the_audit_log_outlive_the_workers():
+    worker = dict(pods())["worker"]["spec"]
+    [container] = worker["containers"]
+    path = Path({each["name"]: each.get("value") for each in container["env"]}["AUDIT_ANCHORS"])
+    mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in worker["volumes"]}
+    claim = volumes[mounts[str(path.parent)]]["persistentVolumeClaim"]["claimName"]
+    assert named("PersistentVolumeClaim")[claim]["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert worker["securityContext"]["fsGroup"] == worker["securityContext"]["runAsGroup"]
+
+
+def test_what_people_behind_a_proxy_need_is_set():
+    [config] = KUSTOMIZATION["configMapGenerator"]
+    given = dict(line.split(" #")[0].split("=", 1) for line in config["literals"])
+    assert {"TRUSTED_PROXIES", "MAX_CONNECTIONS"} <= given.keys() and int(given["MAX_CONNECTIONS"]) <= 2000
+
+
+def test_the_images_are_those_of_this_version():
+    used = {container["image"] for _, pod in pods() for container in pod["spec"]["containers"]}
+    assert {each["name"]: each["newTag"] for each in KUSTOMIZATION["images"]} == dict.fromkeys(
+        used, __version__
+    )
 
 
 def test_prometheus_finds_the_pods_and_is_let_in(tmp_path: Path):

@@ -266,6 +266,16 @@ def promtool(*arguments: str, folder: Path = DEPLOY) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_alert_has_a_case_in_which_it_wakes_somebody():
+    rules = yaml.safe_load((DEPLOY / "alerts.yml").read_text())
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
+    cases = yaml.safe_load((DEPLOY / "alerts_test.yml").read_text())["tests"]
+    fired = {
+        each["alertname"] for case in cases for each in case["alert_rule_test"] if each.get("exp_alerts")
+    }
+    assert alerts == fired
+
+
 def test_the_alerts_wake_somebody_when_they_should_and_not_otherwise():
     promtool("check", "rules", "alerts.yml")
     promtool("test", "rules", "alerts_test.yml")

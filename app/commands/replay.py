@@ -28,7 +28,7 @@ from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Sour
 from app.replay_report.from_log import PreparedLog, Presence, prepare
 from app.replay_report.page import page
 from app.replay_report.terminal import show
-from app.replay_report.words import TEXTS, Language
+from app.replay_report.words import TEXTS, Language, Voice
 from app.rule_engine import RuleSetInvalid
 from app.services.replays.history import TooMuch
 from app.services.replays.replays import Wish, play_history
@@ -119,7 +119,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             options = ReadOptions(encoding, date_format, sheet, heading_row)
             log = read_event_log(source, parse_mapping(mapping), zone, options)
             if preview:
-                _show_reading(log)
+                _show_reading(log, Voice(spoken))
                 return
             prepared = prepare(
                 log,
@@ -144,11 +144,11 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         console.print(f"→ {html}", highlight=False)
 
 
-def _show_reading(log: EventLog) -> None:
+def _show_reading(log: EventLog, voice: Voice) -> None:
     for line in [*log.notes, *log.columns]:
-        typer.echo(line)
-    for reason, count in log.dropped.items():
-        typer.echo(f"left out: {count} with {reason}")
+        typer.echo(voice.note(line))
+    if log.dropped:
+        typer.echo(voice.say("dropped", listed=voice.counts(log.dropped)))
     for item in log.items[:3]:
         at = "no time" if item.at is None else item.at.isoformat()
         typer.echo(f"{at}  {item.activity}  {item.resource}  case {item.case}  weight {item.weight:g}")

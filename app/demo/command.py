@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,9 @@ from app.demo.player import DemoError, Pace, Played, Player, Progress as Played_
 from app.demo.report import WORDS, number, show, summary
 from app.demo.scenario import Scenario
 from app.demo.stage import DIRECT, a_stage, kept_token
-from app.eventlog import EventLogError, parse_mapping, read_event_log
+from app.eventlog import EventLogError, ReadOptions, parse_mapping, read_event_log
+from app.replay_report.words import Voice
+from app.utils.written_dates import FORMATS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 STOPPED = 130  # as a shell says of a command that Ctrl-C ended
@@ -30,11 +33,20 @@ STOPPED = 130  # as a shell says of a command that Ctrl-C ended
 def demo(
     source: Annotated[
         Path | None,
-        typer.Option("--input", help="An event log (CSV, may be gzipped) instead of generated work."),
+        typer.Option(
+            "--input",
+            help="An event log (CSV, XLSX, ODS, XLS or XES, may be gzipped) instead of generated work.",
+        ),
     ] = None,
     mapping: Annotated[
         str, typer.Option("--map", help="Its columns: case=COL,activity=COL,resource=COL,time=COL.")
     ] = "",
+    encoding: Annotated[str, typer.Option(help="Of a log that is text; found out where left out.")] = "",
+    date_format: Annotated[
+        str, typer.Option(help=f"Of the log's times; found out where left out: {', '.join(FORMATS)}.")
+    ] = "",
+    sheet: Annotated[str, typer.Option(help="Of a log that is a spreadsheet: name or number from 1.")] = "",
+    heading_row: Annotated[int, typer.Option(min=0, help="The log's row with the headings, from 1.")] = 0,
     domain: Annotated[
         str, typer.Option(help=f"One of {', '.join(DOMAINS)}; all of them where left out.")
     ] = "",
@@ -73,7 +85,12 @@ def demo(
     try:
         if language not in WORDS:
             raise DemoError(f"--lang {language}: use ru or en")
-        scenarios = _scenarios(source, mapping, domain, tasks, executors, seed, language)
+        reading = ReadOptions(encoding, date_format, sheet, heading_row)
+        if source is None:
+            _check_no_log(mapping, reading)
+            scenarios = _generated(domain, tasks, executors, seed, language)
+        else:
+            scenarios = [_of_log(source, mapping, reading, language)]
         played = _play_somewhere(scenarios, Pace(batch, rate), url, token, language, read_settings(data))
     except (DemoError, BadSettings, EventLogError) as error:
         typer.echo(f"demo: {error}", err=True)
@@ -88,13 +105,32 @@ def demo(
         show(console, each, language)
 
 
-def _scenarios(
-    source: Path | None, mapping: str, domain: str, tasks: int, executors: int, seed: int, language: str
-) -> list[Scenario]:
-    run = f"{time.time_ns() // 1_000_000:x}"  # each run has pools of its own
-    if source is not None:
-        log = read_event_log(source, parse_mapping(mapping))
-        return [scenario_of(log, source, f"demo-log-{run}", language)]
+def _check_no_log(mapping: str, reading: ReadOptions) -> None:
+    """Raise DemoError for an option that says how a log is read where none is."""
+    given = {"--map": mapping} | {
+        f"--{name.replace('_', '-')}": value for name, value in asdict(reading).items()
+    }
+    idle = [name for name, value in given.items() if value]
+    if idle:
+        raise DemoError(f"{', '.join(idle)}: of a log alone; name the log with --input")
+
+
+def _of_log(source: Path, mapping: str, reading: ReadOptions, language: str) -> Scenario:
+    """A log as work to play; how it was read is said. Raises EventLogError."""
+    log = read_event_log(source, parse_mapping(mapping), options=reading)
+    say = Voice("en" if language == "en" else "ru").note
+    for note in (*log.notes, *log.columns):
+        typer.echo(say(note), err=True)
+    return scenario_of(log, source, f"demo-log-{_run()}", language)
+
+
+def _run() -> str:
+    """Each run has pools of its own."""
+    return f"{time.time_ns() // 1_000_000:x}"
+
+
+def _generated(domain: str, tasks: int, executors: int, seed: int, language: str) -> list[Scenario]:
+    run = _run()
     if domain and domain not in DOMAINS:
         raise DemoError(f"--domain {domain}: use one of {', '.join(DOMAINS)}")
     chosen = [DOMAINS[domain]] if domain else list(DOMAINS.values())

@@ -65,6 +65,11 @@ def read_table(
             raise EventLogError(
                 f"{path}: more than {MOST_ITEMS:,} rows or {MOST_VALUES:,} values; cut the log into periods"
             )
+        if any(row[len(header) :]):
+            raise EventLogError(
+                f"{path}: a row has {len(row)} cells, the headings {len(header)}: {', '.join(row)[:100]};"
+                " put cells that hold the separator in quotes"
+            )
         if row:
             yield RawEvent(
                 {
@@ -152,7 +157,7 @@ def _found(
         for number, row in enumerate(head, start=1):
             if options.heading_row and number != options.heading_row:
                 continue
-            header = [nfc(cell.strip()) for cell in row]
+            header = [nfc(" ".join(cell.split())) for cell in row]
             if not any(header):
                 continue
             try:

@@ -42,7 +42,7 @@ def headlines(comparison: Comparison, voice: Voice) -> list[str]:
             if source.dropped
             else voice.say("nothing_dropped")
         ),
-        *(voice.say(note) for note in source.notes),
+        *(voice.note(note) for note in source.notes),
     ]
     actual, proposed = comparison.actual, comparison.proposed
     before = actual.figures.fairness_gap if actual else None

@@ -1,5 +1,6 @@
 """Every text of a replay's report, ru and en."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -138,8 +139,21 @@ _RU = {
     "no times: work is taken in the order of the file": "Времени нет: работа взята в порядке файла.",
     "who was at work is not kept for this period: all count as present": "Кто был на работе в это время, не сохранено:"
     " все считаются на месте.",
-    "dates can be read day first or month first: read day first": "Даты можно прочитать двояко: сначала читается день.",
 }
+
+_NOTES_RU = (
+    (r"headings read from row (.+)", "названия столбцов взяты из строки {0}"),
+    (r"read from the sheet '(.*)'", "прочитан лист «{0}»"),
+    (r"read as (\S+); if letters look wrong.*", "кодировка {0}; если буквы не те, назовите другую: --encoding"),
+    (r"(\w+): column '(.*)', read as (.+)", "{0}: столбец «{1}», прочитан как {2}"),
+    (r"(\w+): column '(.*)'", "{0}: столбец «{1}»"),
+    (r"(\w+) read as (.+)", "{0}: прочитано как {1}"),
+)  # fmt: skip
+"""How the reader of a log says in what way it read something."""
+_ROLES_RU = {
+    "case": "дело", "activity": "действие", "resource": "исполнитель", "time": "время", "start": "начало",
+    "lifecycle": "этап", "weight": "вес",
+}  # fmt: skip
 
 TEXTS: Mapping[Language, Mapping[str, str]] = {"en": _EN, "ru": _RU}
 
@@ -155,6 +169,14 @@ class Voice:
         """The text with this key; an unknown key is said as it is."""
         text = self._texts.get(key)
         return key if text is None else text.format(**values)
+
+    def note(self, text: str) -> str:
+        """What the reader of a log says of how it read the log."""
+        if self.language == "ru" and text not in self._texts:
+            for pattern, told in _NOTES_RU:
+                if found := re.fullmatch(pattern, text, re.DOTALL):
+                    return told.format(*(_ROLES_RU.get(part, part) for part in found.groups()))
+        return self.say(text)
 
     def reason(self, name: str) -> str:
         """Why something was left out, as a log's reader names it."""

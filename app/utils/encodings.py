@@ -17,7 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LIKELY = ["cp1251", "koi8_r", "cp866", "cp1252"]
+LIKELY = ["cp1251", "koi8_r", "cp866", "cp1252"]
 """What spreadsheets and exports of people's systems write beside UTF-8, in the order of how often they do."""
 _SAMPLE = 64 * 1024
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -50,7 +50,7 @@ def encoding_of(content: bytes, encoding: str = "") -> tuple[str, bool]:
         content.decode(name)
     except LookupError:
         raise EncodingError(
-            f"'{encoding[:50]}' is no encoding; use one such as utf-8, utf-16, {', '.join(_LIKELY)}"
+            f"'{encoding[:50]}' is no encoding; use one such as utf-8, utf-16, {', '.join(LIKELY)}"
         ) from None
     except (UnicodeError, ValueError) as error:
         raise EncodingError(
@@ -93,12 +93,12 @@ def _likeliest(content: bytes) -> str:
     from charset_normalizer import from_bytes  # of use to one file in a hundred
 
     sample = content[:_SAMPLE]
-    scores = {name: score for name in _LIKELY if (score := _words(sample, name)) is not None}
-    found = [match.encoding for match in from_bytes(sample, cp_isolation=_LIKELY)]
-    order = [*(name for name in found if name in scores), *(name for name in _LIKELY if name in scores)]
+    scores = {name: score for name in LIKELY if (score := _words(sample, name)) is not None}
+    found = [match.encoding for match in from_bytes(sample, cp_isolation=LIKELY)]
+    order = [*(name for name in found if name in scores), *(name for name in LIKELY if name in scores)]
     best = max(order, key=lambda name: scores[name], default=None)
     if best is None or (scores[best] <= 0 and best not in found):
-        raise EncodingError(f"its encoding is none of utf-8, utf-16, {', '.join(_LIKELY)}; name it")
+        raise EncodingError(f"its encoding is none of utf-8, utf-16, {', '.join(LIKELY)}; name it")
     return best
 
 

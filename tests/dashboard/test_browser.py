@@ -147,10 +147,15 @@ def test_a_lead_sends_somebody_on_a_break(tab: Page, dashboard: str, client: htt
     client.patch(path, json={"availability": "available"})
 
 
-def _workbook(*rows: list[Any]) -> bytes:
+def _workbook(*rows: list[Any], sheet: list[list[Any]] | None = None) -> bytes:
+    """A spreadsheet with these rows, and with a second sheet where it has one."""
     book = Workbook()
     for row in rows:
         book.active.append(row)
+    if sheet:
+        second = book.create_sheet("Second")
+        for row in sheet:
+            second.append(row)
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
@@ -175,6 +180,23 @@ def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
     expect(told).to_contain_text("ошибка, Дневной предел: «много» — не число")
     expect(told).to_contain_text("без изменений")
     keep(tab, "import-wrong-ru", whole=False)
+    window.get_by_text("Как прочитаны столбцы").click()
+    read = window.locator("[data-testid=stDataFrame]").first
+    expect(read).to_contain_text("да или нет")
+    window.get_by_text("Файл прочитан не так?").click()
+    for label in ("Кодировка", "Вид дат", "Строка с названиями столбцов"):
+        expect(window.get_by_label(label, exact=False).first).to_be_visible()
+    keep(tab, "import-reading-ru", whole=False)
+    chooser.set_input_files(
+        {
+            "name": "two.xlsx",
+            "mimeType": XLSX,
+            "buffer": _workbook(["Имя"], ["Первая"], sheet=[["Имя"], ["Вторая"]]),
+        }
+    )
+    window.get_by_label("Лист").fill("Second")
+    window.get_by_label("Лист").press("Enter")
+    expect(window.locator("[data-testid=stDataFrame]").last).to_contain_text("Вторая")
     rows = [
         head.split(";"),
         ["Петя", "P-1", 12.5, "Сеть, Доступ", "нет"],

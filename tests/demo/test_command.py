@@ -17,7 +17,8 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from app.demo.command import app
+from app.demo.command import _of_log, app
+from app.eventlog import ReadOptions
 from app.local.embedded import free_port, temporary_directory
 from app.local.embedded.data import process_arguments
 from app.services.setup.first_start import prepare
@@ -93,12 +94,32 @@ async def test_a_system_that_asks_who_calls_is_played_with_an_admins_token(
 
 
 @pytest.mark.parametrize(
+    ("language", "said"), [("ru", "время: прочитано как mm/dd/yyyy"), ("en", "time read as mm/dd/yyyy")]
+)
+def test_a_log_is_read_as_asked_and_how_is_said(tmp_path, capsys, language, said) -> None:
+    log = tmp_path / "log.csv"
+    log.write_bytes("отчёт\ncase;activity;resource;time\n7;Приём;Анна;02/03/2026\n".encode("koi8_r"))
+    reading = ReadOptions("koi8_r", "mm/dd/yyyy", heading_row=2)
+    scenario = _of_log(log, "", reading, language)
+    assert [each["name"] for each in scenario.executors] == ["Анна"]
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("столбец «time»" in told) is (language == "ru") and ("column 'time'" in told) is (
+        language == "en"
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--input", "nothing.csv"], "nothing.csv: No such file"),
         (["--input", "LOG", "--map", "activity=x"], "no column 'x' for activity; columns are case:channel"),
         (["--input", "LOG", "--map", "colour=x"], "ROLE=COLUMN"),
         (["--input", "HALF"], "name it with --map resource=COLUMN"),
+        (["--encoding", "cp1251", "--heading-row", "2"], "--encoding, --heading-row: of a log alone"),
+        (["--input", "LOG", "--sheet", "1"], "a text file has no sheets"),
+        (["--input", "LOG", "--date-format", "us"], "formats are iso"),
+        (["--input", "LOG", "--encoding", "utf-16"], "no text in utf-16"),
         (["--domain", "space"], "--domain space: use one of it, construction, insurance, consulting"),
         (["--lang", "fr"], "--lang fr: use ru or en"),
         (["--url", "http://127.0.0.1:9"], "no Executor Balancer answers at http://127.0.0.1:9"),

@@ -26,6 +26,15 @@ from app.services.common.rows import parameter_of
 from app.services.executors.executor_sync import known_people
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import Person, changes_in, values_of
+from app.services.executors.roster_headings import (
+    ALSO,
+    OWN,
+    TITLES,
+    has_names,
+    heading_of,
+    is_in_parts,
+    part_of_name,
+)
 from app.services.executors.spreadsheets import Table
 from app.services.executors.written_hours import availability_of, hours_of
 from app.services.pools.parameters import list_parameters
@@ -34,49 +43,8 @@ from app.utils.spreadsheet_text import Language, csv_text, harmless
 from app.utils.written_dates import DateFormatError, Reader, column_reader
 from app.utils.written_numbers import NOT_SAID, Separators, boolean_of, number_of, percent_of, separators_of
 
-_OWN = {
-    "external_id": (
-        "external_id",
-        "табельный номер",
-        "внешний код",
-        "номер в вашей системе",
-        "your own number",
-        "внешний номер",
-        "external number",
-    ),
-    "name": ("name", "имя", "фио", "full name", "сотрудник", "исполнитель"),
-    "active": ("active", "активен", "работает"),
-    "availability": ("availability", "доступность", "где", "presence"),
-    "working_hours": (
-        "working_hours",
-        "working hours",
-        "hours",
-        "рабочие часы",
-        "часы работы",
-        "часы",
-        "график работы",
-        "график",
-    ),
-    "daily_limit": ("daily_limit", "дневной лимит", "дневной предел", "daily limit"),
-    "max_open": ("max_open", "одновременно", "открыто не больше", "open at most", "open limit"),
-    "qualification": ("qualification", "квалификация"),
-}
-"""Columns by their keys, by what spreadsheets call them, and by what the dashboard does."""
-_TITLES: Mapping[str, Mapping[str, str]] = {
-    "external_id": {"ru": "Табельный номер", "en": "Your own number"},
-    "name": {"ru": "ФИО", "en": "Full name"},
-    "active": {"ru": "Работает", "en": "Active"},
-    "daily_limit": {"ru": "Дневной лимит", "en": "Daily limit"},
-    "max_open": {"ru": "Одновременно", "en": "Open limit"},
-    "qualification": {"ru": "Квалификация", "en": "Qualification"},
-}
-"""Headings of the template for people."""
-_NAME_PARTS = (
-    ("фамилия", "surname", "last name", "last_name", "family name"),
-    ("имя", "first name", "first_name", "given name", "name"),
-    ("отчество", "patronymic", "middle name", "middle_name"),
-)
-"""A name in two or three columns; the first one makes it a name in parts."""
+_TOTALS = re.compile(r"(итого|всего|total|grand total|sum)\b.*", re.IGNORECASE | re.DOTALL)
+"""A last row that sums up; it is nobody."""
 _MOST_ERRORS = 200
 _EXAMPLE = {"external_id": "E-1001", "name": "Анна Иванова", "active": "да", "daily_limit": "20"}
 
@@ -193,9 +161,7 @@ async def import_executors(
     """
     parameters = await list_parameters(session, pool_id=pool_id, owner="executor")
     catalogue = Catalogue([parameter_of(vars(row)) for row in parameters])
-    found = Imported(len(table.rows), table.form, notes=list(table.said))
-    named = _with_forms(table, _named(table.columns, parameters, found), zone, date_format, found)
-    people = _people(table, named, found)
+    found, people = read_people(table, parameters, zone, date_format)
     numbers = [person.external_id for person in people.values() if person.external_id]
     known = await known_people(session, pool_id, numbers)
     differing = []
@@ -221,6 +187,30 @@ async def import_executors(
     return found
 
 
+def read_people(
+    table: Table, parameters: Sequence[Parameter], zone: ZoneInfo, date_format: str = ""
+) -> tuple[Imported, dict[int, Person]]:
+    """What a table says, and those of its people who can be read, by their lines. Raises Invalid."""
+    table = _without_rows_of_nobody(table)
+    found = Imported(len(table.rows), table.form, notes=list(table.said))
+    named = _with_forms(table, _named(table.columns, parameters, found), zone, date_format, found)
+    return found, _people(table, named, found)
+
+
+def _without_rows_of_nobody(table: Table) -> Table:
+    """Leave out headings that are repeated, on each page or in another language, and a sum at the end; say so."""
+    said, rows = list(table.said), []
+    for place, (line, cells) in enumerate(table.rows):
+        texts = [str(cell).strip() for cell in cells if cell not in (None, "")]
+        if has_names(texts) and len(texts) > 1:
+            said.append(f"line {line} repeats the headings: left out")
+        elif place == len(table.rows) - 1 and texts and _TOTALS.fullmatch(texts[0]):
+            said.append(f"line {line} is a sum: left out")
+        else:
+            rows.append((line, cells))
+    return replace(table, rows=rows, said=said)
+
+
 def _outcome(line: int, values: Mapping[str, Any], known: Executor | None) -> Outcome:
     if known is None:
         return Outcome(line, values["name"], "added", ())
@@ -230,24 +220,24 @@ def _outcome(line: int, values: Mapping[str, Any], known: Executor | None) -> Ou
 
 def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Imported) -> list[_Named]:
     """What each column holds: a field, a parameter, or (unknown) a key that is kept as text."""
-    by_name: dict[str, _Named] = {}
+    by_name: dict[str, _Named] = {name: own for own, names in ALSO.items() for name in names}
     for parameter in parameters:
         column = _Column.of(parameter)
         by_name |= {
-            name.casefold(): column for name in (parameter.label_en, parameter.label_ru, parameter.key)
+            heading_of(name): column for name in (parameter.label_en, parameter.label_ru, parameter.key)
         }
-    by_name |= {name: own for own, names in _OWN.items() for name in names}
+    by_name |= {name: own for own, names in OWN.items() for name in names}
     named: list[_Named] = []
-    in_parts = _is_in_parts(columns)
+    in_parts = is_in_parts(columns)
     for heading in columns:
-        known = by_name.get(heading.casefold()) if heading else ""
-        part = _part_of_name(heading) if in_parts else None
+        known = by_name.get(heading_of(heading)) if heading else ""
+        part = part_of_name(heading) if in_parts else None
         if part is not None:
             known = f"{_PART}{part}"
         if known is None:
             found.unknown_columns.append(heading)
         named.append(heading if known is None else known)
-    twice = [each for each in named if isinstance(each, str) and each in _OWN and named.count(each) > 1]
+    twice = [each for each in named if isinstance(each, str) and each in OWN and named.count(each) > 1]
     if twice:
         these = [heading for heading, each in zip(columns, named, strict=True) if each == twice[0]]
         reason = f"the columns {', '.join(these)} both are '{twice[0]}'"
@@ -263,21 +253,6 @@ def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Impor
     return named
 
 
-def has_names(headings: Sequence[str]) -> bool:
-    """Whether a row of a file has the heading that a table of people must have."""
-    small = {heading.casefold() for heading in headings}
-    return not small.isdisjoint(_OWN["name"]) or _is_in_parts(headings)
-
-
-def _is_in_parts(headings: Sequence[str]) -> bool:
-    small = {heading.casefold() for heading in headings}
-    return not small.isdisjoint(_NAME_PARTS[0]) and not small.isdisjoint(_NAME_PARTS[1])
-
-
-def _part_of_name(heading: str) -> int | None:
-    return next((part for part, names in enumerate(_NAME_PARTS) if heading.casefold() in names), None)
-
-
 def _with_forms(
     table: Table, named: Sequence[_Named], zone: ZoneInfo, date_format: str, found: Imported
 ) -> list[_Named]:
@@ -287,6 +262,8 @@ def _with_forms(
         cells = [
             cells[index] for _, cells in table.rows if index < len(cells) and cells[index] not in (None, "")
         ]
+        if cells and not heading:
+            found.notes.append(f"column {index + 1} has no heading: left out")
         fitted, form = _formed(column, heading, cells, zone, date_format)
         formed.append(fitted)
         if heading:
@@ -351,6 +328,10 @@ def _people(table: Table, named: Sequence[_Named], found: Imported) -> dict[int,
         if len(found.errors) >= _MOST_ERRORS:
             break
         faults: list[FieldError] = []
+        if any(cell not in (None, "") for cell in cells[len(named) :]):
+            told = f"it has {len(cells)} cells, the headings {len(named)}"
+            found.errors.append(_fault(line, "row", told, "put cells that hold the separator in quotes"))
+            continue
         person = _person(line, cells, named, faults)
         number = person.external_id if person else None
         if number in lines:
@@ -400,7 +381,7 @@ def _put(column: _Named, value: Cell, fields: dict[str, Any], parameters: dict[s
         fields[column.key] = number(value, column.separators)
     elif column in _READ:
         fields[column] = _READ[column](value)
-    elif column in _OWN or column.startswith(_PART):
+    elif column in OWN or column.startswith(_PART):
         fields[column] = str(value)
     else:
         parameters[column] = value
@@ -440,9 +421,9 @@ def _titled(columns: Sequence[str], labels: Mapping[str, str], language: Languag
     """Headings in a language; a title that the import would take for another column gives way to the key."""
     if language is None:
         return list(columns)
-    titles = [labels.get(each) or _TITLES.get(each, {}).get(language, each) for each in columns]
+    titles = [labels.get(each) or TITLES.get(each, {}).get(language, each) for each in columns]
     known = Counter(
-        title.casefold() for title in [*titles, *(name for names in _OWN.values() for name in names)]
+        title.casefold() for title in [*titles, *(name for names in OWN.values() for name in names)]
     )
     return [
         title if each not in labels or known[title.casefold()] == 1 else each

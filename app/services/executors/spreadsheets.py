@@ -37,6 +37,9 @@ _FORMULA_WITHOUT_VALUE = re.compile(
     rb'<c\b[^>]*?\br="([A-Z]{1,3}\d{1,7})"[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
 )
 
+_MARKUP = re.compile(rb"[\xef\xbb\xbf\xff\xfe\s]*(<\s*[!?a-z]|[\[{]\s*[\[{\"])", re.IGNORECASE)
+"""How files begin that are no table of text; systems of personnel give HTML the name of XLS."""
+
 Lines = Iterable[tuple[int, Sequence[Cell]]]
 Heading = Callable[[Sequence[str]], bool]
 """Whether these are the headings of the table that is looked for."""
@@ -76,6 +79,10 @@ def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Hea
     if len(content) > MOST_BYTES:
         raise TooLarge(f"file: larger than {MOST_BYTES // 1024 // 1024} MB; send it in parts.")
     said: list[str] = []
+    if _MARKUP.match(content):
+        raise _wrong(
+            "it is HTML, XML or JSON, whatever its name says", "open it in a spreadsheet, save it as XLSX"
+        )
     if not is_spreadsheet(content):
         if options.sheet:
             raise _wrong("a text file has no sheets", "leave `sheet` out")

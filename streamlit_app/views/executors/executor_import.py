@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.utils.encodings import LIKELY
+from app.utils.written_dates import FORMATS
 from streamlit_app import session
 from streamlit_app.client import Json
 from streamlit_app.parts import catalogue, notices
@@ -18,7 +20,13 @@ OWN = {
 }  # fmt: skip
 _PLACE = re.compile(r"line (\d+), (.+)", re.DOTALL)
 _FORMS = ("csv", "xlsx")
+_SHEETS = ("xlsx", "ods", "xls")
 _READ = (*_FORMS, "ods", "xls", "txt", "tsv")
+_KINDS = (
+    "text", "string", "number", "boolean", "list", "enum", "datetime", "working hours", "availability",
+    "part of the name",
+)  # fmt: skip
+_ENCODINGS = ("utf-8", "utf-16", *LIKELY)
 
 
 def open_dialog() -> None:
@@ -39,11 +47,41 @@ def _dialog() -> None:
     file = st.file_uploader(t("executors.file"), type=_READ)
     if file is None:
         return
+    reading = _reading(file.name)
     with notices.told():
-        seen = _send(file.name, file.getvalue(), dry_run=True)
+        seen = _send(file.name, file.getvalue(), reading, dry_run=True)
         _preview(seen, names)
         if seen["rows"] and not seen["errors"]:
-            _confirm(file.name, file.getvalue(), seen)
+            _confirm(file.name, file.getvalue(), reading, seen)
+
+
+def _reading(name: str) -> Json:
+    """How the file is to be read, where it does not say so itself or was understood in a wrong way."""
+    with st.expander(t("executors.file_reading"), icon=":material/tune:"):
+        left, right = st.columns(2)
+        reading: Json = {}
+        if name.lower().endswith(_SHEETS):
+            reading["sheet"] = left.text_input(
+                t("executors.file_sheet"), help=t("executors.file_sheet_help")
+            ).strip()
+        else:
+            reading["encoding"] = left.selectbox(
+                t("executors.file_encoding"), ("", *_ENCODINGS), format_func=_or_found_out
+            )
+        reading["date_format"] = right.selectbox(
+            t("executors.file_dates"),
+            ("", *FORMATS),
+            format_func=_or_found_out,
+            help=t("executors.file_dates_help"),
+        )
+        reading["heading_row"] = left.number_input(
+            t("executors.file_heading_row"), 0, 10_000, 0, help=t("executors.file_heading_row_help")
+        )
+    return {key: value for key, value in reading.items() if value}
+
+
+def _or_found_out(choice: str) -> str:
+    return choice or t("executors.file_found_out")
 
 
 def _names(parameters: list[Json]) -> dict[str, str]:
@@ -58,8 +96,10 @@ def _template(form: str) -> bytes:
     )
 
 
-def _send(name: str, content: bytes, *, dry_run: bool) -> Json:
-    sent: Json = session.api().upload(_PATH, name, content, pool_id=session.pool_id(), dry_run=dry_run)
+def _send(name: str, content: bytes, reading: Json, *, dry_run: bool) -> Json:
+    sent: Json = session.api().upload(
+        _PATH, name, content, pool_id=session.pool_id(), dry_run=dry_run, **reading
+    )
     return sent
 
 
@@ -106,12 +146,19 @@ def _columns(seen: Json, names: dict[str, str]) -> None:
                 t("executors.file_field"): [
                     names.get(each["field"], each["field"]) for each in seen["columns"]
                 ],
-                t("executors.file_read_as"): [each["read_as"] for each in seen["columns"]],
+                t("executors.file_read_as"): [_form(each["read_as"]) for each in seen["columns"]],
                 t("executors.file_example"): [each["example"] for each in seen["columns"]],
             },
             hide_index=True,
             alt=t("executors.file_columns"),
         )
+
+
+def _form(read_as: str) -> str:
+    """The form of a column in the page's language; formats of dates have one name in both."""
+    kind, percent, _ = read_as.partition(", ")
+    told = t(f"executors.form.{kind}") if kind in _KINDS else kind
+    return told + (t("executors.form.percent") if percent else "")
 
 
 def _faults(seen: Json, names: dict[str, str]) -> list[tuple[int, str, str]]:
@@ -131,13 +178,13 @@ def _what(outcome: Json, names: dict[str, str]) -> str:
     return t(f"executors.what.{outcome['what']}", fields=fields)
 
 
-def _confirm(name: str, content: bytes, seen: Json) -> None:
+def _confirm(name: str, content: bytes, reading: Json, seen: Json) -> None:
     counts = {what: seen[what] for what in ("added", "changed", "unchanged")}
     st.markdown(t("executors.import_counts", **counts))
     if not (seen["added"] or seen["changed"]):
         return
     if st.button(t("executors.import_do", n=seen["added"] + seen["changed"]), type="primary"):
-        done = _send(name, content, dry_run=False)
+        done = _send(name, content, reading, dry_run=False)
         from streamlit_app.views.executors import page as executors
 
         executors.forget()

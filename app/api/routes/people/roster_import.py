@@ -14,6 +14,7 @@ from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.executors import CellProblem, ColumnReadOut, ExecutorImportOut, RowOutcome
 from app.services.executors import roster_import
+from app.services.executors.roster_headings import has_names
 from app.services.executors.spreadsheets import MOST_BYTES, ReadOptions, read_table
 from app.services.pools.parameters import list_parameters
 from app.utils.spreadsheet_text import Language
@@ -62,7 +63,7 @@ async def import_executors(
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     content = await file.read(MOST_BYTES + 1)
     table = await asyncio.get_running_loop().run_in_executor(
-        _READERS, read_table, content, options, roster_import.has_names
+        _READERS, read_table, content, options, has_names
     )
     found = await roster_import.import_executors(
         session,

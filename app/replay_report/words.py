@@ -175,7 +175,8 @@ class Voice:
         if self.language == "ru" and text not in self._texts:
             for pattern, told in _NOTES_RU:
                 if found := re.fullmatch(pattern, text, re.DOTALL):
-                    return told.format(*(_ROLES_RU.get(part, part) for part in found.groups()))
+                    first, *others = found.groups()
+                    return told.format(_ROLES_RU.get(first, first), *others)
         return self.say(text)
 
     def reason(self, name: str) -> str:

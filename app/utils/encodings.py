@@ -56,7 +56,15 @@ def encoding_of(content: bytes, encoding: str = "") -> tuple[str, bool]:
         raise EncodingError(
             f"it is no text in {name} ({error}); name its encoding, or save it as UTF-8"
         ) from None
-    return name, guessed
+    return _with_order(name, content), guessed
+
+
+def _with_order(name: str, content: bytes) -> str:
+    """A wide encoding without a mark of its order of bytes is little-endian, as spreadsheets write it."""
+    plain = codecs.lookup(name).name
+    if plain in {"utf-16", "utf-32"} and not any(content.startswith(mark) for mark, _ in _MARKS):
+        return f"{plain}-le"
+    return name
 
 
 def _found(content: bytes) -> tuple[str, bool]:

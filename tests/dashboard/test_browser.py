@@ -194,8 +194,9 @@ def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
             "buffer": _workbook(["Имя"], ["Первая"], sheet=[["Имя"], ["Вторая"]]),
         }
     )
-    window.get_by_label("Лист").fill("Second")
-    window.get_by_label("Лист").press("Enter")
+    sheet = window.get_by_role("textbox", name="Лист", exact=True)
+    sheet.fill("Second")
+    sheet.press("Enter")
     expect(window.locator("[data-testid=stDataFrame]").last).to_contain_text("Вторая")
     rows = [
         head.split(";"),

@@ -119,7 +119,7 @@ def test_a_log_is_read_as_asked_and_how_is_said(tmp_path, capsys, language, said
         (["--encoding", "cp1251", "--heading-row", "2"], "--encoding, --heading-row: of a log alone"),
         (["--input", "LOG", "--sheet", "1"], "a text file has no sheets"),
         (["--input", "LOG", "--date-format", "us"], "formats are iso"),
-        (["--input", "LOG", "--encoding", "utf-16"], "no text in utf-16"),
+        (["--input", "LOG", "--encoding", "utf-16"], "no column"),
         (["--domain", "space"], "--domain space: use one of it, construction, insurance, consulting"),
         (["--lang", "fr"], "--lang fr: use ru or en"),
         (["--url", "http://127.0.0.1:9"], "no Executor Balancer answers at http://127.0.0.1:9"),

@@ -50,6 +50,9 @@ LOGS: dict[str, tuple[bytes, dict[str, Any], dict[str, str]]] = {
     "UTF-16 without a mark": (
         text(HEAD.replace(";", "\t"), "7\tcheck\tАнна\t2026-02-13 09:00:00", encoding="utf-16-le"), {}, {},
     ),
+    "UTF-16 without a mark, named": (
+        text(HEAD, "7;check;Анна;2026-02-13 09:00:00", encoding="utf-16-le"), {"encoding": "UTF-16"}, {},
+    ),
     "Windows-1251": (text(HEAD, "7;check;Анна;13.02.2026 09:00", encoding="cp1251"), {}, {}),
     "old Unix": (text(HEAD, "7;check;Анна;13.02.2026 09:00", encoding="koi8_r"), {}, {}),
     "western": (

@@ -47,7 +47,7 @@ def _dialog() -> None:
     file = st.file_uploader(t("executors.file"), type=_READ)
     if file is None:
         return
-    reading = _reading(file.name)
+    reading = _reading(file.name, file.file_id)
     with notices.told():
         seen = _send(file.name, file.getvalue(), reading, dry_run=True)
         _preview(seen, names)
@@ -55,27 +55,39 @@ def _dialog() -> None:
             _confirm(file.name, file.getvalue(), reading, seen)
 
 
-def _reading(name: str) -> Json:
-    """How the file is to be read, where it does not say so itself or was understood in a wrong way."""
+def _reading(name: str, key: str) -> Json:
+    """How the file is to be read, where it does not say so itself or was understood in a wrong way.
+
+    `key` is the file's own: what was said of one is not taken for the next.
+    """
     with st.expander(t("executors.file_reading"), icon=":material/tune:"):
         left, right = st.columns(2)
         reading: Json = {}
         if name.lower().endswith(_SHEETS):
             reading["sheet"] = left.text_input(
-                t("executors.file_sheet"), help=t("executors.file_sheet_help")
+                t("executors.file_sheet"), help=t("executors.file_sheet_help"), key=f"sheet-{key}"
             ).strip()
         else:
             reading["encoding"] = left.selectbox(
-                t("executors.file_encoding"), ("", *_ENCODINGS), format_func=_or_found_out
+                t("executors.file_encoding"),
+                ("", *_ENCODINGS),
+                format_func=_or_found_out,
+                key=f"encoding-{key}",
             )
         reading["date_format"] = right.selectbox(
             t("executors.file_dates"),
             ("", *FORMATS),
             format_func=_or_found_out,
             help=t("executors.file_dates_help"),
+            key=f"dates-{key}",
         )
         reading["heading_row"] = left.number_input(
-            t("executors.file_heading_row"), 0, 10_000, 0, help=t("executors.file_heading_row_help")
+            t("executors.file_heading_row"),
+            0,
+            10_000,
+            0,
+            help=t("executors.file_heading_row_help"),
+            key=f"heading-{key}",
         )
     return {key: value for key, value in reading.items() if value}
 

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
 from app.integrations.postgresql import BadAddress, read_address
 from app.integrations.public_addresses import Network, parse_networks
+from app.integrations.redis_address import read_redis
 from app.local.places import Place, embedded_system, find_place
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default_factory=lambda: os.environ.get("DEFAULT_REDIS_URL", DEFAULT_REDIS_URL),
         validate_default=True,
-        description="Redis 6.2 or later; empty: none. Without it workers sweep PostgreSQL.",
+        description="Redis 6.2 or later, or sentinels, or a cluster; empty: none. Without it workers sweep PostgreSQL.",
     )
     stack_file: Path | None = Field(
         ROOT / ".secrets" / "host.env",
@@ -281,6 +282,13 @@ class Settings(BaseSettings):
         raise ValueError(
             f"{str(info.field_name).upper()} must begin with postgresql:// (PostgreSQL is the only database supported)"
         )
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _redis(cls, url: str | None) -> str | None:
+        if url:
+            read_redis(url)
+        return url
 
     _place: Place | None = PrivateAttr(None)
 

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ import jwt
 
 from app.errors import Unauthenticated, Unavailable
 from app.integrations.public_addresses import read_bounded
+from app.utils.remembered import Remembered
 
 _KINDS = {
     "RSA": frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),
@@ -58,12 +58,6 @@ class Asked:
     code_verifier: str
 
 
-@dataclass(slots=True)
-class _Kept:
-    document: Json
-    until: float
-
-
 class Provider:
     """The provider of this installation, and us as its client; close it when done."""
 
@@ -72,7 +66,7 @@ class Provider:
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
-        self._kept: dict[str, _Kept] = {}
+        self._kept: Remembered[str, Json] = Remembered(_FRESH_SECONDS)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(_PATIENCE, connect=3.0), follow_redirects=False, trust_env=False
         )
@@ -208,7 +202,7 @@ class Provider:
         endpoints = [metadata.get(name) for name in _ENDPOINTS]
         optional = [metadata[name] for name in _OPTIONAL if metadata.get(name) is not None]
         if metadata.get("issuer") != self.issuer or not all(map(self._is_safe, [*endpoints, *optional])):
-            self._kept.pop(address, None)
+            self._kept.clear()
             raise Unavailable("The sign-in provider's configuration names another issuer, or no https.")
         return metadata
 
@@ -219,12 +213,11 @@ class Provider:
         return urlsplit(address).scheme in {"https", urlsplit(self.issuer).scheme}
 
     async def _document(self, address: str, *, anew: bool = False) -> Json:
-        kept = self._kept.get(address)
-        if kept is None or anew or kept.until < time.monotonic():
-            request = self._client.build_request("GET", address, headers=_JSON)
-            kept = _Kept(await self._ask(request), time.monotonic() + _FRESH_SECONDS)
-            self._kept[address] = kept
-        return kept.document
+        if anew:
+            self._kept.forget(lambda known: known == address)
+        return await self._kept.get(
+            address, lambda: self._ask(self._client.build_request("GET", address, headers=_JSON))
+        )
 
     async def _ask(
         self, request: httpx.Request, *, auth: httpx.BasicAuth | None = None, refusal: str | None = None

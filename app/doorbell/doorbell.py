@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId
+from app.integrations.redis_address import open_redis
 from app.utils.trouble import trouble_of
 
 STREAM = "executor-balancer:doorbell"
@@ -142,8 +142,9 @@ class RedisDoorbell:
     """Rings go out from a background task, one pipeline for all that came meanwhile: no request waits for Redis."""
 
     def __init__(self, url: str, *, stream: str = STREAM) -> None:
-        self._redis = Redis.from_url(
+        self._redis = open_redis(
             url,
+            key=stream,
             socket_timeout=5.0,
             socket_connect_timeout=1.0,
             socket_keepalive=True,
@@ -158,6 +159,7 @@ class RedisDoorbell:
         self._ringer: asyncio.Task[None] | None = None
         self._closed = False
         self._down = False
+        self._is_refused = False
 
     @property
     def hears(self) -> bool:
@@ -341,10 +343,12 @@ class RedisDoorbell:
             await self._redis.xgroup_delconsumer(self._stream, GROUP, consumer)
 
     async def healthy(self) -> bool:
-        """Whether Redis answers within a second."""
+        """Whether Redis answers within a second, and has not just refused to ring (an ACL user without the right)."""
         try:
             async with asyncio.timeout(1.0):
-                return bool(await self._redis.ping())
+                return bool(await self._redis.ping()) and not self._is_refused
+        except NoPermissionError:
+            return not self._is_refused
         except (RedisError, OSError, TimeoutError):
             return False
 
@@ -360,11 +364,13 @@ class RedisDoorbell:
         await self._redis.aclose()
 
     def _heard(self) -> None:
+        self._is_refused = False
         if self._down:
             self._down = False
             log.info("doorbell.back")
 
     def _unheard(self, error: Exception) -> None:
+        self._is_refused = isinstance(error, NoPermissionError)
         if not self._down:
             self._down = True
             log.warning("doorbell.down", error=str(error), consequence="workers sweep PostgreSQL instead")

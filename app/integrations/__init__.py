@@ -1,1 +1,1 @@
-"""HTTP clients of other systems."""
+"""Connections to other systems: PostgreSQL, Redis, and by HTTP."""

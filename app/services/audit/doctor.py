@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from app.database import HotConnection, HotPool
+from app.doorbell.doorbell import STREAM
+from app.integrations.redis_address import open_redis
 from app.services.audit.audit_anchors import Anchors
 from app.services.audit.audit_log import verify
 from app.services.audit.invariants import Finding, find_violations, repair_counters
@@ -179,9 +180,12 @@ async def _doorbell(redis_url: str | None) -> Symptom:
             "none: workers look for work every 200 ms",
             "Set REDIS_URL to be told.",
         )
-    redis = Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    redis = open_redis(redis_url, key=STREAM, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     try:
         told: Any = await redis.info()
+    except NoPermissionError:
+        found = "answers; its version and policy are not known, as this user may not INFO"
+        return Symptom("Redis", State.WELL, found)
     except (RedisError, OSError) as error:
         found = f"does not answer ({error}): workers look for work every second"
         return Symptom("Redis", State.WORTH_KNOWING, found, "Start it; nothing is lost meanwhile.")

@@ -22,6 +22,7 @@ from app.engine.types import PoolId
 from app.services.live.notifications import Tick, Ticks
 from app.services.live.overview import Minute, Overview, Picture
 from app.services.live.stream_places import StreamPlaces, Watcher
+from app.utils.remembered import Remembered
 
 MOST_WATCHERS = 500
 """Streams that one process serves; each holds a connection."""
@@ -91,7 +92,7 @@ class LiveBoard:
         self._pool = pool
         self._overview = overview
         self._places = places
-        self._newest: dict[PoolId, tuple[float, list[Placed]]] = {}
+        self._newest: Remembered[PoolId, list[Placed]] = Remembered(_SHARED_SECONDS)
 
     def start(self) -> None:
         """Let streams end when the process is told to stop: the server waits for them before anything else ends."""
@@ -182,14 +183,12 @@ class LiveBoard:
         return News(until, counts, placed)
 
     async def _newest_of(self, pool_id: PoolId) -> list[Placed]:
-        known = self._newest.get(pool_id)
-        if known is not None and time.monotonic() - known[0] < _SHARED_SECONDS:
-            return known[1]
-        async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_NEWEST, pool_id, MOST_ITEMS)
-        placed = [Placed(*row.values()) for row in rows]
-        self._newest[pool_id] = (time.monotonic(), placed)
-        return placed
+        async def read() -> list[Placed]:
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(_NEWEST, pool_id, MOST_ITEMS)
+            return [Placed(*row.values()) for row in rows]
+
+        return await self._newest.get(pool_id, read)
 
     async def _figures(self, pool_id: PoolId, period: timedelta) -> Figures:
         return Figures(*await self._overview.look(pool_id, period=period, now=datetime.now(UTC)))

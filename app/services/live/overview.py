@@ -5,7 +5,6 @@ minutes since. Answers are shared for a moment by all who ask, so that a hundred
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from app.database import HotPool
 from app.engine.types import PoolId, WaitReason
 from app.services.tasks.misplaced import MisplacedCounts
+from app.utils.remembered import Remembered
 
 LONGEST = timedelta(hours=24)
 """The longest period that is shown by the minute."""
@@ -137,7 +137,7 @@ class Overview:
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
         self._minutes: dict[PoolId, _Minutes] = {}
-        self._pictures: dict[tuple[PoolId, int], tuple[float, Picture]] = {}
+        self._pictures: Remembered[tuple[PoolId, int], Picture] = Remembered(SHARED_SECONDS)
         self._locks: dict[PoolId, asyncio.Lock] = {}
         self._misplaced = MisplacedCounts(pool)
 
@@ -155,18 +155,16 @@ class Overview:
     def forget(self, pool_id: PoolId) -> None:
         """Count misplaced work anew at the next look."""
         self._misplaced.forget(pool_id)
-        for key in [key for key in self._pictures if key[0] == pool_id]:
-            del self._pictures[key]
+        self._pictures.forget(lambda key: key[0] == pool_id)
 
     async def _picture(self, pool_id: PoolId, period: timedelta, now: datetime) -> Picture:
         key = (pool_id, int(period.total_seconds()))
-        known = self._pictures.get(key)
-        if known is not None and time.monotonic() - known[0] < SHARED_SECONDS:
-            return known[1]
-        misplaced = await self._misplaced.count(pool_id)
-        picture = await _look(self._pool, pool_id, now - period, now, misplaced)
-        self._pictures[key] = (time.monotonic(), picture)
-        return picture
+
+        async def read() -> Picture:
+            misplaced = await self._misplaced.count(pool_id)
+            return await _look(self._pool, pool_id, now - period, now, misplaced)
+
+        return await self._pictures.get(key, read)
 
 
 class _Minutes:

@@ -51,17 +51,19 @@ class PoolDirectory:
         self._broken: dict[PoolId | str, BrokenSettings] = {}
         self._missing: set[PoolId] = set()
         self._looked_at = -_FRESH_SECONDS
+        self._forgotten = self._read_after = 0
         self._lock = asyncio.Lock()
 
     def forget(self) -> None:
-        """Look again at the next question."""
-        self._looked_at = -_FRESH_SECONDS
+        """Look again at the next question; a look that is under way may have read what was before, and is repeated."""
+        self._forgotten += 1
 
     async def get(self, pool_id: PoolId | None = None) -> KnownPool:
         """The pool with this id, or the default one. Raises NotFound, and BrokenSettings for this pool alone."""
-        if self._is_due() or (pool_id is not None and self._is_unknown(pool_id)):
+        asked = self._forgotten
+        if self._is_due(asked) or (pool_id is not None and self._is_unknown(pool_id)):
             async with self._lock:
-                if self._is_due():
+                if self._is_due(asked):
                     await self._look()
                 if pool_id is not None and self._is_unknown(pool_id):
                     await self._look_for(pool_id)
@@ -81,17 +83,19 @@ class PoolDirectory:
         """The same pools as this caller sees them."""
         return self if caller.pool_ids is None else _SeenPools(self, caller)
 
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._looked_at >= _FRESH_SECONDS
+    def _is_due(self, asked: int) -> bool:
+        """Whether what is known is old, or was read before the last `forget` that this question came after."""
+        return self._read_after < asked or time.monotonic() - self._looked_at >= _FRESH_SECONDS
 
     def _is_unknown(self, pool_id: PoolId) -> bool:
         return not (pool_id in self._by_id or pool_id in self._broken or pool_id in self._missing)
 
     async def _look(self) -> None:
+        forgotten, began = self._forgotten, time.monotonic()
         by_id, broken = await self._read(None)
         self._by_id, self._broken = by_id, broken
         self._missing.clear()
-        self._looked_at = time.monotonic()
+        self._read_after, self._looked_at = forgotten, began
 
     async def _look_for(self, pool_id: PoolId) -> None:
         """Look for one pool that another process may have made since the last look; once until the next."""

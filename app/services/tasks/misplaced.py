@@ -6,9 +6,9 @@ middle of it. It is listed with the reason, counted for the alarm, and moved by 
 """
 
 import asyncio
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from app.database import HotConnection, HotPool
@@ -19,6 +19,7 @@ from app.services.common.rows import catalogue_of, rules_of
 from app.services.placement.sql import PARAMETERS, POOL
 from app.services.tasks import sql as statements
 from app.services.tasks.moves import Move, Moved, MoveName, move_tasks
+from app.utils.remembered import Remembered
 
 MOST = 20_000
 """Open tasks of a pool that are looked at, the oldest first."""
@@ -151,18 +152,15 @@ class MisplacedCounts:
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
-        self._known: dict[PoolId, tuple[float, int]] = {}
+        self._known: Remembered[PoolId, int] = Remembered(_FRESH_SECONDS, rests=_RESTS)
 
     async def count(self, pool_id: PoolId) -> int:
         """How many tasks of a pool are misplaced."""
-        began = time.monotonic()
-        until, count = self._known.get(pool_id, (began, 0))
-        if began >= until:
-            count = len(await find_misplaced(self._pool, pool_id=pool_id))
-            ended = time.monotonic()
-            self._known[pool_id] = (ended + max(_FRESH_SECONDS, _RESTS * (ended - began)), count)
-        return count
+        return await self._known.get(pool_id, partial(self._count, pool_id))
+
+    async def _count(self, pool_id: PoolId) -> int:
+        return len(await find_misplaced(self._pool, pool_id=pool_id))
 
     def forget(self, pool_id: PoolId) -> None:
         """Look again at the next question."""
-        self._known.pop(pool_id, None)
+        self._known.forget(lambda known: known == pool_id)

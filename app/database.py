@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import ARRAY, ColumnElement, Connection, any_, event, literal, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, ExceptionContext, any_, event, literal, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -33,7 +33,7 @@ HotPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 async def _close(session: AsyncSession) -> None:
-    """Give its connection back; one that broke is thrown away by its pool, and the answer may have gone out before.
+    """Give its connection back, or throw away one that cannot be rolled back; the answer may have gone out before.
 
     Whatever a driver says while its server dies under it is caught: raised here, after the answer, it would end the
     client's connection, and the next request on it would get no answer.
@@ -82,6 +82,18 @@ async def prepare_connection(connection: Any) -> None:
 def _take_role_at_first(connection: Any, _record: object) -> None:
     """SQLAlchemy's hook for a new connection: the adapter runs a coroutine on the driver's own."""
     connection.run_async(take_role)
+
+
+def _replace_if_unsound(context: ExceptionContext) -> None:
+    """SQLAlchemy's hook for errors: a connection is replaced that fails its check, or cannot end its transaction.
+
+    One whose BEGIN was cancelled or refused lives on, but the driver takes its next transaction for a savepoint of
+    the one that never began, and the server refuses that (25P01). One whose ROLLBACK failed would keep its place in
+    the pool until it is collected as garbage.
+    """
+    if context.is_pre_ping or context.statement is None:  # COMMIT and ROLLBACK are no statements of ours
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False  # the others are sound
 
 
 async def _nothing_to_reset(_connection: Any) -> None:
@@ -204,6 +216,7 @@ class Database:
             },
         )
         event.listen(engine.sync_engine, "connect", _take_role_at_first)
+        event.listen(engine.sync_engine, "handle_error", _replace_if_unsound)
         hot = await asyncpg.create_pool(
             connect=open_connection,
             min_size=0,

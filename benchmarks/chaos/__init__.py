@@ -28,6 +28,7 @@ FAULTS = (
     "delivery",
     "poison",
     "mixed",
+    "every_statement",
 )
 
 

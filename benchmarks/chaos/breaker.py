@@ -19,10 +19,19 @@ BLOWS: dict[str, str] = {
     "serialization": "40001",
     "deadlock": "40P01",
     "cancelled": "57014",
-    "idle_too_long": "25P03",
+    "idle_too_long": "",
     "too_many_connections": "53300",
 }
-"""What can strike: the backend is ended before the statement, its answer is lost, or an error by its SQLSTATE."""
+"""What can strike: the backend is ended before the statement, its answer is lost, or an error by its SQLSTATE.
+
+`idle_too_long` is a backend that reached its idle limit just before the statement came: its last word is the answer.
+"""
+_IDLE_TOO_LONG = {
+    "S": "FATAL",
+    "V": "FATAL",
+    "C": "25P03",
+    "M": "terminating connection due to idle-in-transaction timeout",
+}
 
 _SSL_REQUEST, _CANCEL = 80877103, 80877102
 _HEADER = 5
@@ -35,6 +44,7 @@ class Breaker:
         self._target = (host, port)
         self._dsn = dsn
         self._tasks: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
         self._left: int | None = None
         self._blow = ""
         self.seen = 0
@@ -91,7 +101,8 @@ class Breaker:
 
     async def terminate(self, pid: int) -> None:
         """End a backend, and wait until it is gone."""
-        await self._admin.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+        async with self._one_at_a_time:
+            await self._admin.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
 
 
 async def _pass_startup(
@@ -137,6 +148,11 @@ class _Session:
             blow = self._breaker._next_blow() if kind in b"QS" else ""
             if blow == "terminated":
                 await self._breaker.terminate(self._pid)
+            if blow == "idle_too_long":
+                self._loses = True
+                self._client[1].write(_error(_IDLE_TOO_LONG))  # before the end, which ends this session too
+                await self._breaker.terminate(self._pid)
+                raise EOFError
             self._loses = blow == "lost"
             code = BLOWS.get(blow, "")
             server.write(_raise(code, message) if code else gathered)
@@ -152,13 +168,19 @@ class _Session:
             if not self._loses:
                 client.write(message)
             elif kind == b"Z":
-                raise EOFError
+                raise EOFError  # the answer is whole, and lost
 
 
 async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readexactly(_HEADER)
     length = struct.unpack("!i", head[1:])[0]
     return head[:1], head + await reader.readexactly(length - 4)
+
+
+def _error(fields: dict[str, str]) -> bytes:
+    """A server's message that a session failed, by the protocol's field names."""
+    body = b"".join(name.encode() + said.encode() + b"\0" for name, said in fields.items()) + b"\0"
+    return b"E" + struct.pack("!i", len(body) + 4) + body
 
 
 def _raise(code: str, instead_of: bytes) -> bytes:

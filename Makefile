@@ -18,7 +18,7 @@ RUN_OPTIONS += $(if $(TLS),--ssl-certfile certs/cert.pem --ssl-keyfile certs/key
 WHICH = $(if $(DATA),--data $(DATA))
 SCHEME = $(if $(TLS),https,http)
 
-.PHONY: docs pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean runbook images
+.PHONY: docs messages pictures help setup run demo doctor test quick lint format bench chaos fuzz audit sbom env cert lock clean runbook images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ format: $(STAMP) ## put the code in form
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
 	$(BIN)/black --quiet .
+
+messages: $(STAMP) ## bring the catalogue of messages (app/messages/ru.po) in line with the code
+	@PYTHONPATH=. $(BIN)/python scripts/messages.py
 
 bench: $(STAMP) ## measure: throughput, latency, fairness
 	$(BIN)/python -m benchmarks $(ARGS)

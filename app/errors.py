@@ -17,7 +17,9 @@ DomainError
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
+
+from app.messages.message import Message, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class FieldError:
     """One wrong value: where it is (JSON path), what is wrong, and what to do."""
 
     field: str
-    reason: str
-    remedy: str = ""
+    reason: Message
+    remedy: Message | Literal[""] = ""
 
 
 class DomainError(Exception):
@@ -34,9 +36,9 @@ class DomainError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Internal error"
+    title: ClassVar[Message] = say("Internal error")
 
-    def __init__(self, detail: str, **members: Any) -> None:
+    def __init__(self, detail: Message, **members: Any) -> None:
         super().__init__(detail)
         self.detail = detail
         self.members = members
@@ -50,30 +52,35 @@ class DomainError(Exception):
 class NotFound(DomainError):
     """The thing does not exist, or the caller may not know that it does."""
 
-    status, code, title = 404, "not_found", "Not found"
+    status, code, title = 404, "not_found", say("Not found")
 
 
 class Conflict(DomainError):
     """The thing is not in a state that allows this."""
 
-    status, code, title = 409, "conflict", "Conflict"
+    status, code, title = 409, "conflict", say("Conflict")
 
 
 class AlreadyExists(Conflict):
     """A unique value is taken."""
 
-    code, title = "already_exists", "Already exists"
+    code, title = "already_exists", say("Already exists")
 
 
 class ForbiddenMove(Conflict):
     """The task's status does not allow the move."""
 
-    code, title = "forbidden_move", "Move not allowed"
+    code, title = "forbidden_move", say("Move not allowed")
 
     def __init__(self, status: str, move: str, allowed: Sequence[str]) -> None:
-        listed = ", ".join(allowed) or "none"
+        listed = list(allowed) or say("none")
         super().__init__(
-            f"A task that is {status} cannot {move}; allowed now: {listed}.",
+            say(
+                "A task that is {status} cannot {move}; allowed now: {listed}.",
+                status=status,
+                move=move,
+                listed=listed,
+            ),
             task_status=status,
             move=move,
             allowed=list(allowed),
@@ -83,30 +90,36 @@ class ForbiddenMove(Conflict):
 class StaleVersion(Conflict):
     """Somebody else changed it since it was read: read it again and repeat."""
 
-    status, code, title = 412, "stale_version", "Changed meanwhile"
+    status, code, title = 412, "stale_version", say("Changed meanwhile")
 
 
 class Invalid(DomainError):
     """One or more values are wrong."""
 
-    status, code, title = 422, "invalid", "Invalid value"
+    status, code, title = 422, "invalid", say("Invalid value")
 
-    def __init__(self, detail: str, errors: Sequence[FieldError] = (), **members: Any) -> None:
+    def __init__(self, detail: Message, errors: Sequence[FieldError] = (), **members: Any) -> None:
         if errors:
             members["errors"] = [asdict(error) for error in errors]
         super().__init__(detail, **members)
+
+    @classmethod
+    def at(cls, field: str, reason: Message, remedy: Message) -> Self:
+        """The error of one wrong value."""
+        detail = say("{field}: {reason}; {remedy}.", field=field, reason=reason, remedy=remedy)
+        return cls(detail, [FieldError(field, reason, remedy)])
 
 
 class KeyReused(Invalid):
     """An Idempotency-Key came again with another body."""
 
-    code, title = "idempotency_key_reused", "Idempotency key reused"
+    code, title = "idempotency_key_reused", say("Idempotency key reused")
 
 
 class Unauthenticated(DomainError):
     """No credentials, or not valid ones."""
 
-    status, code, title = 401, "unauthenticated", "Sign in first"
+    status, code, title = 401, "unauthenticated", say("Sign in first")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -117,17 +130,17 @@ class Unauthenticated(DomainError):
 class Forbidden(DomainError):
     """The role does not allow this."""
 
-    status, code, title = 403, "forbidden", "Not allowed"
+    status, code, title = 403, "forbidden", say("Not allowed")
 
 
 class TooLarge(DomainError):
     """More in one request than is taken."""
 
-    status, code, title = 413, "too_large", "Too large"
+    status, code, title = 413, "too_large", say("Too large")
 
 
 class _Later(DomainError):
-    def __init__(self, detail: str, retry_after: int = 1, **members: Any) -> None:
+    def __init__(self, detail: Message, retry_after: int = 1, **members: Any) -> None:
         super().__init__(detail, **members)
         self.retry_after = retry_after
 
@@ -140,10 +153,10 @@ class _Later(DomainError):
 class Overloaded(_Later):
     """More work is queued than can be taken in; come back after `retry_after` seconds."""
 
-    status, code, title = 429, "overloaded", "Too many requests"
+    status, code, title = 429, "overloaded", say("Too many requests")
 
 
 class Unavailable(_Later):
     """A part that the request needs is down; come back after `retry_after` seconds."""
 
-    status, code, title = 503, "unavailable", "Unavailable"
+    status, code, title = 503, "unavailable", say("Unavailable")

@@ -54,9 +54,10 @@ def _connections(base_url: str) -> httpx.Client:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The API on behalf of one person."""
+    """The API on behalf of one person, in the language that they read."""
 
     token: str | None = None
+    language: str = "en"
 
     def get(self, path: str, **query: Any) -> Any:
         """Read a resource."""
@@ -119,7 +120,9 @@ class Api:
         version: int | None = None,
         files: Any = None,
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {"Accept-Language": self.language}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         params = {name: value for name, value in (query or {}).items() if value is not None}

@@ -26,7 +26,12 @@ def language() -> Language:
 def api() -> Api:
     """The API on behalf of the signed-in user."""
     _refresh()
-    return Api(st.session_state.get("token"))
+    return Api(st.session_state.get("token"), language())
+
+
+def api_before_sign_in() -> Api:
+    """The API on behalf of nobody yet."""
+    return Api(language=language())
 
 
 def remember_address() -> None:
@@ -165,7 +170,7 @@ def _refresh() -> None:
     refresh_token = st.session_state.get("refresh_token")
     if refresh_token and time.monotonic() > st.session_state.token_until - _REFRESH_BEFORE:
         try:
-            sign_in(Api().post("/v1/auth/refresh", {"refresh_token": refresh_token}))
+            sign_in(api_before_sign_in().post("/v1/auth/refresh", {"refresh_token": refresh_token}))
         except ApiError as error:
             if error.status == 401:
                 end()

@@ -18,6 +18,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.errors import Unauthenticated
+from app.messages.message import say
 
 _HASHES = PasswordHash((Argon2Hasher(),))
 
@@ -143,13 +144,13 @@ class KeyRing:
             return Claims(int(claims["sub"]), int(claims["ver"]), datetime.fromtimestamp(claims["exp"], UTC))
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(
-                "The access token has expired: get another by POST /v1/auth/refresh."
+                say("The access token has expired: get another by POST /v1/auth/refresh.")
             ) from None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError):
             raise Unauthenticated(NOT_VALID) from None
 
 
-NOT_VALID = "Authorization: not a valid access token or API key; sign in by POST /v1/auth/token."
+NOT_VALID = say("Authorization: not a valid access token or API key; sign in by POST /v1/auth/token.")
 
 
 def _derive(secret: str, use: bytes = b"executor-balancer access tokens") -> bytes:

@@ -21,6 +21,7 @@ import jwt
 
 from app.errors import Unauthenticated, Unavailable
 from app.integrations.public_addresses import read_bounded
+from app.messages.message import Message, say
 from app.utils.remembered import Remembered
 
 _KINDS = {
@@ -36,7 +37,7 @@ _CLOCKS_APART = 60
 _PATIENCE = 15.0
 """Seconds that one answer may take, however it comes."""
 _MOST_BYTES = 512 * 1024
-_REFUSED = "The sign-in provider's answer is not valid"
+_REFUSED = say("The sign-in provider's answer is not valid")
 Json = dict[str, Any]
 
 
@@ -108,10 +109,10 @@ class Provider:
         answer = await self._exchange(metadata, asked, code)
         token = answer.get("id_token")
         if not isinstance(token, str):
-            raise Unauthenticated(f"{_REFUSED}: no id_token.")
+            raise Unauthenticated(say("{refused}: no id_token.", refused=_REFUSED))
         claims = await self._verified(metadata, token, answer.get("access_token"))
         if not hmac.compare_digest(str(claims["nonce"]).encode(), asked.nonce.encode()):
-            raise Unauthenticated(f"{_REFUSED}: another sign-in's nonce.")
+            raise Unauthenticated(say("{refused}: another sign-in's nonce.", refused=_REFUSED))
         if not claims.keys() >= set(wanted):
             claims |= await self._user_info(metadata, claims["sub"], answer.get("access_token"))
         return Identity(self.issuer, claims["sub"], claims)
@@ -121,7 +122,7 @@ class Provider:
         if named is None and not metadata.get("authorization_response_iss_parameter_supported"):
             return
         if named != self.issuer:
-            raise Unauthenticated(f"{_REFUSED}: iss names another provider, or none.")
+            raise Unauthenticated(say("{refused}: iss names another provider, or none.", refused=_REFUSED))
 
     async def _exchange(self, metadata: Json, asked: Asked, code: str) -> Json:
         form = {
@@ -140,7 +141,9 @@ class Provider:
             form |= {"client_id": self._client_id, "client_secret": secret}
         request = self._client.build_request("POST", metadata["token_endpoint"], data=form, headers=_JSON)
         return await self._ask(
-            request, auth=auth, refusal=f"{_REFUSED}: it takes this code no more, or never"
+            request,
+            auth=auth,
+            refusal=say("{refused}: it takes this code no more, or never", refused=_REFUSED),
         )
 
     async def _verified(self, metadata: Json, token: str, access_token: object) -> Json:
@@ -149,7 +152,9 @@ class Provider:
             header = jwt.get_unverified_header(token)
             algorithm = str(header["alg"])
             if algorithm not in _ALGORITHMS or str(header.get("typ", "JWT")).upper() != "JWT":
-                raise Unauthenticated(f"{_REFUSED}: an id_token of a kind that is not taken.")
+                raise Unauthenticated(
+                    say("{refused}: an id_token of a kind that is not taken.", refused=_REFUSED)
+                )
             key = await self._key(metadata, header.get("kid"), algorithm)
             claims: Json = jwt.decode(
                 token,
@@ -164,7 +169,9 @@ class Provider:
                 },
             )
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise Unauthenticated(f"{_REFUSED}: {type(error).__name__} in its id_token.") from None
+            raise Unauthenticated(
+                say("{refused}: {error} in its id_token.", refused=_REFUSED, error=type(error).__name__)
+            ) from None
         self._check_parties(claims)
         _check_hash(claims.get("at_hash"), access_token, algorithm)
         return claims
@@ -172,9 +179,11 @@ class Provider:
     def _check_parties(self, claims: Json) -> None:
         many = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if many else self._client_id) != self._client_id:
-            raise Unauthenticated(f"{_REFUSED}: an id_token made for another client (azp).")
+            raise Unauthenticated(
+                say("{refused}: an id_token made for another client (azp).", refused=_REFUSED)
+            )
         if not 0 < len(claims["sub"]) <= 255 or "\x00" in claims["sub"]:
-            raise Unauthenticated(f"{_REFUSED}: sub.")
+            raise Unauthenticated(say("{refused}: sub.", refused=_REFUSED))
 
     async def _key(self, metadata: Json, kid: object, algorithm: str) -> jwt.PyJWK:
         for again in (False, True):
@@ -182,7 +191,7 @@ class Provider:
             found = [jwk for jwk in document.get("keys") or () if _fits(jwk, kid, algorithm)]
             if len(found) == 1:
                 return jwt.PyJWK(found[0], algorithm)
-        raise Unauthenticated(f"{_REFUSED}: its id_token is signed by none of its keys.")
+        raise Unauthenticated(say("{refused}: its id_token is signed by none of its keys.", refused=_REFUSED))
 
     async def _user_info(self, metadata: Json, subject: str, access_token: object) -> Json:
         """Claims from the provider's userinfo endpoint, without those of the token."""
@@ -191,9 +200,11 @@ class Provider:
             return {}
         headers = {**_JSON, "Authorization": f"Bearer {access_token}"}
         request = self._client.build_request("GET", endpoint, headers=headers)
-        told = await self._ask(request, refusal=f"{_REFUSED}: it tells nothing of the person")
+        told = await self._ask(
+            request, refusal=say("{refused}: it tells nothing of the person", refused=_REFUSED)
+        )
         if told.get("sub") != subject:
-            raise Unauthenticated(f"{_REFUSED}: it tells of another person.")
+            raise Unauthenticated(say("{refused}: it tells of another person.", refused=_REFUSED))
         return {name: value for name, value in told.items() if name not in _OF_THE_TOKEN}
 
     async def _metadata(self) -> Json:
@@ -203,7 +214,7 @@ class Provider:
         optional = [metadata[name] for name in _OPTIONAL if metadata.get(name) is not None]
         if metadata.get("issuer") != self.issuer or not all(map(self._is_safe, [*endpoints, *optional])):
             self._kept.clear()
-            raise Unavailable("The sign-in provider's configuration names another issuer, or no https.")
+            raise Unavailable(say("The sign-in provider's configuration names another issuer, or no https."))
         return metadata
 
     def _is_safe(self, address: object) -> bool:
@@ -220,7 +231,7 @@ class Provider:
         )
 
     async def _ask(
-        self, request: httpx.Request, *, auth: httpx.BasicAuth | None = None, refusal: str | None = None
+        self, request: httpx.Request, *, auth: httpx.BasicAuth | None = None, refusal: Message | None = None
     ) -> Json:
         """A JSON object. Raises Unauthenticated with `refusal` for 4xx, Unavailable for all else."""
         try:
@@ -233,12 +244,15 @@ class Provider:
             answer = json.loads(body) if response.is_success else None
         except (httpx.HTTPError, OSError, ValueError, RecursionError) as error:
             raise Unavailable(
-                f"The sign-in provider does not answer ({type(error).__name__}). Repeat."
+                say("The sign-in provider does not answer ({error}). Repeat.", error=type(error).__name__)
             ) from error
         if refusal is not None and 400 <= response.status_code < 500 and response.status_code != 429:
-            raise Unauthenticated(f"{refusal}: sign in again.")
+            raise Unauthenticated(say("{refusal}: sign in again.", refusal=refusal))
         if not isinstance(answer, dict):
-            raise Unavailable(f"The sign-in provider answers {response.status_code}. Repeat.", retry_after=5)
+            raise Unavailable(
+                say("The sign-in provider answers {code}. Repeat.", code=response.status_code),
+                retry_after=5,
+            )
         return answer
 
 
@@ -276,4 +290,4 @@ def _check_hash(kept: object, access_token: object, algorithm: str) -> None:
     digest = hashlib.new(f"sha{size}", access_token.encode()).digest()
     half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
     if not hmac.compare_digest(str(kept).encode(), half.encode()):
-        raise Unauthenticated(f"{_REFUSED}: at_hash does not fit its access_token.")
+        raise Unauthenticated(say("{refused}: at_hash does not fit its access_token.", refused=_REFUSED))

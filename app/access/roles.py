@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from app.database import among
 from app.errors import NotFound
+from app.messages.message import say
 
 Role = Literal["viewer", "lead", "admin", "integration", "executor"]
 Action = Literal[
@@ -137,7 +138,9 @@ EVERYTHING = Caller("system", "admin")
 
 def no_pool(pool_id: int) -> NotFound:
     """Error for a pool that does not exist or is out of the caller's reach."""
-    return NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+    return NotFound(
+        say("pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id), pool_id=pool_id
+    )
 
 
 def within_reach(query: Any, pool_column: Any, caller: Caller) -> Any:

@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.keys import KeyRing
 from app.access.oidc import Provider
 from app.access.roles import Caller
+from app.api.problems import language_for
 from app.config import Settings
 from app.database import Database, acting
 from app.doorbell.doorbell import Doorbell
+from app.messages.catalogue import Language
 from app.services.accounts.callers import Callers
 from app.services.accounts.passwords import Passwords
 from app.services.accounts.throttle import Throttle
@@ -70,6 +72,14 @@ async def _caller(request: Request) -> Caller:
 
 PartsDep = Annotated[Parts, Depends(_parts)]
 CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+async def _language(request: Request) -> Language:
+    """The language of sentences in the answer, by Accept-Language."""
+    return language_for(request)
+
+
+LanguageDep = Annotated[Language, Depends(_language)]
 
 
 async def _settings(parts: PartsDep) -> Settings:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
+from app.messages.message import say
 from app.services.common.sent_keys import SentKey, sent_key
 
 LONGEST_KEY = 200
@@ -25,10 +26,8 @@ async def _sent(
     if idempotency_key is None:
         return None
     if len(request.headers.getlist("idempotency-key")) > 1:
-        reason, remedy = "two keys were sent", "send one"
-        raise Invalid(
-            f"Idempotency-Key: {reason}; {remedy}.", [FieldError("Idempotency-Key", reason, remedy)]
-        )
+        reason, remedy = say("two keys were sent"), say("send one")
+        raise Invalid.at("Idempotency-Key", reason, remedy)
     body = await request.json() if await request.body() else None
     return sent_key(idempotency_key, request.scope["route"].name, body)
 

@@ -16,7 +16,7 @@ Decides **who does the next piece of work**: tasks come in, each goes to an exec
 is furthest below a fair share; never twice, never over a limit, always with an explanation.
 
 * Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details: `code` is stable, `errors` name the
-  field, the reason and the remedy.
+  field, the reason and the remedy. Sentences are English or Russian, as `Accept-Language` prefers.
 * Lists are paged by cursor: send `next_cursor` as `cursor`.
 * Times are ISO 8601 in UTC. `pool_id` left out means the default pool.
 * Say who you are by **Authorize** above: `access_token` of `POST /v1/auth/token`, or an API key. On the machine itself

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query
 
 from app.errors import FieldError, Invalid
+from app.messages.message import say
 from app.schemas.common import read_id
 
 CursorParam = Annotated[
@@ -83,6 +84,10 @@ def _read(cursor: str) -> str:
 
 def _none_of_ours() -> Invalid:
     return Invalid(
-        "cursor: it is none of ours; leave it out to begin with the first page.",
-        [FieldError("cursor", "not a cursor of this list", "use next_cursor of the page before, or none")],
+        say("cursor: it is none of ours; leave it out to begin with the first page."),
+        [
+            FieldError(
+                "cursor", say("not a cursor of this list"), say("use next_cursor of the page before, or none")
+            )
+        ],
     )

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
+from app.messages.catalogue import Language, all_told, language_of
+from app.messages.message import Message, message_of, say
+from app.messages.type_faults import fault_message
 from app.services.common.pool_options import BrokenSettings
 from app.utils.trouble import Trouble, driver_error, says, trouble_of
 
@@ -63,16 +66,29 @@ def _response(status: int) -> dict[str, Any]:
     return {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
-def problem_of(error: DomainError) -> dict[str, Any]:
-    """The problem details of a domain error."""
+def language_for(request: Request) -> Language:
+    """The language in which a client wants to be answered."""
+    return language_of(request.headers.get("accept-language"))
+
+
+def problem_of(error: DomainError, language: Language = "en") -> dict[str, Any]:
+    """The problem details of a domain error, in a language."""
     standard = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
-    return {**error.members, **standard, "detail": error.detail}
+    problem: dict[str, Any] = all_told({**error.members, **standard, "detail": error.detail}, language)
+    return problem
 
 
 def problem_response(request: Request, error: DomainError) -> JSONResponse:
     """The whole answer, with the headers that belong to the error."""
-    body = problem_of(error) | _request_id(request)
-    return JSONResponse(body, error.status, error.headers, MEDIA_TYPE)
+    language = language_for(request)
+    return _response_of(request, problem_of(error, language), error.headers, language)
+
+
+def _response_of(
+    request: Request, problem: dict[str, Any], headers: Mapping[str, str] | None, language: Language
+) -> JSONResponse:
+    told = {**(headers or {}), "Content-Language": language, "Vary": "Accept-Language"}
+    return JSONResponse(problem | _request_id(request), problem["status"], told, MEDIA_TYPE)
 
 
 def _request_id(request: Request) -> dict[str, str]:
@@ -85,23 +101,32 @@ def domain_error_of(error: Exception) -> DomainError | None:
     if isinstance(error, DomainError):
         return error
     if isinstance(error, BrokenSettings):
-        return Conflict(str(error))
+        return Conflict(message_of(error))
     said = says(driver_error(error))
     match trouble_of(error):
         case Trouble.SCHEMA:
             return Unavailable(
-                "The database has no schema, or an old one: run python init_db.py.", retry_after=5
+                say("The database has no schema, or an old one: run python init_db.py."), retry_after=5
             )
         case Trouble.REFUSED:
-            return Invalid(f"The database refuses a value: {said}. Correct it and send it again.")
+            return Invalid(
+                say("The database refuses a value: {said}. Correct it and send it again.", said=said)
+            )
         case Trouble.GONE:
             return Unavailable(
-                f"The database does not answer ({type(driver_error(error)).__name__}). Repeat."
+                say(
+                    "The database does not answer ({error}). Repeat.",
+                    error=type(driver_error(error)).__name__,
+                )
             )
         case Trouble.CONFLICT:
-            return Unavailable("Another request changed the same at once, and nothing was written. Repeat.")
+            return Unavailable(
+                say("Another request changed the same at once, and nothing was written. Repeat.")
+            )
         case Trouble.FULL:
-            return Unavailable(f"The database has no room left: {said}. Repeat.", retry_after=5)
+            return Unavailable(
+                say("The database has no room left: {said}. Repeat.", said=said), retry_after=5
+            )
         case Trouble.DEFECT | None:
             return None
 
@@ -120,12 +145,24 @@ async def _handle_domain(request: Request, error: DomainError) -> JSONResponse:
 async def _handle_validation(request: Request, error: RequestValidationError) -> JSONResponse:
     fields = field_errors(error.errors())
     first = fields[0]
-    return problem_response(request, Invalid(f"{first.field}: {first.reason}", fields))
+    return problem_response(
+        request, Invalid(say("{field}: {reason}", field=first.field, reason=first.reason), fields)
+    )
 
 
 def field_errors(faults: Iterable[Mapping[str, Any]]) -> list[FieldError]:
     """What a check of types found, field by field."""
-    return [FieldError(_path(fault), _sentence(fault), _remedy(fault)) for fault in faults]
+    return [
+        FieldError(_path(fault), fault_message(fault), _REMEDIES.get(fault["type"], "")) for fault in faults
+    ]
+
+
+_REMEDIES: dict[str, Message] = {
+    "missing": say("send it"),
+    "extra_forbidden": say("leave it out, or correct its name"),
+    "json_invalid": say("send valid JSON"),
+    "timezone_aware": say("add the offset from UTC, for instance Z"),
+}
 
 
 def _path(fault: Mapping[str, Any]) -> str:
@@ -138,31 +175,30 @@ def _path(fault: Mapping[str, Any]) -> str:
     return path.removeprefix(".") or "body"
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "json_invalid" and fault["loc"]:
-        return f"{message} at character {fault['loc'][-1]}: {fault['ctx']['error']}"
-    return message
-
-
-def _remedy(fault: Mapping[str, Any]) -> str:
-    return {
-        "missing": "send it",
-        "extra_forbidden": "leave it out, or correct its name",
-        "json_invalid": "send valid JSON",
-        "timezone_aware": "add the offset from UTC, for instance Z",
-    }.get(fault["type"], "")
-
-
 async def _handle_http(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is no text at all
-        return problem_response(request, Invalid("body: it cannot be read; send JSON in UTF-8."))
+        return problem_response(request, Invalid(say("body: it cannot be read; send JSON in UTF-8.")))
     phrase = HTTPStatus(error.status_code).phrase
+    language = language_for(request)
     body = {
         "type": "about:blank",
-        "title": phrase,
+        "title": _PHRASES.get(phrase, phrase),
         "status": error.status_code,
         "code": phrase.lower().replace(" ", "_").replace("-", "_"),
-        "detail": str(error.detail),
+        "detail": _PHRASES.get(str(error.detail), error.detail),
     }
-    return JSONResponse(body | _request_id(request), error.status_code, error.headers, MEDIA_TYPE)
+    return _response_of(request, all_told(body, language), error.headers, language)
+
+
+_PHRASES = {
+    str(each): each
+    for each in (
+        say("Not Found"),
+        say("Method Not Allowed"),
+        say("Request Timeout"),
+        say("Request Entity Too Large"),
+        say("Service Unavailable"),
+        say("There was an error parsing the body"),
+    )
+}
+"""What the framework says by itself."""

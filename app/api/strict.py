@@ -18,6 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.errors import FieldError, Invalid, TooLarge
+from app.messages.message import Message, message_of, say
 from app.utils.normal_form import DoubledKey, is_nfc_json, nfc, nfc_of
 
 _LONGEST_NUMBER = 400
@@ -44,9 +45,9 @@ def read_document(body: bytes) -> Any:
         text = json.dumps(read, ensure_ascii=False)
         text.encode()
     except UnicodeEncodeError:
-        raise _invalid("half a character (a lone surrogate)", "send text in UTF-8") from None
+        raise _invalid(say("half a character (a lone surrogate)"), say("send text in UTF-8")) from None
     if "\\u0000" in text and _NUL.search(text):
-        raise _invalid("the character NUL, which the database cannot keep", "leave it out")
+        raise _invalid(say("the character NUL, which the database cannot keep"), say("leave it out"))
     return read
 
 
@@ -56,11 +57,11 @@ def _read(body: bytes, decode: Callable[[str], Any], *, normal: bool) -> Any:
         read = decode(text)
         return nfc_of(read) if normal and not is_nfc_json(text) else read
     except DoubledKey as error:
-        raise _invalid(str(error), "keep one of them") from None
+        raise _invalid(message_of(error), say("keep one of them")) from None
     except UnicodeDecodeError:
-        raise _invalid("it cannot be read", "send JSON in UTF-8") from None
+        raise _invalid(say("it cannot be read"), say("send JSON in UTF-8")) from None
     except RecursionError:
-        raise _invalid("nested too deep", "nest at most 20 conditions") from None
+        raise _invalid(say("nested too deep"), say("nest at most 20 conditions")) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,18 +71,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _invalid(f"the key {key[:100]!r} stands twice in one object", "keep one of them")
+                raise _invalid(
+                    say("the key {key!r} stands twice in one object", key=key[:100]), say("keep one of them")
+                )
             seen.add(key)
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise _invalid(f"{name} is no number in JSON", "send a finite number")
+    raise _invalid(say("{name} is no number in JSON", name=name), say("send a finite number"))
 
 
 def _whole(digits: str) -> int:
     if len(digits) > _LONGEST_NUMBER:
-        raise _invalid(f"a number of {len(digits)} digits", "send a smaller number")
+        raise _invalid(say("a number of {count} digits", count=len(digits)), say("send a smaller number"))
     return int(digits)
 
 
@@ -165,7 +168,7 @@ class _StrictRequest(Request):
     async def must_be_empty(self) -> None:
         """Raise Invalid where there is a body: `{"pool_id": 2}` must not be taken for the default pool."""
         if (await self.body()).strip() not in _EMPTY:
-            raise _invalid("this request takes none", "leave it out; see its query parameters")
+            raise _invalid(say("this request takes none"), say("leave it out; see its query parameters"))
 
     async def json(self) -> Any:
         """The body's value. Raises JSONDecodeError."""
@@ -198,12 +201,18 @@ async def nothing_ignored(request: Request) -> None:
     if request.scope["query_string"]:
         faults = _query_faults(request, parameters)
         if faults:
-            raise Invalid(f"{faults[0].field}: {faults[0].reason}; {faults[0].remedy}.", faults)
+            raise Invalid(
+                say(
+                    "{field}: {reason}; {remedy}.",
+                    field=faults[0].field,
+                    reason=faults[0].reason,
+                    remedy=faults[0].remedy,
+                ),
+                faults,
+            )
     if _KEY in request.headers and request.method not in _SAFE and _KEY not in headers:
-        reason, remedy = "this request does not honour it", "leave the header out"
-        raise Invalid(
-            f"Idempotency-Key: {reason}; {remedy}.", [FieldError("Idempotency-Key", reason, remedy)]
-        )
+        reason, remedy = say("this request does not honour it"), say("leave the header out")
+        raise Invalid.at("Idempotency-Key", reason, remedy)
 
 
 _KEY = "idempotency-key"
@@ -217,10 +226,16 @@ def _query_faults(request: Request, known: frozenset[str]) -> list[FieldError]:
     faults, seen = [], set[str]()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            faults.append(FieldError(name[:100], "not a parameter of this request", f"it takes {listed}"))
+            listed = sorted(known) or say("none")
+            faults.append(
+                FieldError(
+                    name[:100],
+                    say("not a parameter of this request"),
+                    say("it takes {listed}", listed=listed),
+                )
+            )
         elif name in seen:  # no route takes a list
-            faults.append(FieldError(name, "it stands twice", "send it once"))
+            faults.append(FieldError(name, say("it stands twice"), say("send it once")))
         seen.add(name)
     return faults
 
@@ -246,9 +261,11 @@ def _with_inner(dependant: Dependant) -> Iterator[Dependant]:
         yield from _with_inner(inner)
 
 
-def _invalid(reason: str, remedy: str) -> Invalid:
-    return Invalid(f"body: {reason}; {remedy}.", [FieldError("body", reason, remedy)])
+def _invalid(reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at("body", reason, remedy)
 
 
 def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"body: larger than {most} bytes, which no rule set needs; use fewer conditions.")
+    return TooLarge(
+        say("body: larger than {most} bytes, which no rule set needs; use fewer conditions.", most=most)
+    )

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Header
 
 from app.errors import Invalid
+from app.messages.message import say
 
 IfMatch = Annotated[str | None, Header(description='The version this change is based on, such as "3".')]
 
@@ -15,5 +16,5 @@ def version_of(if_match: str | None) -> int | None:
         return None
     text = if_match.strip().strip('"')
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Invalid('If-Match: not a version; send the number of the ETag, such as "3".')
+        raise Invalid(say('If-Match: not a version; send the number of the ETag, such as "3".'))
     return int(text)

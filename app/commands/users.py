@@ -20,6 +20,7 @@ from app.access.roles import Role
 from app.config import BadSettings, read_settings
 from app.database import TROUBLE, Database, acting, trouble_in_words
 from app.errors import DomainError, NotFound
+from app.messages.message import say
 from app.models import User
 from app.services.accounts import users as user_service
 from app.services.accounts.passwords import Passwords
@@ -134,7 +135,9 @@ def _change(username: str, changes: dict[str, Any]) -> None:
     async def work(session: AsyncSession) -> None:
         user_id = await session.scalar(select(User.id).where(User.username == username))
         if user_id is None:
-            raise NotFound(f"There is no user '{username}'; see executor-balancer users list.")
+            raise NotFound(
+                say("There is no user '{username}'; see executor-balancer users list.", username=username)
+            )
         await session.rollback()
         await user_service.change_user(
             session, user_id=user_id, changes=changes, passwords=Passwords(), now=datetime.now(UTC)

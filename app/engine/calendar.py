@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from app.messages.message import Message, WrongInput, say
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MOST_SPANS = 24
 """Spans that one day of working hours may have: each is looked at for every person whenever a shift may turn."""
@@ -33,7 +35,9 @@ def zone_names() -> frozenset[str]:
 def zone_of(name: object) -> ZoneInfo:
     """Return the IANA zone of this name. Raises ValueError, also for what is a folder of zones (`Europe`)."""
     if not isinstance(name, str) or name not in zone_names():
-        raise ValueError(f"{_shown(name)} is not an IANA time zone; use one such as Europe/Moscow")
+        raise WrongInput(
+            say("{zone} is not an IANA time zone", zone=_shown(name)), say("use one such as Europe/Moscow")
+        )
     return ZoneInfo(name)
 
 
@@ -124,14 +128,13 @@ def window_start(day: date, window: str) -> date:
     return day
 
 
-class WrongHours(ValueError):
+class WrongHours(WrongInput):
     """Working hours that cannot be read: `place` is the field, `reason` what is wrong, `remedy` what to send."""
 
-    def __init__(self, place: str, reason: str, remedy: str) -> None:
-        super().__init__(f"{place}: {reason}; {remedy}")
+    def __init__(self, place: str, reason: Message, remedy: Message) -> None:
+        super().__init__(reason, remedy)
+        self.args = (say("{place}: {reason}; {remedy}", place=place, reason=reason, remedy=remedy),)
         self.place = place
-        self.reason = reason
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +158,15 @@ class WorkingHours:
         Days that are not named are days without work. Raises WrongHours.
         """
         if not isinstance(document, Mapping):
-            raise WrongHours("working_hours", f"{_shown(document)} is no object", _REMEDY)
+            raise WrongHours("working_hours", say("{value} is no object", value=_shown(document)), _REMEDY)
         own_zone = document.get("timezone")
         try:
             where = zone if own_zone is None or own_zone == "" else zone_of(own_zone)
-        except ValueError as error:
-            reason, _, remedy = str(error).partition("; ")
-            raise WrongHours("working_hours.timezone", reason, remedy) from error
+        except WrongInput as error:
+            raise WrongHours("working_hours.timezone", error.reason, error.remedy) from error
         days = document.get("days", {})
         if not isinstance(days, Mapping):
-            raise WrongHours("working_hours.days", f"{_shown(days)} is no object", _REMEDY)
+            raise WrongHours("working_hours.days", say("{value} is no object", value=_shown(days)), _REMEDY)
         spans = {_weekday(day): _spans(day, listed) for day, listed in days.items()}
         return cls(where, spans, _days_off(document.get("days_off", [])))
 
@@ -208,7 +210,7 @@ def _instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
     return later
 
 
-_REMEDY = 'send {"days": {"mon": [["09:00", "18:00"]]}}'
+_REMEDY = say('send {"days": {"mon": [["09:00", "18:00"]]}}')
 
 
 def _check_keys(document: object) -> None:
@@ -217,24 +219,28 @@ def _check_keys(document: object) -> None:
         return
     for key in document:
         if key not in _KEYS:
-            raise WrongHours(f"working_hours.{str(key)[:60]}", "unknown", f"use {', '.join(_KEYS)}")
+            raise WrongHours(
+                f"working_hours.{str(key)[:60]}", say("unknown"), say("use {known}", known=_KEYS)
+            )
     if "days" not in document:
-        raise WrongHours("working_hours.days", "missing: without it nobody would work on any day", _REMEDY)
+        raise WrongHours(
+            "working_hours.days", say("missing: without it nobody would work on any day"), _REMEDY
+        )
 
 
 def _weekday(day: str) -> int:
     if day not in DAYS:
-        raise WrongHours(f"working_hours.days.{day[:60]}", "unknown day", f"use {', '.join(DAYS)}")
+        raise WrongHours(f"working_hours.days.{day[:60]}", say("unknown day"), say("use {known}", known=DAYS))
     return DAYS.index(day)
 
 
 def _spans(day: str, listed: object) -> list[tuple[time, time]]:
     if not isinstance(listed, (list, tuple)):
-        remedy = 'send a list of spans, such as [["09:00", "18:00"]]'
-        raise WrongHours(f"working_hours.days.{day}", f"{_shown(listed)} is no list", remedy)
+        remedy = say('send a list of spans, such as [["09:00", "18:00"]]')
+        raise WrongHours(f"working_hours.days.{day}", say("{value} is no list", value=_shown(listed)), remedy)
     if len(listed) > MOST_SPANS:
-        reason = f"{len(listed)} spans are too many"
-        raise WrongHours(f"working_hours.days.{day}", reason, f"send up to {MOST_SPANS} a day")
+        reason = say("{count} spans are too many", count=len(listed))
+        raise WrongHours(f"working_hours.days.{day}", reason, say("send up to {most} a day", most=MOST_SPANS))
     return [_span(day, span) for span in listed]
 
 
@@ -245,8 +251,8 @@ def _span(day: str, span: object) -> tuple[time, time]:
         start, end = span
         return _time(start), time.min if end == "24:00" else _time(end)
     except (TypeError, ValueError) as error:
-        reason = f"{_shown(span)} is not a span"
-        raise WrongHours(f"working_hours.days.{day}", reason, 'use ["09:00", "18:00"]') from error
+        reason = say("{value} is not a span", value=_shown(span))
+        raise WrongHours(f"working_hours.days.{day}", reason, say('use ["09:00", "18:00"]')) from error
 
 
 def _time(text: str) -> time:
@@ -260,15 +266,23 @@ def _time(text: str) -> time:
 def _days_off(listed: object) -> frozenset[date]:
     place = "working_hours.days_off"
     if not isinstance(listed, (list, tuple)):
-        raise WrongHours(place, f"{_shown(listed)} is no list", 'send dates, such as ["2026-01-01"]')
+        raise WrongHours(
+            place, say("{value} is no list", value=_shown(listed)), say('send dates, such as ["2026-01-01"]')
+        )
     if len(listed) > MOST_DAYS_OFF:
-        raise WrongHours(place, f"{len(listed)} days are too many", f"send up to {MOST_DAYS_OFF}")
+        raise WrongHours(
+            place,
+            say("{count} days are too many", count=len(listed)),
+            say("send up to {most}", most=MOST_DAYS_OFF),
+        )
     days = set()
     for day in listed:
         try:
             days.add(date.fromisoformat(day))
         except (TypeError, ValueError) as error:
-            raise WrongHours(place, f"{_shown(day)} is no date", "send dates as YYYY-MM-DD") from error
+            raise WrongHours(
+                place, say("{value} is no date", value=_shown(day)), say("send dates as YYYY-MM-DD")
+            ) from error
     return frozenset(days)
 
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
+from app.messages.message import Message, say
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -57,15 +58,15 @@ def check_url(url: str, allowed: Sequence[Network] = (), *, field: str = "url") 
         host, _ = parts.hostname, parts.port
         httpx.URL(url)  # what the client could not send to is refused now
     except (ValueError, httpx.InvalidURL):
-        raise _refused(field, "it is no URL", "send https://host/path") from None
+        raise _refused(field, say("it is no URL"), say("send https://host/path")) from None
     if len(url) > _LONGEST_URL or any(ord(char) <= 32 or ord(char) == 127 for char in url):
-        raise _refused(field, "it is too long or holds spaces", "send https://host/path")
+        raise _refused(field, say("it is too long or holds spaces"), say("send https://host/path"))
     if parts.scheme not in {"http", "https"} or not host:
-        raise _refused(field, "neither http:// nor https://", "send https://host/path")
+        raise _refused(field, say("neither http:// nor https://"), say("send https://host/path"))
     if not _is_resolvable(host):
-        raise _refused(field, "its host is no name that can be looked up", "correct the host")
+        raise _refused(field, say("its host is no name that can be looked up"), say("correct the host"))
     if parts.username is not None or parts.password is not None:
-        raise _refused(field, "it holds credentials", "send a URL without them")
+        raise _refused(field, say("it holds credentials"), say("send a URL without them"))
     try:
         literal = ip_address(host.partition("%")[0])
     except ValueError:
@@ -84,8 +85,8 @@ def _is_resolvable(host: str) -> bool:
     return len(host) <= _LONGEST_HOST
 
 
-def _refused(field: str, reason: str, remedy: str) -> Invalid:
-    return Invalid(f"{field}: {reason}; {remedy}.", [FieldError(field, reason, remedy)])
+def _refused(field: str, reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at(field, reason, remedy)
 
 
 def _check(addresses: Sequence[Address], allowed: Sequence[Network], field: str) -> None:
@@ -93,7 +94,9 @@ def _check(addresses: Sequence[Address], allowed: Sequence[Network], field: str)
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         if not is_public(address) and not any((mapped or address) in network for network in allowed):
             raise _refused(
-                field, "it leads inside this network", "use a public address, or have OUTBOUND_ALLOW name it"
+                field,
+                say("it leads inside this network"),
+                say("use a public address, or have OUTBOUND_ALLOW name it"),
             )
 
 
@@ -124,7 +127,9 @@ class PinnedTransport(httpx.AsyncBaseTransport):
         try:
             addresses = await resolve_safely(host, port, self._allowed)
         except UnicodeError as error:
-            raise _refused("url", "its host is no name that can be looked up", "correct the host") from error
+            raise _refused(
+                "url", say("its host is no name that can be looked up"), say("correct the host")
+            ) from error
         except OSError as error:
             raise httpx.ConnectError(f"{host}: {error}", request=request) from error
         pinned = httpx.Request(

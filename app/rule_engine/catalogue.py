@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.types import ParameterValue, Scalar
+from app.messages.message import Message, either, say
 from app.rule_engine.language import BUILT_IN, Field, Owner
 from app.rule_engine.values import (
     Atom,
@@ -59,8 +60,8 @@ class WrongValue:
     """A refused value: the parameter's key, the reason and the remedy."""
 
     field: str
-    reason: str
-    remedy: str
+    reason: Message
+    remedy: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,9 @@ class Catalogue:
             if parameter.default is not None:
                 checked.values[parameter.key] = parameter.default
             elif parameter.required:
-                checked.errors.append(WrongValue(parameter.key, "required, but missing", "send a value"))
+                checked.errors.append(
+                    WrongValue(parameter.key, say("required, but missing"), say("send a value"))
+                )
 
 
 def _owner(text: str) -> Owner:
@@ -140,16 +143,24 @@ def _owner(text: str) -> Owner:
 def _wrong(parameter: Parameter, value: Any) -> WrongValue | None:
     expected = _EXPECTED[parameter.type]
     if not _fits(parameter, value):
-        return WrongValue(parameter.key, f"{_short(value)} is not {expected[0]}", expected[1])
+        return WrongValue(
+            parameter.key,
+            say("{value} is not {kind}", value=_short(value), kind=expected[0]),
+            expected[1],
+        )
     if parameter.type in (ParameterType.ENUM, ParameterType.LIST):
         return _wrong_option(parameter, value if isinstance(value, list) else [value])
     if parameter.minimum is not None and value < parameter.minimum:
         return WrongValue(
-            parameter.key, f"{value} is below {parameter.minimum}", f"send at least {parameter.minimum}"
+            parameter.key,
+            say("{value} is below {minimum}", value=value, minimum=parameter.minimum),
+            say("send at least {minimum}", minimum=parameter.minimum),
         )
     if parameter.maximum is not None and value > parameter.maximum:
         return WrongValue(
-            parameter.key, f"{value} is above {parameter.maximum}", f"send at most {parameter.maximum}"
+            parameter.key,
+            say("{value} is above {maximum}", value=value, maximum=parameter.maximum),
+            say("send at most {maximum}", maximum=parameter.maximum),
         )
     return None
 
@@ -158,11 +169,19 @@ def _wrong_option(parameter: Parameter, members: list[Any]) -> WrongValue | None
     """A closed parameter takes its options only; an open one any value of their kinds."""
     for member in members:
         if parameter.closed and not parameter.has_option(member):
-            listed = ", ".join(map(str, parameter.options[:20]))
-            return WrongValue(parameter.key, f"{_short(member)} is not an option", f"use one of: {listed}")
+            known = [str(option) for option in parameter.options[:20]]
+            return WrongValue(
+                parameter.key,
+                say("{value} is not an option", value=_short(member)),
+                say("use one of: {known}", known=known),
+            )
         if kind_of(member) not in parameter.kinds:
-            kinds = " or ".join(sorted(parameter.kinds))
-            return WrongValue(parameter.key, f"{_short(member)} is a {kind_of(member)}", f"send a {kinds}")
+            kinds = either(sorted(parameter.kinds))
+            return WrongValue(
+                parameter.key,
+                say("{value} is a {kind}", value=_short(member), kind=kind_of(member)),
+                say("send a {kind}", kind=kinds),
+            )
     return None
 
 
@@ -172,12 +191,12 @@ def _short(value: Any) -> str:
 
 
 _EXPECTED = {
-    ParameterType.STRING: ("a string", "send a string"),
-    ParameterType.ENUM: ("an option", "send one of the options"),
-    ParameterType.NUMBER: ("a number", "send a number without quotes"),
-    ParameterType.BOOLEAN: ("true or false", "send true or false without quotes"),
-    ParameterType.DATETIME: ("an instant", "send ISO 8601 with an offset, such as 2026-01-31T09:00:00Z"),
-    ParameterType.LIST: ("a list", "send a list of strings or numbers"),
+    ParameterType.STRING: ("a string", say("send a string")),
+    ParameterType.ENUM: ("an option", say("send one of the options")),
+    ParameterType.NUMBER: ("a number", say("send a number without quotes")),
+    ParameterType.BOOLEAN: ("true or false", say("send true or false without quotes")),
+    ParameterType.DATETIME: ("an instant", say("send ISO 8601 with an offset, such as 2026-01-31T09:00:00Z")),
+    ParameterType.LIST: ("a list", say("send a list of strings or numbers")),
 }
 
 

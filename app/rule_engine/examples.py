@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, Final
 
 from app.engine.types import Executor, ExecutorId, Task, TaskId
+from app.messages.message import say
 from app.rule_engine.catalogue import Catalogue
 from app.rule_engine.faults import Faults
 from app.rule_engine.language import Example, Owner, RuleSet, Weight, holds
@@ -36,7 +37,12 @@ class Surprise:
 def read_examples(examples: Sequence[Any], catalogue: Catalogue, faults: Faults) -> tuple[Example, ...]:
     """The examples of a document; what is wrong with them is noted."""
     if len(examples) > MOST_EXAMPLES:
-        faults.add("$.tests", f"{len(examples)} tests", f"more than {MOST_EXAMPLES}", "keep the telling ones")
+        faults.add(
+            "$.tests",
+            f"{len(examples)} tests",
+            say("more than {most}", most=MOST_EXAMPLES),
+            say("keep the telling ones"),
+        )
         return ()
     reader = _Reader(catalogue, faults)
     read = [reader.example(each, f"$.tests[{index}]") for index, each in enumerate(examples)]
@@ -80,8 +86,8 @@ class _Reader:
     def example(self, value: Any, path: str) -> Example | None:
         before = len(self._faults.found)
         if not isinstance(value, Mapping) or "expected" not in value:
-            remedy = 'send {"task": {...}, "executor": {...}, "expected": true}'
-            self._faults.add(path, value, "not a test", remedy)
+            remedy = say('send {"task": {...}, "executor": {...}, "expected": true}')
+            self._faults.add(path, value, say("not a test"), remedy)
             return None
         for key in value.keys() - set(_KEYS):
             self._faults.unknown_key(path, key, value[key], "key", _KEYS)
@@ -90,7 +96,7 @@ class _Reader:
         expected = self._expected(value["expected"], f"{path}.expected")
         label = value.get("name", "")
         if not isinstance(label, str):
-            self._faults.add(f"{path}.name", label, "not a text", "send a text")
+            self._faults.add(f"{path}.name", label, say("not a text"), say("send a text"))
         if len(self._faults.found) > before or self._faults.full:
             return None
         return Example(Task(TaskId(0), **task), Executor(ExecutorId(0), **person), label=label, **expected)
@@ -99,19 +105,21 @@ class _Reader:
         if isinstance(value, bool):
             return {"eligible": value}
         if not isinstance(value, Mapping) or not value or value.keys() - set(_EXPECTED):
-            remedy = 'send true, false, or {"eligible": true, "preference": 2.0, "task_weight": 3.0}'
-            self._faults.add(path, value, "not an expectation", remedy)
+            remedy = say('send true, false, or {"eligible": true, "preference": 2.0, "task_weight": 3.0}')
+            self._faults.add(path, value, say("not an expectation"), remedy)
             return {}
         for name, wanted in value.items():
             if isinstance(wanted, bool) != (name == "eligible") or not isinstance(wanted, int | float):
                 kind = "true or false" if name == "eligible" else "a number"
-                self._faults.add(f"{path}.{name}", wanted, f"not {kind}", f"send {kind}")
+                self._faults.add(
+                    f"{path}.{name}", wanted, say("not {kind}", kind=kind), say("send {kind}", kind=kind)
+                )
         return dict(value)
 
     def _thing(self, owner: Owner, value: Any, path: str) -> dict[str, Any]:
         """The fields of a task or executor as they are given; those that are left out are as in a new one."""
         if not isinstance(value, Mapping):
-            self._faults.add(path, value, "not an object", 'send {"parameters": {...}}')
+            self._faults.add(path, value, say("not an object"), say('send {"parameters": {...}}'))
             return {}
         given: dict[str, Any] = {}
         for key, each in value.items():
@@ -125,7 +133,7 @@ class _Reader:
 
     def _parameters(self, owner: Owner, values: Any, path: str) -> dict[str, Any]:
         if not isinstance(values, Mapping):
-            self._faults.add(path, values, "not an object", "send values by key")
+            self._faults.add(path, values, say("not an object"), say("send values by key"))
             return {}
         checked = self._catalogue.check_values(owner, values, partial=True)
         for error in checked.errors:
@@ -143,13 +151,13 @@ class _Reader:
         wanted: Any = str if key in _TEXTS else int | float
         if isinstance(value, bool) or not isinstance(value, wanted):
             kind = "a text" if key in _TEXTS else "a number"
-            self._faults.add(path, value, f"not {kind}", f"send {kind}")
+            self._faults.add(path, value, say("not {kind}", kind=kind), say("send {kind}", kind=kind))
         return value
 
     def _instant(self, value: Any, path: str) -> datetime | None:
         instant = parse_instant(value) if isinstance(value, str) else None
         if instant is None:
             self._faults.add(
-                path, value, "not an instant", "send ISO 8601 with an offset, such as ...T09:00:00Z"
+                path, value, say("not an instant"), say("send ISO 8601 with an offset, such as ...T09:00:00Z")
             )
         return instant

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any, Final
 
+from app.messages.message import Message, either, say
+
 MOST_FAULTS: Final = 100
 _MOST_GUESSES: Final = 20
 """Faults that are told what was meant: a guess costs a look at every name that there is."""
@@ -27,8 +29,8 @@ class Fault:
 
     path: str
     value: str
-    reason: str
-    remedy: str
+    reason: Message
+    remedy: Message
 
 
 class RuleSetInvalid(ValueError):
@@ -50,14 +52,14 @@ class Faults:
         """Whether the search may end."""
         return len(self.found) >= MOST_FAULTS
 
-    def add(self, path: str, value: Any, reason: str, remedy: str) -> None:
+    def add(self, path: str, value: Any, reason: Message, remedy: Message) -> None:
         """Note one."""
         if not self.full:
             self.found.append(Fault(path, _SHORT.repr(value), reason, remedy))
 
     def unknown_key(self, path: str, key: str, value: Any, what: str, known: Iterable[str]) -> None:
         """Note a key that nobody knows, with what may have been meant."""
-        self.unknown(f"{path}.{key[:100]}", value, f"{what} {key[:100]!r}", known, written=key)
+        self.unknown(f"{path}.{key[:100]}", value, what, known, written=key)
 
     def unknown(
         self, path: str, value: Any, what: str, known: Iterable[str], written: str | None = None
@@ -66,15 +68,22 @@ class Faults:
         if not self.full:
             named = value if written is None else written
             may_guess = len(self.found) < _MOST_GUESSES
-            guess = meant(named, list(known)) if may_guess else "see the documentation"
-            self.add(path, value, f"unknown {what}", guess)
+            guess = meant(named, list(known)) if may_guess else say("see the documentation")
+            reason = (
+                say("unknown {unknown}", unknown=what)
+                if written is None
+                else say("unknown {unknown} {name!r}", unknown=what, name=written[:100])
+            )
+            self.add(path, value, reason, guess)
 
 
-def meant(given: Any, known: list[str]) -> str:
+def meant(given: Any, known: list[str]) -> Message:
     """A suggestion for an unknown name."""
     text = given[:200] if isinstance(given, str) else ""
     plain = unicodedata.normalize("NFKC", text).translate(_LOOKS_LIKE)
     if plain != text and plain in known:
-        return f"did you mean {plain}? Some letters here only look like Latin ones"
+        return say("did you mean {meant}? Some letters here only look like Latin ones", meant=plain)
     close = get_close_matches(plain, known, 3)
-    return f"did you mean {' or '.join(close)}?" if close else f"use one of: {', '.join(known[:20])}"
+    if close:
+        return say("did you mean {meant}?", meant=either(close))
+    return say("use one of: {known}", known=known[:20])

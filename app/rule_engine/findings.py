@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from app.messages.message import Message, say
 from app.rule_engine.catalogue import Catalogue, Parameter
 from app.rule_engine.language import Comparison, Condition, Field, Group, Negation, RuleSet, owners_in
 from app.rule_engine.values import TRUE, Atom, read_atom
@@ -21,7 +22,7 @@ class Finding:
 
     code: str
     path: str
-    message: str
+    message: Message
     severity: Severity = "warning"
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -34,16 +35,16 @@ def look_at_document(rule_set: RuleSet, catalogue: Catalogue) -> list[Finding]:
     for index, weight in enumerate(rule_set.weights):
         path = f"$.weights[{index}]"
         if owners_in(weight.condition) == {"task"}:
-            reason = "it reads the task alone, so it prefers everybody alike: meant as a task_weight?"
+            reason = say("it reads the task alone, so it prefers everybody alike: meant as a task_weight?")
             found.append(Finding("prefers_everybody", f"{path}.condition", reason))
         if weight.weight == 1.0:
             found.append(
-                Finding("weight_of_one", f"{path}.weight", "multiplying by 1 changes nothing", "note")
+                Finding("weight_of_one", f"{path}.weight", say("multiplying by 1 changes nothing"), "note")
             )
     found += _deprecated(rule_set, catalogue)
     if not rule_set.tests:
         found.append(
-            Finding("no_tests", "$.tests", "no examples say what these rules are meant to do", "note")
+            Finding("no_tests", "$.tests", say("no examples say what these rules are meant to do"), "note")
         )
     return found
 
@@ -84,7 +85,9 @@ def _together(conditions: Sequence[Condition], path: str) -> Iterator[Finding]:
             known.told = True
             places = ", ".join(f"{path}[{place}]" for place in known.places)
             yield Finding(
-                "contradiction", f"{path}[{index}]", f"no value of {each.field.path} fulfils all of {places}"
+                "contradiction",
+                f"{path}[{index}]",
+                say("no value of {path} fulfils all of {places}", path=each.field.path, places=places),
             )
 
 
@@ -93,7 +96,12 @@ def _repeated(conditions: Sequence[Condition], path: str) -> Iterator[Finding]:
     for index, each in enumerate(conditions):
         bare = _bare(each)
         if bare in seen:
-            yield Finding("repeated", f"{path}[{index}]", f"says the same as {path}[{seen[bare]}]", "note")
+            yield Finding(
+                "repeated",
+                f"{path}[{index}]",
+                say("says the same as {path}", path=f"{path}[{seen[bare]}]"),
+                "note",
+            )
         seen.setdefault(bare, index)
 
 
@@ -168,15 +176,27 @@ def _alone(comparison: Comparison, path: str, catalogue: Catalogue) -> Iterator[
     """One comparison under the bounds and options of its parameter."""
     if isinstance(comparison.value, Field):
         if comparison.value.path == comparison.field.path:
-            yield Finding("compares_with_itself", path, f"{comparison.field.path} is compared with itself")
+            yield Finding(
+                "compares_with_itself",
+                path,
+                say("{path} is compared with itself", path=comparison.field.path),
+            )
         return
     parameter = catalogue.parameter_of(comparison.field)
     if parameter is None or comparison.operator == "is_null":
         return
     verdict = _within_bounds(comparison, parameter) or _within_options(comparison, parameter)
     if verdict is not None:
-        word = "always holds" if verdict == "always_holds" else "never holds"
-        yield Finding(verdict, path, f"under the bounds and options of {comparison.field.path} this {word}")
+        holds = (
+            say("under the bounds and options of {path} this always holds", path=comparison.field.path)
+            if verdict == "always_holds"
+            else say("under the bounds and options of {path} this never holds", path=comparison.field.path)
+        )
+        yield Finding(
+            verdict,
+            path,
+            holds,
+        )
 
 
 def _within_bounds(comparison: Comparison, parameter: Parameter) -> str | None:
@@ -215,7 +235,9 @@ def _deprecated(rule_set: RuleSet, catalogue: Catalogue) -> Iterator[Finding]:
             if parameter is not None and parameter.deprecated and each.path not in told:
                 told.add(each.path)
                 yield Finding(
-                    "deprecated", path, f"{each.path} is deprecated: it will not be filled for long"
+                    "deprecated",
+                    path,
+                    say("{path} is deprecated: it will not be filled for long", path=each.path),
                 )
 
 

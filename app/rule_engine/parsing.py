@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.messages.message import say
 from app.rule_engine.catalogue import Catalogue
 from app.rule_engine.checks import LONGEST_STRING, Checker
 from app.rule_engine.examples import read_examples
@@ -51,7 +52,9 @@ class _Parser:
 
     def rule_set(self, document: Any) -> RuleSet:
         if not isinstance(document, Mapping):
-            self._faults.add("$", document, "not an object", 'send {"conditions": [...], "weights": [...]}')
+            self._faults.add(
+                "$", document, say("not an object"), say('send {"conditions": [...], "weights": [...]}')
+            )
             return RuleSet()
         self._known_keys(document, DOCUMENT_KEYS, "$")
         self._text(document, "comment", "$")
@@ -69,7 +72,7 @@ class _Parser:
     def _list(self, document: Mapping[str, Any], key: str) -> Sequence[Any]:
         value = document.get(key, [])
         if not isinstance(value, list):
-            self._faults.add(f"$.{key}", value, "not a list", f'send "{key}": [...]')
+            self._faults.add(f"$.{key}", value, say("not a list"), say('send "{key}": [...]', key=key))
             return []
         return value[: MOST_CONDITIONS + 1]
 
@@ -78,7 +81,9 @@ class _Parser:
         for index, each in enumerate(self._list(document, key)):
             path = f"$.{key}[{index}]"
             if not isinstance(each, Mapping) or "condition" not in each:
-                self._faults.add(path, each, "not a weight", 'send {"condition": {...}, "weight": 2.0}')
+                self._faults.add(
+                    path, each, say("not a weight"), say('send {"condition": {...}, "weight": 2.0}')
+                )
                 continue
             self._known_keys(each, _WEIGHT_KEYS, path)
             condition = self._condition(each["condition"], f"{path}.condition", 1)
@@ -86,8 +91,8 @@ class _Parser:
                 self._faults.add(
                     f"{path}.condition",
                     each["condition"],
-                    "the weight of a task is known before its executor",
-                    "read fields of the task only; to prefer executors use weights",
+                    say("the weight of a task is known before its executor"),
+                    say("read fields of the task only; to prefer executors use weights"),
                 )
             weights.append(Weight(condition, self._weight(each.get("weight"), f"{path}.weight")))
         self._bound_product(weights, key)
@@ -97,7 +102,10 @@ class _Parser:
         number = not isinstance(weight, bool) and isinstance(weight, int | float)
         if not number or not LIGHTEST <= weight <= HEAVIEST:
             self._faults.add(
-                path, weight, f"not a number from {LIGHTEST} to {HEAVIEST:g}", "send such a number"
+                path,
+                weight,
+                say("not a number from {lightest} to {heaviest:g}", lightest=LIGHTEST, heaviest=HEAVIEST),
+                say("send such a number"),
             )
             return 1.0
         return float(weight)
@@ -108,9 +116,14 @@ class _Parser:
         for index, each in enumerate(weights):
             highest, lowest = highest * max(each.weight, 1.0), lowest * min(each.weight, 1.0)
             if highest > FURTHEST_PRODUCT or lowest < 1 / FURTHEST_PRODUCT:
-                reason = f"all {key} up to here together could multiply by {highest:g} or by {lowest:g}"
+                reason = say(
+                    "all {key} up to here together could multiply by {highest:g} or by {lowest:g}",
+                    key=key,
+                    highest=highest,
+                    lowest=lowest,
+                )
                 self._faults.add(
-                    f"$.{key}[{index}].weight", each.weight, reason, "choose weights nearer to 1"
+                    f"$.{key}[{index}].weight", each.weight, reason, say("choose weights nearer to 1")
                 )
                 return
 
@@ -120,14 +133,24 @@ class _Parser:
             return _NOTHING
         if self._count > MOST_CONDITIONS:
             if self._count == MOST_CONDITIONS + 1:
-                self._faults.add(path, "...", f"more than {MOST_CONDITIONS} conditions", "use fewer")
+                self._faults.add(
+                    path,
+                    "...",
+                    say("more than {most} conditions", most=MOST_CONDITIONS),
+                    say("use fewer"),
+                )
             return _NOTHING
         if depth > MOST_DEPTH:
-            self._faults.add(path, "...", f"nested more than {MOST_DEPTH} deep", "flatten the conditions")
+            self._faults.add(
+                path,
+                "...",
+                say("nested more than {most} deep", most=MOST_DEPTH),
+                say("flatten the conditions"),
+            )
             return _NOTHING
         if not isinstance(value, Mapping):
-            remedy = 'send {"operator": ..., "field": ..., "value": ...}'
-            self._faults.add(path, value, "not an object", remedy)
+            remedy = say('send {"operator": ..., "field": ..., "value": ...}')
+            self._faults.add(path, value, say("not an object"), remedy)
             return _NOTHING
         label = self._text(value, "name", path)
         self._text(value, "comment", path)
@@ -150,8 +173,8 @@ class _Parser:
 
     def _inner(self, inner: Any, path: str, depth: int) -> tuple[Condition, ...]:
         if not isinstance(inner, list) or not inner:
-            reason = "not a list of conditions" if inner != [] else "empty: it would say nothing"
-            self._faults.add(f"{path}.conditions", inner, reason, "send at least one condition")
+            reason = say("not a list of conditions") if inner != [] else say("empty: it would say nothing")
+            self._faults.add(f"{path}.conditions", inner, reason, say("send at least one condition"))
             return ()
         return tuple(
             self._condition(each, f"{path}.conditions[{index}]", depth + 1)
@@ -161,15 +184,19 @@ class _Parser:
     def _comparison(self, value: Mapping[str, Any], operator: str, label: str, path: str) -> Condition:
         missing = value.get("on_missing", "fail")
         if missing not in ("fail", "pass"):
-            self._faults.add(f"{path}.on_missing", missing, "neither fail nor pass", 'send "fail" or "pass"')
+            self._faults.add(
+                f"{path}.on_missing", missing, say("neither fail nor pass"), say('send "fail" or "pass"')
+            )
         if operator == "is_null" and "on_missing" in value:
-            reason = "is_null asks for what is missing: on_missing has no meaning"
-            self._faults.add(f"{path}.on_missing", missing, reason, "leave it out")
+            reason = say("is_null asks for what is missing: on_missing has no meaning")
+            self._faults.add(f"{path}.on_missing", missing, reason, say("leave it out"))
         field = self._checker.field(value.get("field"), f"{path}.field")
         if field is None:
             return _NOTHING
         if "value" not in value and operator != "is_null":
-            self._faults.add(f"{path}.value", None, "missing", "send a literal or a reference to a field")
+            self._faults.add(
+                f"{path}.value", None, say("missing"), say("send a literal or a reference to a field")
+            )
             return _NOTHING
         given = value.get("value", True)
         operand = self._checker.operand(
@@ -181,7 +208,10 @@ class _Parser:
         text = value.get(key, "")
         if not isinstance(text, str) or len(text) > LONGEST_STRING or "\x00" in text:
             self._faults.add(
-                f"{path}.{key}", text, f"not a text of up to {LONGEST_STRING}", "send such a text"
+                f"{path}.{key}",
+                text,
+                say("not a text of up to {longest}", longest=LONGEST_STRING),
+                say("send such a text"),
             )
             return ""
         return text

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from app.engine.types import BoolArray, ClassKey, Executor, Task
+from app.messages.message import say
 from app.rule_engine.compiled import CompiledRules, compile_rules
 from app.rule_engine.findings import Finding
 from app.rule_engine.language import Field, RuleSet
@@ -200,7 +201,11 @@ def _nobody_passes(roster: Roster) -> Iterator[Finding]:
             yield Finding(
                 "excludes_everyone",
                 f"$.conditions[{at}]",
-                f"none of {everybody} executors passes '{label}', whatever the task",
+                say(
+                    "none of {count} executors passes '{label}', whatever the task",
+                    count=everybody,
+                    label=label,
+                ),
                 numbers={"executors": everybody, "passing": 0},
             )
 
@@ -214,7 +219,12 @@ def _without_anyone(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]:
     yield Finding(
         "nobody_eligible",
         "$.conditions",
-        f"{share:.0%} of the recent tasks ({several} of {len(tasks)}) would have had no one",
+        say(
+            "{share:.0%} of the recent tasks ({without} of {count}) would have had no one",
+            share=share,
+            without=several,
+            count=len(tasks),
+        ),
         numbers={
             "tasks": len(tasks),
             "tasks_without_anyone": several,
@@ -248,7 +258,11 @@ def _too_heavy(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]:
         yield Finding(
             "heavier_than_limits",
             "$.task_weights" if roster.rule_set.task_weights else "$.conditions",
-            f"{len(heavy)} of {len(tasks)} recent tasks weigh more than the whole daily limit of anyone eligible",
+            say(
+                "{heavy} of {count} recent tasks weigh more than the whole daily limit of anyone eligible",
+                heavy=len(heavy),
+                count=len(tasks),
+            ),
             numbers={"tasks": len(tasks), "too_heavy": len(heavy)},
         )
 
@@ -258,7 +272,11 @@ def _idle_conditions(roster: Roster, tasks: Sequence[Task]) -> Iterator[Finding]
     funnel = roster.stream_funnel(tasks)
     for step in funnel.steps:
         if step.excludes == 0:
-            sentence = f"'{step.label}' excluded nobody from any of {len(tasks)} recent tasks"
+            sentence = say(
+                "'{label}' excluded nobody from any of {count} recent tasks",
+                label=step.label,
+                count=len(tasks),
+            )
             numbers = {"tasks": len(tasks), "executors": funnel.executors}
             yield Finding("excludes_nobody", step.path, sentence, "note", numbers)
 
@@ -282,8 +300,12 @@ def _unfilled(
         filled = sum(each.of(thing) is not None for thing in things)
         if filled == 0 or (filled < _SELDOM * len(things) and path not in asked_for_absence):
             code = "nobody_fills" if filled == 0 else "seldom_filled"
-            whose = "executors" if owner == "executor" else "recent tasks"
-            sentence = f"{filled} of {len(things)} {whose} have {path} with a value of its type"
+            numbers: dict[str, Any] = {"filled": filled, "count": len(things), "path": path}
+            sentence = (
+                say("{filled} of {count} executors have {path} with a value of its type", **numbers)
+                if owner == "executor"
+                else say("{filled} of {count} recent tasks have {path} with a value of its type", **numbers)
+            )
             yield Finding(code, path, sentence, numbers={"filled": filled, "of": len(things)})
 
 

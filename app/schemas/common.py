@@ -16,6 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.messages.message import say
 from app.utils.normal_form import nfc, visible
 
 Name = Annotated[
@@ -26,7 +27,9 @@ Name = Annotated[
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(nfc)]
 LARGEST_ID = 2**63 - 1
 """The largest id that PostgreSQL's bigint holds."""
-ID_FORM = f"a whole number from 1 to {LARGEST_ID}, digits 0-9 only, no sign, no leading zero"
+ID_FORM = say(
+    "a whole number from 1 to {largest}, digits 0-9 only, no sign, no leading zero", largest=LARGEST_ID
+)
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
@@ -48,7 +51,7 @@ def _identifier(value: Any) -> Any:
         return value
     number = read_id(value)
     if number is None:
-        raise ValueError(f"not an id; send {ID_FORM}")
+        raise ValueError(say("not an id; send {id_form}", id_form=ID_FORM))
     return number
 
 
@@ -66,7 +69,7 @@ def _written_out(value: Any) -> Any:
     if isinstance(value, str) and value[4:5] == "-" == value[7:8]:
         return value
     raise ValueError(
-        "not written out; send a day such as 2026-01-31, an instant such as 2026-01-31T09:00:00Z"
+        say("not written out; send a day such as 2026-01-31, an instant such as 2026-01-31T09:00:00Z")
     )
 
 
@@ -85,14 +88,19 @@ def _storable(values: dict[str, Any]) -> dict[str, Any]:
     """Refuse here what PostgreSQL could not keep or the engine could not compare. Raises ValueError."""
     for key, value in values.items():
         if not (0 < len(key) <= 100 and _is_text(key)):
-            raise ValueError(f"{key[:100]!r} is no key; use 1 to 100 characters")
+            raise ValueError(say("{key!r} is no key; use 1 to 100 characters", key=key[:100]))
         if not key.strip():
-            raise ValueError(f"{key!r} is no key: it is blank")
+            raise ValueError(say("{key!r} is no key: it is blank", key=key))
         members = value if isinstance(value, list) else (value,)
         if len(members) > _LONGEST_LIST or not all(map(_is_scalar, members)):
             raise ValueError(
-                f"{key}: neither a string (up to {_LONGEST_TEXT} characters), a number, true, false, null, "
-                f"nor a list of these (up to {_LONGEST_LIST})"
+                say(
+                    "{key}: neither a string (up to {longest} characters), a number, true, false, null, "
+                    "nor a list of these (up to {most})",
+                    key=key,
+                    longest=_LONGEST_TEXT,
+                    most=_LONGEST_LIST,
+                )
             )
     return values
 

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from app.messages.message import WrongInput, say
 from app.utils.normal_form import nfc
 
 _MARKS = (
@@ -25,7 +26,7 @@ _RUSSIAN = re.compile("[А-Яа-яЁё]+")
 _WESTERN = re.compile("[A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸ]+")
 
 
-class EncodingError(ValueError):
+class EncodingError(WrongInput):
     """The file is no text that can be read; the message says why and what to do."""
 
 
@@ -50,11 +51,13 @@ def encoding_of(content: bytes, encoding: str = "") -> tuple[str, bool]:
         content.decode(name)
     except LookupError:
         raise EncodingError(
-            f"'{encoding[:50]}' is no encoding; use one such as utf-8, utf-16, {', '.join(LIKELY)}"
+            say("'{encoding}' is no encoding", encoding=encoding[:50]),
+            say("use one such as utf-8, utf-16, {likely}", likely=LIKELY),
         ) from None
     except (UnicodeError, ValueError) as error:
         raise EncodingError(
-            f"it is no text in {name} ({error}); name its encoding, or save it as UTF-8"
+            say("it is no text in {encoding} ({error})", encoding=name, error=error),
+            say("name its encoding, or save it as UTF-8"),
         ) from None
     return _with_order(name, content), guessed
 
@@ -90,7 +93,7 @@ def _wide(content: bytes) -> str:
         text = sample[: len(sample) // 2 * 2].decode(name, "replace")
         if all(each in "\t\r\n" or unicodedata.category(each) != "Cc" for each in text):
             return name
-    raise EncodingError("it is no text; send CSV, XLSX, XLS or ODS")
+    raise EncodingError(say("it is no text"), say("send CSV, XLSX, XLS or ODS"))
 
 
 def _likeliest(content: bytes) -> str:
@@ -106,7 +109,9 @@ def _likeliest(content: bytes) -> str:
     order = [*(name for name in found if name in scores), *(name for name in LIKELY if name in scores)]
     best = max(order, key=lambda name: scores[name], default=None)
     if best is None or (scores[best] <= 0 and best not in found):
-        raise EncodingError(f"its encoding is none of utf-8, utf-16, {', '.join(LIKELY)}; name it")
+        raise EncodingError(
+            say("its encoding is none of utf-8, utf-16, {likely}", likely=LIKELY), say("name it")
+        )
     return best
 
 

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Any
 
+from app.messages.message import Message, WrongInput, say
+
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
 """Characters that show nothing and are neither spaces nor format characters."""
 _JOINERS = frozenset("\u200c\u200d")
@@ -34,7 +36,7 @@ def nfc_of(value: Any) -> Any:
     if isinstance(value, dict):
         found = {nfc(key): nfc_of(each) for key, each in value.items()}
         if len(found) != len(value):
-            raise DoubledKey("two keys of one object differ only in how their letters are composed")
+            raise DoubledKey(say("two keys of one object differ only in how their letters are composed"))
         return found
     return value
 
@@ -50,17 +52,17 @@ def visible(name: str) -> str:
     """A name in normal form. Raises ValueError for one that cannot be told from others by looking at it."""
     reason = _unseen(name)
     if reason is not None:
-        raise ValueError(f"{reason}; use visible characters")
+        raise WrongInput(reason, say("use visible characters"))
     return nfc(name)
 
 
-def _unseen(text: str) -> str | None:
+def _unseen(text: str) -> Message | None:
     if text.isascii():
-        return None if text.strip() else "it is blank"
+        return None if text.strip() else say("it is blank")
     if not any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in text):
-        return "it shows nothing"
+        return say("it shows nothing")
     hidden = next((each for each in text if _is_hidden(each)), None)
-    return None if hidden is None else f"it holds an invisible character, U+{ord(hidden):04X}"
+    return None if hidden is None else say("it holds an invisible character, U+{code:04X}", code=ord(hidden))
 
 
 def _is_hidden(character: str) -> bool:

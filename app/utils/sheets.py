@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import TypeAlias
 
+from app.messages.message import WrongInput, say
 from app.utils.normal_form import nfc
 
 Cell: TypeAlias = str | int | float | bool | None
@@ -13,7 +14,7 @@ ZIP, COMPOUND = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 """How XLSX and ODS, and how XLS begin."""
 
 
-class SheetError(ValueError):
+class SheetError(WrongInput):
     """The file is no spreadsheet that can be read, or has no such sheet; the message says what there is."""
 
 
@@ -34,7 +35,9 @@ def read_sheets(content: bytes, sheet: str = "") -> Iterator[tuple[str, list[Seq
     except (CalamineError, OSError, ValueError) as error:
         if isinstance(error, SheetError):
             raise
-        raise SheetError(f"it is no readable spreadsheet ({error}); save it again as XLSX") from None
+        raise SheetError(
+            say("it is no readable spreadsheet ({error})", error=error), say("save it again as XLSX")
+        ) from None
 
 
 def chosen(names: Sequence[str], sheet: str) -> Sequence[str]:
@@ -45,7 +48,10 @@ def chosen(names: Sequence[str], sheet: str) -> Sequence[str]:
         return [sheet]
     if sheet.isascii() and sheet.isdigit() and 1 <= int(sheet) <= len(names):
         return [names[int(sheet) - 1]]
-    raise SheetError(f"there is no sheet '{sheet[:50]}'; sheets are {', '.join(names)[:500]}")
+    raise SheetError(
+        say("there is no sheet '{sheet}'", sheet=sheet[:50]),
+        say("sheets are {names}", names=", ".join(names)[:500]),
+    )
 
 
 def plain(value: object) -> Cell:

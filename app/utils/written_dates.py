@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo
 
+from app.messages.message import WrongInput, either, say
+
 Reader = Callable[[str], datetime | None]
 
 _MONTHS = {
@@ -56,7 +58,7 @@ _MILLISECONDS = re.compile(r"\d{12,13}(?:\.\d+)?", re.ASCII)
 _LATEST = 4_102_444_800  # 2100-01-01: beyond it digits are more likely something else
 
 
-class DateFormatError(ValueError):
+class DateFormatError(WrongInput):
     """The format of a column cannot be told, or is none of the list; the message says what to do."""
 
 
@@ -170,7 +172,9 @@ def date_format(texts: Iterable[str], zone: ZoneInfo) -> str:
     most = max(counts.values(), default=0)
     if not most:
         shown = ", ".join(repr(text[:40]) for text in sample[:3])
-        raise DateFormatError(f"no listed format reads {shown}; formats are {', '.join(FORMATS)}")
+        raise DateFormatError(
+            say("no listed format reads {shown}", shown=shown), say("formats are {formats}", formats=FORMATS)
+        )
     best = [name for name, count in counts.items() if count == most]
     first = _READERS[best[0]]
     others = [
@@ -179,7 +183,8 @@ def date_format(texts: Iterable[str], zone: ZoneInfo) -> str:
     if others:
         text = next(text for text in sample if _READERS[others[0]](text, zone) != first(text, zone))
         raise DateFormatError(
-            f"'{text}' can be read as {' or as '.join([best[0], *others])}; name the format"
+            say("'{text}' can be read as {formats}", text=text, formats=either([best[0], *others])),
+            say("name the format"),
         )
     return best[0]
 
@@ -192,7 +197,10 @@ def _fitting(sample: Sequence[str], zone: ZoneInfo) -> list[str]:
 def reader_for(name: str, zone: ZoneInfo) -> Reader:
     """Reads texts in one format; None for what is not in it. Raises DateFormatError for a name that is not listed."""
     if name not in _READERS:
-        raise DateFormatError(f"'{name[:50]}' is no listed format; formats are {', '.join(FORMATS)}")
+        raise DateFormatError(
+            say("'{format}' is no listed format", format=name[:50]),
+            say("formats are {formats}", formats=FORMATS),
+        )
     read = _READERS[name]
     return lambda text: read(text.strip(), zone)
 

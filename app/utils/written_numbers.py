@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from app.messages.message import WrongInput, say
+
 _SPACES = re.compile("[ \u00a0\u2007\u2009\u202f']")
 _GROUPED_BY_SPACE = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2007\u2009\u202f']\d{3})+(?:[.,]\d+)?")
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -49,16 +51,16 @@ def _clearly_decimal(text: str) -> bool:
 def number_of(cell: object, column: Separators = NOT_SAID) -> int | float:
     """The number in a cell. Raises ValueError, saying what to write instead."""
     if isinstance(cell, bool):
-        raise ValueError(f"'{cell}' is yes or no, and no number; write digits")  # noqa: TRY004 - of a cell
+        raise WrongInput(say("'{cell}' is yes or no, and no number", cell=cell), say("write digits"))
     if isinstance(cell, int | float):
         return cell
     text = _bare(cell)
     digits = _digits(text, column)
     if digits is None:
-        raise ValueError(_no_number(str(cell).strip(), text))
+        raise _no_number(str(cell).strip(), text)
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"'{cell}' is too large")
+        raise ValueError(say("'{cell}' is too large", cell=cell))
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
@@ -92,13 +94,21 @@ def _digits(text: str, column: Separators) -> str | None:
     return None
 
 
-def _no_number(cell: str, text: str) -> str:
+def _no_number(cell: str, text: str) -> WrongInput:
     if _DOUBTFUL.fullmatch(text):
         whole, _, rest = text.partition(",")
-        return f"'{cell}' may be {whole}{rest} or {whole}.{rest}; write one of these"
+        reason = say(
+            "'{cell}' may be {whole} or {fraction}", cell=cell, whole=whole + rest, fraction=f"{whole}.{rest}"
+        )
+        return WrongInput(reason, say("write one of these"))
     if cell.endswith("%"):
-        return f"'{cell}' is a percentage, which is no amount; write a plain number"
-    return f"'{cell[:50]}' is no number; write digits only, with one dot or comma before decimals"
+        return WrongInput(
+            say("'{cell}' is a percentage, which is no amount", cell=cell), say("write a plain number")
+        )
+    return WrongInput(
+        say("'{cell}' is no number", cell=cell[:50]),
+        say("write digits only, with one dot or comma before decimals"),
+    )
 
 
 def boolean_of(cell: object) -> bool:
@@ -106,4 +116,6 @@ def boolean_of(cell: object) -> bool:
     word = str(cell).strip().casefold()
     if word in TRUE or word in FALSE:
         return word in TRUE
-    raise ValueError(f"'{str(cell)[:50]}' is neither yes nor no; write yes, no, да, нет, 1 or 0")
+    raise WrongInput(
+        say("'{cell}' is neither yes nor no", cell=str(cell)[:50]), say("write yes, no, да, нет, 1 or 0")
+    )

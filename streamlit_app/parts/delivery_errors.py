@@ -1,9 +1,10 @@
 """Why a message is not delivered: what we found in the reader's language, the rest plainly as the receiver's words."""
 
 import re
+from collections.abc import Sequence
 
+from streamlit_app.client import Json
 from streamlit_app.formatting import moment
-from streamlit_app.parts import notices
 from streamlit_app.words import t, word
 
 _OURS = (
@@ -22,9 +23,6 @@ _OURS = (
 _DRIFT = re.compile(r"drift: it shows (message|executor|status) (\S+) instead of (\S+)")
 _HTTPX = re.compile(r"\w+ (?:error|response) '(\d{3})[^']*' for url .*", re.DOTALL)
 _STATUS = re.compile(r"([1-5]\d\d)(?: (.*))?", re.DOTALL)
-_PAUSED = re.compile(
-    r"(the external system does not answer|webhooks that do not answer: (\d+)) since (\S+ \S+) UTC"
-)
 _MEANING = {
     401: "credentials",
     403: "credentials",
@@ -52,20 +50,18 @@ def why(text: str | None) -> str:
     for name, pattern in _OURS:
         if re.fullmatch(pattern, text, re.DOTALL):
             return t(f"system.why.{name}")
-    known = notices.told_in_language(text)
-    return known if known and known != text else _quoted(text)
+    return _quoted(text)
 
 
-def paused(detail: str) -> str | None:
+def paused(silent: Sequence[Json]) -> str | None:
     """Sentence about receivers that are left alone for a while, with times in the team's zone; else None."""
-    found = list(_PAUSED.finditer(detail))
     told = [
         t(
-            "system.paused_webhooks" if each[2] else "system.paused",
-            since=moment(f"{each[3]}+00:00"),
-            count=each[2],
+            "system.paused" if each["receiver"] == "ais" else "system.paused_webhooks",
+            since=moment(each["since"]),
+            count=each["count"],
         )
-        for each in found
+        for each in silent
     ]
     return " ".join([*told, t("system.paused_more")]) if told else None
 

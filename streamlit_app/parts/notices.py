@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec
@@ -12,12 +11,10 @@ import streamlit as st
 from streamlit_app import session
 from streamlit_app.client import ApiError, Fault, api_url
 from streamlit_app.words import TABLE, t
-from streamlit_app.words.refusals import in_russian, place_in_russian
-from streamlit_app.words.rule_remarks import fault_in_russian
+from streamlit_app.words.places import place_in_russian
+from streamlit_app.words.stored_reasons import reason_in_russian
 
 P = ParamSpec("P")
-
-_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -34,43 +31,20 @@ def tell(error: ApiError) -> None:
     lines = [t(key if key in TABLE else "common.error.other")]
     if error.faults:
         lines += [_fault(fault) for fault in error.faults[:10]]
-    elif detail := told_in_language(error.detail):
+    elif detail := error.detail:
         lines.append("\n" + t("common.error.said", detail=plain(detail)))
     st.error("\n".join(lines), icon=":material/error:")
 
 
 def _fault(fault: Fault) -> str:
-    reason = told_in_language(fault.reason) or t("common.error.wrong_value")
-    remedy = told_in_language(fault.remedy)
     place = fault.field if session.language() == "en" else place_in_russian(fault.field)
-    return f"- **{plain(place)}**: {plain(reason)}" + (f" — *{plain(remedy)}*" if remedy else "")
+    remedy = f" — *{plain(fault.remedy)}*" if fault.remedy else ""
+    return f"- **{plain(place)}**: {plain(fault.reason)}{remedy}"
 
 
-def told_in_language(sentence: str) -> str:
-    """What the API says in the session's language; nothing rather than English on a Russian page."""
-    if session.language() == "en":
-        return sentence
-    known = in_russian(sentence) or fault_in_russian(sentence) or _in_parts(sentence)
-    return known or (sentence if _CYRILLIC.search(sentence) else "")
-
-
-def _in_parts(sentence: str) -> str:
-    """`place: reason; remedy`, or `value: reason`, part by part."""
-    head, colon, tail = sentence.partition(": ")
-    while colon:
-        reason, _, remedy = tail.partition("; ")
-        told = [in_russian(part) or fault_in_russian(part) for part in (tail, reason, remedy.rstrip("."))]
-        if told[0] or told[1]:
-            why = told[0] or ", ".join(part for part in told[1:] if part)
-            return f"{place_in_russian(head)}: {why}"
-        more, colon, tail = tail.partition(": ")
-        head = f"{head}: {more}"
-    return ""
-
-
-def as_told(text: str) -> str:
-    """What the service or a person wrote: the service's words in the session's language, a person's as they are."""
-    return text if session.language() == "en" else in_russian(text) or text
+def stored_reason(text: str) -> str:
+    """A reason of a task's history or a replay in the session's language, a person's words as they are."""
+    return text if session.language() == "en" else reason_in_russian(text)
 
 
 def plain(text: str) -> str:

@@ -12,8 +12,7 @@ from time import monotonic
 import streamlit as st
 
 from streamlit_app import door, session
-from streamlit_app.client import Api, ApiError
-from streamlit_app.parts import notices
+from streamlit_app.client import ApiError
 from streamlit_app.words import t
 
 _ANSWER = ("state", "code", "iss", "error", "error_description", "session_state")
@@ -40,7 +39,7 @@ def link(name: str) -> None:
         challenge = urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode().rstrip("=")
         body = {"challenge": challenge, "language": session.language()}
         try:
-            answer = Api().post("/v1/auth/provider/begin", body)
+            answer = session.api_before_sign_in().post("/v1/auth/provider/begin", body)
         except ApiError as error:
             _tell(name, error.detail)
             return
@@ -67,7 +66,7 @@ def take_answer(name: str) -> None:
         return
     answer = {key: query[key] for key in ("state", "code", "iss") if key in query}
     try:
-        tokens = Api().post("/v1/auth/provider/finish", answer | {"verifier": secret})
+        tokens = session.api_before_sign_in().post("/v1/auth/provider/finish", answer | {"verifier": secret})
     except ApiError as error:
         _tell(name, error.detail)
         return
@@ -87,6 +86,6 @@ def leave_link() -> None:
 
 def _tell(name: str, reason: str) -> None:
     st.error(
-        t("common.sign_in_provider_failed", name=name, reason=notices.told_in_language(reason)),
+        t("common.sign_in_provider_failed", name=name, reason=reason),
         icon=":material/lock:",
     )

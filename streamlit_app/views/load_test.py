@@ -57,7 +57,7 @@ def _follow() -> None:
         f"load.state.{test.state}",
         done=number(test.sent),
         total=number(total),
-        why=notices.plain(notices.told_in_language(test.why)),
+        why=notices.plain(test.why),
     )
     st.progress(min(1.0, test.assigned / total) if total else 0.0, text=told)
     with st.container(horizontal=True):

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from streamlit_app import door, session
-from streamlit_app.client import Api, ApiError
+from streamlit_app.client import ApiError
 from streamlit_app.parts import notices, provider, this_machine
 from streamlit_app.words import t
 
@@ -45,7 +45,7 @@ def _as_this_machine() -> None:
 def _by_provider() -> None:
     """Offer the provider, where the API has one; finish what came back from it."""
     try:
-        name = Api().get("/v1/auth/options")["provider"]
+        name = session.api_before_sign_in().get("/v1/auth/options")["provider"]
     except ApiError:  # an API before this: by password alone
         return
     if name:
@@ -59,7 +59,11 @@ def _sign_in(username: str, password: str) -> None:
     device = st.context.cookies.get(door.COOKIE, "")
     known = {"device": device} if len(device) >= _LEAST_DEVICE else {}
     try:
-        session.sign_in(Api().post("/v1/auth/token", {"username": username, "password": password} | known))
+        session.sign_in(
+            session.api_before_sign_in().post(
+                "/v1/auth/token", {"username": username, "password": password} | known
+            )
+        )
     except ApiError as error:
         if error.status == 401:
             st.error(t("common.sign_in_wrong"), icon=":material/lock:")

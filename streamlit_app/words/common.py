@@ -181,6 +181,5 @@ WORDS: dict[str, tuple[str, str]] = {
         "Нет ни одной команды. Создайте её на странице «Система» или командой `python init_db.py`.",
         "There are no teams yet. Create one on the System page or with `python init_db.py`.",
     ),
-    "error.wrong_value": ("значение не подходит", "this value is not valid"),
     "error.said": ("Ответ сервиса: {detail}", "The service says: {detail}"),
 }

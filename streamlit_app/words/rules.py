@@ -196,3 +196,22 @@ WORDS: dict[str, tuple[str, str]] = {
     "replay_report": ("Скачать отчёт (HTML)", "Download the report (HTML)"),
     "replay_none": ("Сначала сохраните набор правил.", "Save a rule set first."),
 }
+
+_JSON = {
+    "Expecting value": "ожидается значение",
+    "Expecting property name enclosed in double quotes": "ожидается имя в двойных кавычках",
+    "Expecting ':' delimiter": "после имени нужно двоеточие",
+    "Expecting ',' delimiter": "не хватает запятой или закрывающей скобки",
+    "Illegal trailing comma before end of object": "лишняя запятая перед скобкой",
+    "Illegal trailing comma before end of array": "лишняя запятая перед скобкой",
+    "Extra data": "после документа есть лишнее",
+    "Unterminated string starting at": "кавычка не закрыта",
+    "Invalid control character at": "перенос строки или другой знак, которого в тексте не бывает",
+    "Invalid \\escape": "неверный знак после обратной черты",
+    "Invalid \\uXXXX escape": "неверный знак после обратной черты",
+}
+
+
+def json_fault(message: str) -> str:
+    """What Python's reader of JSON says, in Russian; the line stands beside it."""
+    return _JSON.get(message, message if message.startswith("{") else "запись нарушена")

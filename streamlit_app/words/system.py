@@ -14,11 +14,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "part.stream": ("Живые события", "Live events"),
     "up": ("работает", "working"),
     "down": ("не отвечает", "not responding"),
-    "unneeded": ("без неё работа идёт", "work continues without it"),
-    "no_redis": (
-        "Redis не подключён: воркеры сами просматривают базу. Это работает, задержка чуть больше.",
-        "Redis is not connected: workers poll the database instead. It works, with slightly more delay.",
+    "paused": (
+        "Внешняя система не отвечает с {since}: отправка приостановлена.",
+        "The external system has not answered since {since}: sending is paused.",
     ),
+    "paused_webhooks": (
+        "Веб-хуки не отвечают ({count}) с {since}: отправка приостановлена.",
+        "Webhooks have not answered ({count}) since {since}: sending is paused.",
+    ),
+    "paused_more": (
+        "Сообщения ждут и не теряются; попытки продолжаются сами.",
+        "Messages wait, none is lost, and attempts go on by themselves.",
+    ),
+    "unneeded": ("без неё работа идёт", "work continues without it"),
     "lag_none": ("очередь пуста", "the queue is empty"),
     "lag": ("в очереди {tasks}, самая давняя — {time}", "{tasks} queued, the oldest for {time}"),
     "stream_on": ("подключены", "connected"),
@@ -224,18 +232,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "why.status_message": ("сообщение не принято.", "the message was rejected."),
     "why.status_failing": ("у получателя сбой.", "the receiver is failing."),
     "why.said": ("Слова получателя: «{text}»", "The receiver says: “{text}”"),
-    "paused": (
-        "Внешняя система не отвечает с {since}: отправка приостановлена.",
-        "The external system has not answered since {since}: sending is paused.",
-    ),
-    "paused_webhooks": (
-        "Веб-хуки не отвечают ({count}) с {since}: отправка приостановлена.",
-        "Webhooks have not answered ({count}) since {since}: sending is paused.",
-    ),
-    "paused_more": (
-        "Сообщения ждут и не теряются; попытки продолжаются сами.",
-        "Messages wait, none is lost, and attempts go on by themselves.",
-    ),
     "settings_read": (
         "Менять настройки могут руководитель и администратор.",
         "Only leads and administrators can change settings.",

@@ -160,3 +160,53 @@ async def test_a_number_is_no_instant_and_a_local_time_neither(
     answer = await client.post("/v1/tasks", json={"deadline": deadline})
     assert answer.status_code == 422
     assert "deadline" in str(problem_in(answer)["errors"])
+
+
+RUSSIAN = {"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"}
+
+
+async def test_a_refusal_is_told_in_the_language_that_the_client_reads(client: httpx.AsyncClient) -> None:
+    asked = {"weight": -1, "deadline": "2026-01-01T00:00:00"}
+    english = await client.post("/v1/tasks", json=asked)
+    russian = await client.post("/v1/tasks", json=asked, headers=RUSSIAN)
+    assert (english.headers["content-language"], russian.headers["content-language"]) == ("en", "ru")
+    assert russian.headers["vary"] == "Accept-Language"
+    one, other = problem_in(english), problem_in(russian)
+    assert [one[name] for name in ("status", "code", "title")] == [422, "invalid", "Invalid value"]
+    assert [other[name] for name in ("status", "code", "title")] == [422, "invalid", "Неверное значение"]
+    assert [each["field"] for each in one["errors"]] == [each["field"] for each in other["errors"]]
+    assert {each["reason"] for each in other["errors"]} == {"нужно не меньше 0.001", "нет часового пояса"}
+    assert {each["remedy"] for each in other["errors"]} == {"", "добавьте смещение от UTC, например Z"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "detail"),
+    [
+        ("GET", "/v1/tasks/999999", "Заявки 999999 нет."),
+        ("GET", "/v1/nothing", "Такого адреса нет."),
+        ("PUT", "/v1/tasks", "Так к этому адресу обратиться нельзя."),
+        ("GET", "/v1/tasks?no_such=1", "no_such: такого условия в запросе нет; есть такие:"),
+    ],
+)
+async def test_every_layer_answers_in_that_language(
+    client: httpx.AsyncClient, method: str, path: str, detail: str
+) -> None:
+    problem = problem_in(await client.request(method, path, headers=RUSSIAN))
+    assert problem["detail"].startswith(detail)
+
+
+async def test_tasks_of_a_batch_and_of_a_stream_are_refused_in_that_language(
+    client: httpx.AsyncClient,
+) -> None:
+    tasks = [{"external_id": "right"}, {"external_id": "wrong", "parent_id": 999999}]
+    answer = await client.post("/v1/tasks/batch?partial=true", json={"tasks": tasks}, headers=RUSSIAN)
+    [_, refused] = answer.json()["items"]
+    assert refused["problem"]["detail"] == "Родительской заявки 999999 в этой команде нет."
+    whole = problem_in(await client.post("/v1/tasks/batch", json={"tasks": tasks}, headers=RUSSIAN))
+    assert whole["errors"][0]["reason"] == "Родительской заявки 999999 в этой команде нет."
+    lines = b'{"parent_id": 999999}\nno JSON\n'
+    streamed = (await client.post("/v1/tasks/stream", content=lines, headers=RUSSIAN)).json()["problems"]
+    assert {each["line"]: each["detail"] for each in streamed} == {
+        0: "Родительской заявки 999999 в этой команде нет.",
+        1: "body: это не JSON: ошибка у знака 0 (ожидается значение)",
+    }

@@ -60,12 +60,12 @@ def test_why_a_message_is_not_delivered(language: str, text: str, russian: str, 
 def test_since_when_receivers_are_left_alone_is_told_in_the_teams_zone(language: str) -> None:
     st.session_state.pools = [{"code": "far", "timezone": "Asia/Kamchatka"}]
     st.session_state.pool_code = "far"
-    detail = (
-        "the external system does not answer since 2026-01-31 21:30 UTC; webhooks that do not answer: 2 "
-        "since 2026-01-31 22:00 UTC; messages wait and none is lost"
-    )
-    told = delivery_errors.paused(detail)
+    silent = [
+        {"receiver": "ais", "count": 1, "since": "2026-01-31T21:30:00Z"},
+        {"receiver": "webhook", "count": 2, "since": "2026-01-31T22:00:00Z"},
+    ]
+    told = delivery_errors.paused(silent)
     assert told is not None
     assert "09:30" in told and "10:00" in told and "UTC" not in told
     assert ("приостановлена" if language == "ru" else "paused") in told
-    assert delivery_errors.paused("Redis does not answer; workers sweep the database instead") is None
+    assert delivery_errors.paused([]) is None

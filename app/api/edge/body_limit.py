@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.errors import TooLarge
+from app.messages.message import Message as Words, say
 
 _MOST_OF_ANYBODY = 64 * 1024
 """Bytes of a body from whoever did not say who they are: enough to sign in."""
@@ -64,11 +65,11 @@ class BodyLimit:
             self._held -= body.came
 
 
-_TOO_MANY = "body: too many large ones come at once; repeat it soon, or in smaller parts."
+_TOO_MANY = say("body: too many large ones come at once; repeat it soon, or in smaller parts.")
 
 
-def _too_large(most: int) -> str:
-    return f"body: larger than {most} bytes; send it in parts."
+def _too_large(most: int) -> Words:
+    return say("body: larger than {most} bytes; send it in parts.", most=most)
 
 
 class _Body:
@@ -92,7 +93,9 @@ class _Body:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, f"body: it did not come within {self._seconds:g} seconds.") from None
+            raise HTTPException(
+                408, say("body: it did not come within {seconds:g} seconds.", seconds=self._seconds)
+            ) from None
         if not message.get("more_body", False):
             self._until = None
         elif self._by_piece:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.errors import Unavailable
+from app.messages.message import say
 
 
 class Deadline:
@@ -84,8 +85,11 @@ class _Timed:
 
     async def _answer_and_end(self) -> None:
         late = Unavailable(
-            f"No answer within {self._seconds:g} seconds; what was asked may have been done. Repeat it: what carries "
-            "an external_id or an Idempotency-Key is done once."
+            say(
+                "No answer within {seconds:g} seconds; what was asked may have been done. Repeat it: what "
+                "carries an external_id or an Idempotency-Key is done once.",
+                seconds=self._seconds,
+            )
         )
         try:
             await problem_response(Request(self._scope), late)(self._scope, self._receive, self._send)

@@ -23,15 +23,18 @@ from app.api.edge.permissions import (
     NARROWED,
     NOT_FROM_HOME,
     OWNED,
+    POOL,
     PUBLIC,
     QUERY_IDS,
     ROUTES,
     THINGS,
     Decision,
+    Thing,
 )
 from app.api.problems import problem_response
 from app.engine.types import PoolId
 from app.errors import DomainError, FieldError, Forbidden, NotFound, Unauthenticated, Unavailable
+from app.messages.message import say
 from app.schemas.common import ID_FORM, read_id
 from app.services.accounts.callers import Callers
 
@@ -87,19 +90,31 @@ class Guard:
             return
         if line.decision is None:
             raise Forbidden(
-                f"Nobody decided who may use '{line.name}': add its line to ROUTES in app/api/edge/permissions.py."
+                say(
+                    "Nobody decided who may use '{name}': add its line to ROUTES in app/api/edge/permissions.py.",
+                    name=line.name,
+                )
             )
         if not self._has_secret and reached_by_others(scope):
-            raise Unavailable("The service listens to other machines without SECRET_KEY: set it (make env).")
+            raise Unavailable(
+                say("The service listens to other machines without SECRET_KEY: set it (make env).")
+            )
         if line.decision != PUBLIC:
             caller = await self._caller(scope)
             if not caller.may(line.decision):
                 raise Forbidden(
-                    f"The role {caller.role} does not allow {line.decision} here.", action=line.decision
+                    say(
+                        "The role {role} does not allow {decision} here.",
+                        role=caller.role,
+                        decision=line.decision,
+                    ),
+                    action=line.decision,
                 )
             if line.name in ALL_POOLS and caller.pool_ids is not None:
                 raise Forbidden(
-                    "This shows every pool, and you see some: use METRICS_TOKEN, or an API key without pool_ids.",
+                    say(
+                        "This shows every pool, and you see some: use METRICS_TOKEN, or an API key without pool_ids."
+                    ),
                     action=line.decision,
                 )
             await self._check_reach(scope, caller, line.name, ids)
@@ -128,17 +143,20 @@ class Guard:
         return replace(caller, address=_address(scope), request_id=scope.get("request_id"))
 
     def _local(self, scope: Scope) -> Caller:
-        reason = "AUTH_REQUIRED is on" if self._auth_required else why_not_local(scope)
+        reason = say("AUTH_REQUIRED is on") if self._auth_required else why_not_local(scope)
         if reason is not None:
             raise Unauthenticated(
-                f"Send Authorization: Bearer with an access token (POST /v1/auth/token) or an API key: {reason}."
+                say(
+                    "Send Authorization: Bearer with an access token (POST /v1/auth/token) or an API key: {reason}.",
+                    reason=reason,
+                )
             )
         return LOCAL
 
     async def _check_reach(self, scope: Scope, caller: Caller, name: str, path: Mapping[str, str]) -> None:
         """Raise NotFound where path or query name something that is not in the caller's reach, or spell no id."""
         if caller.own_work_only and not (OWNED & path.keys()) and name not in NARROWED:
-            raise Forbidden("The role executor sees and moves its own tasks only.")
+            raise Forbidden(say("The role executor sees and moves its own tasks only."))
         ids = [(key, key, _read(key, text)) for key, text in path.items()]
         if scope["query_string"]:
             asked = QueryParams(scope["query_string"]).multi_items()  # read as the framework reads it
@@ -156,7 +174,10 @@ class Guard:
         thing = THINGS.get(key)
         if thing is None:
             raise Forbidden(
-                f"Nobody decided whose thing '{key}' names: add its line to THINGS in app/api/edge/permissions.py."
+                say(
+                    "Nobody decided whose thing '{key}' names: add its line to THINGS in app/api/edge/permissions.py.",
+                    key=key,
+                )
             )
         async with scope["app"].state.parts.database.hot.acquire() as connection:
             row = await connection.fetchrow(thing.whose, number)
@@ -164,9 +185,15 @@ class Guard:
         home = row is not None and caller.sees(row.get("home_pool_id") or row["pool_id"])
         theirs = not caller.own_work_only or (row is not None and row["executor_id"] == caller.executor_id)
         if not ((here or home) and theirs):
-            raise NotFound(thing.told.format(word=thing.word, id=number), **{key: number})
+            raise no_pool(number) if thing is POOL else _missing(thing, key, number)
         if not here and name in NOT_FROM_HOME:
-            raise Forbidden(f"The {thing.word} went on to another pool: who has it is decided there.")
+            raise Forbidden(
+                say("The {thing} went on to another pool: who has it is decided there.", thing=thing.word)
+            )
+
+
+def _missing(thing: Thing, key: str, number: int) -> NotFound:
+    return NotFound(say("There is no {thing} {id}.", thing=thing.word, id=number), **{key: number})
 
 
 def _address(scope: Scope) -> str | None:
@@ -179,7 +206,7 @@ def _credentials(scope: Scope) -> str | None:
         if name == b"authorization":
             scheme, _, credentials = value.decode("latin-1").partition(" ")
             if scheme.lower() != "bearer" or not credentials.strip():
-                raise Unauthenticated("Authorization: send Bearer and an access token or API key.")
+                raise Unauthenticated(say("Authorization: send Bearer and an access token or API key."))
             return str(credentials.strip())
         if name == b"x-api-key":
             return str(value.decode("latin-1").strip())
@@ -190,15 +217,18 @@ def _read(key: str, text: str) -> int:
     """The id that the route will receive, by the same reader. Raises NotFound: nothing has such an id."""
     number = read_id(text)
     if number is None:
-        fault = FieldError(key, "not an id", f"send {ID_FORM}")
-        raise NotFound(f"{key}: there is nothing of this id; send {ID_FORM}.", errors=[asdict(fault)])
+        fault = FieldError(key, say("not an id"), say("send {id_form}", id_form=ID_FORM))
+        raise NotFound(
+            say("{key}: there is nothing of this id; send {id_form}.", key=key, id_form=ID_FORM),
+            errors=[asdict(fault)],
+        )
     return number
 
 
 async def decided(request: Request) -> None:
     """Refuse a route that the guard did not decide on: the last line, for every router."""
     if request.scope["decided"] != request.scope["route"].name:
-        raise Forbidden("Nobody decided who may use this.")
+        raise Forbidden(say("Nobody decided who may use this."))
 
 
 def routes_of(app: FastAPI, routers: Iterable[APIRouter]) -> list[Route]:

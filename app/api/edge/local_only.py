@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from app.config import Settings
+from app.messages.message import Message, say
 
 _FORWARDED = (b"x-forwarded", b"forwarded", b"x-real-ip", b"via", b"x-original", b"x-client-ip", b"cf-")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -42,13 +43,13 @@ def is_loopback(host: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
-def why_not_local(scope: Scope) -> str | None:
+def why_not_local(scope: Scope) -> Message | None:
     """Why a request without credentials is not the local administrator's; None: it is."""
     client, server = scope.get("client"), scope.get("server")
     if not client or not is_loopback(client[0]):
-        return "it does not come from this machine"
+        return say("it does not come from this machine")
     if not server or not is_loopback(server[0]) or _listens_to_others(server[1]):
-        return "the service listens to other machines too"
+        return say("the service listens to other machines too")
     return _foreign_header(scope)
 
 
@@ -96,23 +97,23 @@ def _told(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _foreign_header(scope: Scope) -> str | None:
+def _foreign_header(scope: Scope) -> Message | None:
     host = origin = None
     for name, value in scope["headers"]:
         if name.startswith(_FORWARDED):
-            return f"it came through a proxy ({name.decode('latin-1')})"
+            return say("it came through a proxy ({header})", header=name.decode("latin-1"))
         if name == b"host":
             if host is not None:
-                return "it has several Host headers"
+                return say("it has several Host headers")
             host = value.decode("latin-1")
         elif name == b"origin":
             origin = value.decode("latin-1")
         elif name == b"sec-fetch-site" and value not in {b"same-origin", b"none"}:
-            return "a page of another site sent it (Sec-Fetch-Site)"
+            return say("a page of another site sent it (Sec-Fetch-Site)")
     if host is None or not is_loopback(_host_name(host)):
-        return "Host is not a name of this machine"
+        return say("Host is not a name of this machine")
     if origin is not None and origin != f"{scope['scheme']}://{host}":
-        return "a page of another site sent it (Origin)"
+        return say("a page of another site sent it (Origin)")
     return None
 
 

@@ -22,6 +22,7 @@ from app.api.edge.shortcut import Shortcut
 from app.api.problems import domain_error_of, problem_response
 from app.config import Settings
 from app.errors import DomainError
+from app.messages.message import say
 from app.telemetry.logs import is_json
 from app.telemetry.metrics import http_seconds
 from app.telemetry.tracing import request_span
@@ -142,4 +143,4 @@ def _known(error: Exception, scope: Scope) -> DomainError:
         log.warning("request.failed", code=known.code, error=str(error), **described(scope))
         return known
     log.error("request.crashed", **described(scope), exc_info=error)
-    return DomainError("Something is wrong on our side; the logs name it by the request id.")
+    return DomainError(say("Something is wrong on our side; the logs name it by the request id."))

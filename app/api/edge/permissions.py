@@ -158,7 +158,6 @@ class Thing:
 
     word: str
     whose: str
-    told: str = "There is no {word} {id}."
 
 
 ADMINS = Thing(
@@ -166,12 +165,10 @@ ADMINS = Thing(
 )
 """What belongs to no pool: nobody but admins has it in reach."""
 
+POOL = Thing("pool", "SELECT id AS pool_id, NULL::bigint AS executor_id FROM pools WHERE id = $1")
+
 THINGS: dict[str, Thing] = {
-    "pool_id": Thing(
-        "pool",
-        "SELECT id AS pool_id, NULL::bigint AS executor_id FROM pools WHERE id = $1",
-        "pool_id: there is no pool {id}; see GET /v1/pools.",
-    ),
+    "pool_id": POOL,
     "task_id": Thing("task", "SELECT pool_id, home_pool_id, executor_id FROM tasks WHERE id = $1"),
     "executor_id": Thing("executor", "SELECT pool_id, id AS executor_id FROM executors WHERE id = $1"),
     "parameter_id": Thing(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.keys import make_api_key
 from app.access.roles import GRANTS, Action, Caller, Role
 from app.errors import FieldError, Invalid, NotFound
+from app.messages.message import say
 from app.models import ApiKey
 from app.services.accounts.users import check_pools
 
@@ -30,10 +31,19 @@ async def create_key(
 ) -> tuple[ApiKey, str]:
     """Make a key; returns it and the secret that is never shown again. Raises Invalid."""
     if beyond := sorted(set(wish.scopes) - GRANTS[wish.role]):
-        fault = FieldError("scopes", f"the role {wish.role} has no {beyond[0]}", "leave it out")
-        raise Invalid(f"scopes: the role {wish.role} has no {', '.join(beyond)}.", [fault])
+        fault = FieldError(
+            "scopes",
+            say("the role {role} has no {missing}", role=wish.role, missing=beyond[0]),
+            say("leave it out"),
+        )
+        raise Invalid(
+            say("scopes: the role {role} has no {missing}.", role=wish.role, missing=list(beyond)), [fault]
+        )
     if wish.expires_at is not None and wish.expires_at <= now:
-        raise Invalid("expires_at: it is past.", [FieldError("expires_at", "it is past", "send a later one")])
+        raise Invalid(
+            say("expires_at: it is past."),
+            [FieldError("expires_at", say("it is past"), say("send a later one"))],
+        )
     await check_pools(session, wish.pool_ids)
     made = make_api_key()
     key = ApiKey(
@@ -65,6 +75,6 @@ async def revoke_key(session: AsyncSession, *, key_id: int, now: datetime) -> No
     """End a key; ending it again changes nothing. Raises NotFound."""
     key = await session.get(ApiKey, key_id)
     if key is None:
-        raise NotFound(f"There is no API key {key_id}.", api_key_id=key_id)
+        raise NotFound(say("There is no API key {key_id}.", key_id=key_id), api_key_id=key_id)
     key.revoked_at = key.revoked_at or now
     await session.commit()

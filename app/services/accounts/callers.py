@@ -16,6 +16,7 @@ from app.access.keys import NOT_VALID, Claims, KeyRing, hash_secret, same_secret
 from app.access.roles import Caller
 from app.database import HotPool
 from app.errors import Unauthenticated
+from app.messages.message import say
 
 _FRESH_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
@@ -72,7 +73,7 @@ class Callers:
         claims = self._claims(token)
         user = await self._look(claims.user_id, _USER)
         if user is None or user["token_version"] != claims.token_version:
-            raise Unauthenticated("The access token was revoked: sign in again by POST /v1/auth/token.")
+            raise Unauthenticated(say("The access token was revoked: sign in again by POST /v1/auth/token."))
         return Caller(
             name=user["username"],
             role=user["role"],
@@ -97,7 +98,7 @@ class Callers:
             raise Unauthenticated(NOT_VALID)
         now = datetime.now(UTC)
         if key["expires_at"] is not None and key["expires_at"] <= now:
-            raise Unauthenticated("Authorization: the API key has expired; ask an admin for another.")
+            raise Unauthenticated(say("Authorization: the API key has expired; ask an admin for another."))
         used = key["last_used_at"]
         if used is None or (now - used).total_seconds() > _USED_SECONDS:
             await self._note_use(prefix, key["id"])

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import KeyRing, hash_secret, make_secret
 from app.errors import Unauthenticated
+from app.messages.message import say
 from app.models import Executor, RefreshToken, User
 from app.services.accounts.passwords import Passwords
 from app.services.audit.audit_log import note
@@ -35,8 +36,8 @@ WHERE username = :username RETURNING locked_until
 _NO_WAIT = text("SET LOCAL synchronous_commit = off")
 """A failure is written without waiting for the disk: a name that exists takes no longer than one that does not."""
 
-_REFUSED = "Wrong name or password; after several failures a name is locked for up to 15 minutes."
-_ENDED = "The refresh token is not valid any more: sign in again by POST /v1/auth/token."
+_REFUSED = say("Wrong name or password; after several failures a name is locked for up to 15 minutes.")
+_ENDED = say("The refresh token is not valid any more: sign in again by POST /v1/auth/token.")
 
 
 @dataclass(frozen=True, slots=True)

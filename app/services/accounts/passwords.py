@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from app.access.keys import hash_password, verify_password
 from app.errors import FieldError, Invalid, Overloaded
+from app.messages.message import say
 
 SHORTEST: Final = 12
 LONGEST: Final = 200
@@ -37,7 +38,7 @@ class Passwords:
 
     async def _run(self, work: Callable[..., T], *arguments: str) -> T:
         if self._waiting >= _MOST_WAITING:
-            raise Overloaded("Too many sign-ins at once; come back in a moment.", retry_after=2)
+            raise Overloaded(say("Too many sign-ins at once; come back in a moment."), retry_after=2)
         self._waiting += 1
         try:
             async with self._gate:
@@ -50,12 +51,19 @@ def check_choice(password: str, username: str) -> None:
     """Refuse a password that is short, known to everybody or the name itself. Raises Invalid."""
     simple = password.casefold()
     for reason, wrong in {
-        f"shorter than {SHORTEST} characters": len(password) < SHORTEST,
-        f"longer than {LONGEST} characters": len(password) > LONGEST,
-        "the name itself": username.casefold() in simple,
-        "known to everybody": any(simple.strip("0123456789!.-_ ") == known for known in _KNOWN_TO_ALL),
-        "one character again and again": len(set(simple)) < 4,
+        say("shorter than {least} characters", least=SHORTEST): len(password) < SHORTEST,
+        say("longer than {most} characters", most=LONGEST): len(password) > LONGEST,
+        say("the name itself"): username.casefold() in simple,
+        say("known to everybody"): any(simple.strip("0123456789!.-_ ") == known for known in _KNOWN_TO_ALL),
+        say("one character again and again"): len(set(simple)) < 4,
     }.items():
         if wrong:
-            remedy = f"choose {SHORTEST} to {LONGEST} characters that only you know"
-            raise Invalid(f"password: it is {reason}; {remedy}.", [FieldError("password", reason, remedy)])
+            remedy = say(
+                "choose {shortest} to {longest} characters that only you know",
+                shortest=SHORTEST,
+                longest=LONGEST,
+            )
+            raise Invalid(
+                say("password: it is {reason}; {remedy}.", reason=reason, remedy=remedy),
+                [FieldError("password", reason, remedy)],
+            )

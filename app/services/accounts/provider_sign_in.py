@@ -26,6 +26,7 @@ from app.access.roles import Role
 from app.config import ProviderGrant, Settings
 from app.database import among
 from app.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
+from app.messages.message import say
 from app.models import Pool, ProviderSignIn, User
 from app.services.accounts.password_sign_in import Lives, SignedIn, begin_chain, end_all_chains
 from app.services.accounts.passwords import Passwords
@@ -38,7 +39,7 @@ _MOST_BEGUN = 10_000
 """Sign-ins that may be under way; of more, the oldest are forgotten."""
 _STRONGEST: tuple[Role, ...] = ("admin", "lead", "viewer", "executor")
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?\Z")
-_UNKNOWN = "This sign-in is unknown, too old, used, or another browser's: begin it anew."
+_UNKNOWN = say("This sign-in is unknown, too old, used, or another browser's: begin it anew.")
 _NAME_ACTOR = text("SELECT set_config('app.actor', :actor, true)")
 
 
@@ -71,8 +72,8 @@ async def begin(
     """Where to send the browser. Raises Invalid for a page that is none of ours, Unavailable."""
     pages = settings.oidc_page_list
     if page is not None and page not in pages:
-        fault = FieldError("page", "none of OIDC_PAGES", "leave it out, or have it added there")
-        raise Invalid("page: it is none of OIDC_PAGES.", [fault])
+        fault = FieldError("page", say("none of OIDC_PAGES"), say("leave it out, or have it added there"))
+        raise Invalid(say("page: it is none of OIDC_PAGES."), [fault])
     asked = Asked(page or pages[0], nonce=make_secret(), code_verifier=make_secret())
     state = make_secret()
     where = await provider.where_to(asked, state=state, language=language)
@@ -113,7 +114,7 @@ async def finish(
     grant = await _grant(session, settings, who)
     user = await _find(session, settings, who, grant, passwords)
     if not user.active:
-        raise Forbidden("Your user is switched off here: ask an admin.")
+        raise Forbidden(say("Your user is switched off here: ask an admin."))
     if grant is not None:
         await _apply(session, user, grant, now)
     signed_in = await begin_chain(
@@ -164,7 +165,7 @@ async def _grant(session: AsyncSession, settings: Settings, who: Identity) -> Gr
             "sign_in.no_role", subject=who.subject, claim=settings.oidc_role_claim, values=values[:20]
         )
         raise Forbidden(
-            "The sign-in provider gives you no role here: ask an admin for a group of OIDC_ROLES."
+            say("The sign-in provider gives you no role here: ask an admin for a group of OIDC_ROLES.")
         )
     role = min((grant.role for grant in found), key=_STRONGEST.index)
     return Grant(role, await _pool_ids(session, [grant for grant in found if grant.role == role]))
@@ -202,14 +203,18 @@ async def _find(
         return user
     if settings.oidc_users != "create" or grant is None:
         log.warning("sign_in.unknown_subject", issuer=who.issuer, subject=who.subject)
-        raise Forbidden("You are no user here yet: ask an admin, who will find your oidc_subject in the log.")
+        raise Forbidden(
+            say("You are no user here yet: ask an admin, who will find your oidc_subject in the log.")
+        )
     if grant.role == "executor":
-        raise Forbidden("Nobody said which executor you are: ask an admin to make your user.")
+        raise Forbidden(say("Nobody said which executor you are: ask an admin to make your user."))
     nobodys = await passwords.hash(make_secret())  # the column asks for a password: one that nobody has
     await session.execute(_new_user(settings, who, grant, nobodys))
     user = await session.scalar(by_subject)
     if user is None:
-        raise Forbidden("Your name is another user's here: ask an admin to make your user under another one.")
+        raise Forbidden(
+            say("Your name is another user's here: ask an admin to make your user under another one.")
+        )
     return user
 
 
@@ -239,7 +244,7 @@ async def _apply(session: AsyncSession, user: User, grant: Grant, now: datetime)
     await session.refresh(user, with_for_update=True)
     if admins == {user.id} and grant.role != "admin":
         raise Conflict(
-            "The provider makes you no admin any more, and you are the last one: make another first."
+            say("The provider makes you no admin any more, and you are the last one: make another first.")
         )
     for name, value in wanted.items():
         setattr(user, name, value)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.errors import Invalid, Overloaded, Unauthenticated
+from app.messages.message import say
 
 _MOST_WAITING = 200
 """Tries of one key that wait for the outcome of others; more are told to come back."""
@@ -52,7 +53,7 @@ class Throttle:
 
     def _refusal(self, bucket: _Bucket) -> Overloaded:
         wait = int((1 - bucket.left) / self._per_second) + 1
-        return Overloaded("Too many failed tries from this address; come back later.", retry_after=wait)
+        return Overloaded(say("Too many failed tries from this address; come back later."), retry_after=wait)
 
     @asynccontextmanager
     async def attempt(self, key: str) -> AsyncIterator[None]:
@@ -81,7 +82,7 @@ class Throttle:
     async def _wait(self, bucket: _Bucket) -> None:
         if bucket.waiting >= _MOST_WAITING:
             raise Overloaded(
-                "Too many sign-ins at once from this address; come back in a moment.", retry_after=2
+                say("Too many sign-ins at once from this address; come back in a moment."), retry_after=2
             )
         bucket.waiting += 1
         try:

@@ -12,6 +12,7 @@ from app.access.keys import make_secret
 from app.access.roles import Caller
 from app.database import among
 from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
+from app.messages.message import Message, say
 from app.models import Executor, Pool, User
 from app.services.accounts.password_sign_in import end_all_chains
 from app.services.accounts.passwords import Passwords, check_choice
@@ -24,7 +25,7 @@ async def create_user(
     fields = _named(dict(values), issuer)
     password = fields.pop("password", None)
     if password is None and fields.get("oidc_subject") is None:
-        raise _invalid("password", "missing", "send one, or oidc_subject")
+        raise _invalid("password", say("missing"), say("send one, or oidc_subject"))
     if password is not None:
         check_choice(password, fields["username"])
     hashed = await passwords.hash(password or make_secret())  # without one, nobody knows it
@@ -49,7 +50,7 @@ async def get_user(session: AsyncSession, *, user_id: int) -> User:
     """One user. Raises NotFound."""
     user = await session.get(User, user_id)
     if user is None:
-        raise NotFound(f"There is no user {user_id}.", user_id=user_id)
+        raise NotFound(say("There is no user {user_id}.", user_id=user_id), user_id=user_id)
     return user
 
 
@@ -58,7 +59,7 @@ def _named(fields: dict[str, Any], issuer: str | None) -> dict[str, Any]:
     if fields.get("oidc_subject") is None:
         return fields if "oidc_subject" not in fields else {**fields, "oidc_issuer": None}
     if issuer is None:
-        raise _invalid("oidc_subject", "no provider is configured", "set OIDC_ISSUER first")
+        raise _invalid("oidc_subject", say("no provider is configured"), say("set OIDC_ISSUER first"))
     return {**fields, "oidc_issuer": issuer}
 
 
@@ -79,7 +80,7 @@ async def change_user(
     admins = await lock_admins(session)
     user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
     if user is None:
-        raise NotFound(f"There is no user {user_id}.", user_id=user_id)
+        raise NotFound(say("There is no user {user_id}.", user_id=user_id), user_id=user_id)
     if (password := fields.pop("password", None)) is not None:
         check_choice(password, user.username)
         user.password_hash = await passwords.hash(password)
@@ -87,7 +88,7 @@ async def change_user(
     for name, value in (await checked(session, fields, user)).items():
         setattr(user, name, value)
     if admins == {user.id} and not (user.role == "admin" and user.active):
-        raise Conflict("role: this is the last active admin; make another one first.")
+        raise Conflict(say("role: this is the last active admin; make another one first."))
     await end_all_chains(session, user=user, now=now)
     await _flush(session)
     await session.commit()
@@ -108,13 +109,13 @@ async def change_own_password(
 ) -> None:
     """Change the caller's password and end all their sign-ins. Raises Invalid, Forbidden for who has none."""
     if caller.user_id is None:
-        raise Forbidden("Only a user who signed in has a password.")
+        raise Forbidden(say("Only a user who signed in has a password."))
     user = await session.get_one(User, caller.user_id)
     kept, username = user.password_hash, user.username
     await session.rollback()  # hold no connection while passwords are checked
     if not await passwords.check(old, kept):
-        fault = FieldError("old_password", "not the password", "send the one you signed in with")
-        raise Invalid("old_password: it is not the password.", [fault])
+        fault = FieldError("old_password", say("not the password"), say("send the one you signed in with"))
+        raise Invalid(say("old_password: it is not the password."), [fault])
     check_choice(new, username)
     hashed = await passwords.hash(new)
     user = await session.get_one(User, caller.user_id, with_for_update=True, populate_existing=True)
@@ -128,9 +129,9 @@ async def _flush(session: AsyncSession) -> None:
         await session.flush()
     except IntegrityError as error:
         if "uq_users_username" in str(error.orig):
-            raise AlreadyExists("username: taken; choose another one.") from error
+            raise AlreadyExists(say("username: taken; choose another one.")) from error
         if "uq_users_oidc_issuer_oidc_subject" in str(error.orig):
-            raise AlreadyExists("oidc_subject: another user has it.") from error
+            raise AlreadyExists(say("oidc_subject: another user has it.")) from error
         raise
 
 
@@ -141,12 +142,16 @@ async def checked(session: AsyncSession, fields: dict[str, Any], user: User | No
     executor_id = fields.get("executor_id", user.executor_id if user else None)
     executor = None if executor_id is None else await session.get(Executor, executor_id)
     if executor_id is not None and executor is None:
-        raise _invalid("executor_id", f"there is no executor {executor_id}", "send one that exists")
+        raise _invalid(
+            "executor_id",
+            say("there is no executor {executor_id}", executor_id=executor_id),
+            say("send one that exists"),
+        )
     if role == "admin":
         return {**fields, "pool_ids": None}
     if role == "executor":
         if executor is None:
-            raise _invalid("executor_id", "missing", "say who of the executors this user is")
+            raise _invalid("executor_id", say("missing"), say("say who of the executors this user is"))
         return {**fields, "pool_ids": [executor.pool_id]}
     await check_pools(session, pool_ids)
     return fields
@@ -156,8 +161,10 @@ async def check_pools(session: AsyncSession, pool_ids: Sequence[int] | None) -> 
     """Raise Invalid where one of these pools does not exist."""
     known = set(await session.scalars(select(Pool.id).where(among(Pool.id, pool_ids or ()))))
     if missing := sorted(set(pool_ids or ()) - known):
-        raise _invalid("pool_ids", f"there is no pool {missing[0]}", "see GET /v1/pools")
+        raise _invalid(
+            "pool_ids", say("there is no pool {missing}", missing=missing[0]), say("see GET /v1/pools")
+        )
 
 
-def _invalid(field: str, reason: str, remedy: str) -> Invalid:
-    return Invalid(f"{field}: {reason}; {remedy}.", [FieldError(field, reason, remedy)])
+def _invalid(field: str, reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at(field, reason, remedy)

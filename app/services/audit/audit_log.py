@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Caller, within_reach
 from app.database import HotPool
+from app.messages.message import NOTHING, Message, say
 from app.models import AuditEntry
 
 _NOTE = text("""
@@ -84,7 +85,7 @@ class AuditProof:
     erased: int
     head: str
     broken_at: int | None = None
-    reason: str = ""
+    reason: Message = NOTHING
 
     @property
     def holds(self) -> bool:
@@ -164,7 +165,7 @@ class Walk:
     entries: int = 0
     erased: int = 0
 
-    def proof(self, broken_at: int | None = None, reason: str = "") -> AuditProof:
+    def proof(self, broken_at: int | None = None, reason: Message = NOTHING) -> AuditProof:
         """What was found so far."""
         return AuditProof(self.entries, self.erased, self.head.hex(), broken_at, reason)
 
@@ -177,7 +178,11 @@ async def walk_on(pool: HotPool, walk: Walk) -> AuditProof | None:
             untold = await connection.fetchval(_UNTOLD)
             if untold is not None:
                 return walk.proof(
-                    0, f"no entry tells of the creation of pool {untold}: the log lost its beginning"
+                    0,
+                    say(
+                        "no entry tells of the creation of pool {pool_id}: the log lost its beginning",
+                        pool_id=untold,
+                    ),
                 )
             return walk.proof()
     return await asyncio.to_thread(_check, links, walk)
@@ -201,21 +206,21 @@ async def verify(pool: HotPool) -> AuditProof:
     return proof
 
 
-def _fault(link: Any, head: bytes) -> str:
+def _fault(link: Any, head: bytes) -> Message:
     """Why an entry does not fit behind the one with hash `head`; empty: it does."""
     if link["previous_hash"] != head:
-        return "the entry before it was removed, changed or slipped in"
+        return say("the entry before it was removed, changed or slipped in")
     if hashlib.sha256(head + link["text"].encode()).digest() != link["hash"]:
-        return "it was changed"
+        return say("it was changed")
     if link["erased_at"] is None and _hash_of_content(link) != link["content_hash"]:
-        return "its before or after was changed"
+        return say("its before or after was changed")
     if link["identity_salt"] is not None:
         identity = hashlib.sha256(link["identity_salt"] + link["identity"]).digest()
         if identity != link["identity_hash"]:
-            return "its actor, address or request was changed"
+            return say("its actor, address or request was changed")
     elif link["identity_hash"] is not None and link["actor"] != ERASED:
-        return "its actor was changed"
-    return ""
+        return say("its actor was changed")
+    return NOTHING
 
 
 def _hash_of_content(link: Any) -> bytes:

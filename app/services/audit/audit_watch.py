@@ -9,6 +9,7 @@ import json
 import structlog
 
 from app.database import HotPool
+from app.messages.message import say
 from app.services.audit.audit_anchors import Anchors
 from app.services.audit.audit_log import Walk, verify, walk_on
 from app.telemetry import metrics
@@ -61,7 +62,13 @@ async def acknowledge_loss(pool: HotPool, anchors: Anchors | None, *, actor: str
     """
     proof = await verify(pool)
     if proof.broken_at:
-        raise ValueError(f"entry {proof.broken_at} does not fit ({proof.reason}): no loss explains this")
+        raise ValueError(
+            say(
+                "entry {broken_at} does not fit ({reason}): no loss explains this",
+                broken_at=proof.broken_at,
+                reason=proof.reason,
+            )
+        )
     fault = proof.reason or (await anchors.fault(pool) if anchors is not None else "")
     if not fault:
         return ""

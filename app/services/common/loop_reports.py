@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from app.database import HotConnection, HotPool
+from app.messages.message import Message, say
 from app.services.common.loops import Health, unwell
 from app.utils.trouble import says, storable, trouble_of
 
@@ -51,10 +52,19 @@ class LoopReport:
     since: datetime
     error: str
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> Message:
+        """It in one sentence."""
         name = f"{self.loop} ({self.part})" if self.part else self.loop
-        how = f"failed {self.failures} times in a row" if self.failures else "is late"
-        return f"{name} {how} since {self.since:%Y-%m-%d %H:%M} UTC"
+        since = f"{self.since:%Y-%m-%d %H:%M}"
+        if not self.failures:
+            return say("{loop} is late since {since} UTC", loop=name, since=since)
+        return say(
+            "{loop} failed {failures} times in a row since {since} UTC",
+            loop=name,
+            failures=self.failures,
+            since=since,
+        )
 
 
 class LoopReporter:

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import NotFound
+from app.messages.message import say
 from app.utils.trouble import sqlstate_of
 
 # A cold transaction may rest longer than one that holds a pool: what hangs with a pool in its hands soon loses it.
@@ -29,7 +30,7 @@ async def raise_epoch(session: AsyncSession, pool_id: PoolId, *, configuration: 
     statement = _RAISE_CONFIG if configuration else _RAISE
     epoch = (await session.execute(statement, {"pool_id": pool_id})).scalar_one_or_none()
     if epoch is None:
-        raise NotFound(f"There is no pool {pool_id}.", pool_id=pool_id)
+        raise NotFound(say("There is no pool {pool_id}.", pool_id=pool_id), pool_id=pool_id)
     return int(epoch)
 
 

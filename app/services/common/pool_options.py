@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from app.engine.fairness.alarm import Bounds
+from app.messages.message import say
+from app.messages.type_faults import fault_message
 
 Share = Annotated[float, Field(strict=True, gt=0, le=10, allow_inf_nan=False)]
 
@@ -28,7 +30,7 @@ def pool_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, LookupError, ValueError) as error:
         raise BrokenSettings(
-            f"timezone: '{name}' is not an IANA time zone; mend it with PATCH /v1/pools/{{id}}"
+            say("timezone: '{name}' is not an IANA time zone; mend it with PATCH /v1/pools/{{id}}", name=name)
         ) from error
 
 
@@ -77,7 +79,13 @@ def fairness_options(settings: Mapping[str, Any]) -> FairnessOptions:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["settings", "fairness", *map(str, first["loc"])])
-        raise BrokenSettings(f"{place}: {first['msg']}; mend it with PATCH /v1/pools/{{id}}") from error
+        raise BrokenSettings(
+            say(
+                "{place}: {reason}; mend it with PATCH /v1/pools/{{id}}",
+                place=place,
+                reason=fault_message(first),
+            )
+        ) from error
 
 
 class EscalationStep(BaseModel):
@@ -100,7 +108,7 @@ class EscalationStep(BaseModel):
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if bool(self.relax) == (self.to_pool is not None):
-            raise ValueError("a step names either conditions to relax or the pool that tasks go on to")
+            raise ValueError(say("a step names either conditions to relax or the pool that tasks go on to"))
         return self
 
 
@@ -133,10 +141,10 @@ class FlowOptions(BaseModel):
     def _in_order(self) -> Self:
         minutes = [step.after_minutes for step in self.escalation]
         if minutes != sorted(set(minutes)):
-            raise ValueError("escalation: each step must come after the one before it")
+            raise ValueError(say("escalation: each step must come after the one before it"))
         if any(step.to_pool is not None for step in self.escalation[:-1]):
             raise ValueError(
-                "escalation: a step to another pool is the last one: from there its own steps count"
+                say("escalation: a step to another pool is the last one: from there its own steps count")
             )
         return self
 
@@ -157,4 +165,10 @@ def flow_options(settings: Mapping[str, Any]) -> FlowOptions:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["settings", "flow", *map(str, first["loc"])])
-        raise BrokenSettings(f"{place}: {first['msg']}; mend it with PATCH /v1/pools/{{id}}") from error
+        raise BrokenSettings(
+            say(
+                "{place}: {reason}; mend it with PATCH /v1/pools/{{id}}",
+                place=place,
+                reason=fault_message(first),
+            )
+        ) from error

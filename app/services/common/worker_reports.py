@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from app.database import TROUBLE, HotConnection, HotPool
+from app.messages.message import NOTHING, Message, joined, say
 from app.utils.trouble import says, storable, trouble_of
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ class Workers:
 
     well: int
     unable: int
-    fault: str = ""
+    fault: Message = NOTHING
     stands_still: bool = False
 
 
@@ -121,11 +122,16 @@ async def read_workers(connection: HotConnection) -> Workers:
     [row] = await connection.fetch(_READ, _FRESH_SECONDS, _MOST_LOOKED_AT)
     well, unable = row["well"], row["unable"]
     if unable:
-        return Workers(well, unable, f"worker cannot write: {row['trouble']}", not well)
+        return Workers(well, unable, say("worker cannot write: {trouble}", trouble=row["trouble"]), not well)
     if not well and (row["waits"] or row["reported_at"]):
-        since = f"since {row['reported_at']:%Y-%m-%d %H:%M:%S} UTC" if row["reported_at"] else "yet"
-        waits = "; tasks wait and are not looked at" if row["waits"] else ""
-        return Workers(0, 0, f"no worker has reported {since}{waits}", row["waits"])
+        silent = (
+            say("no worker has reported since {since} UTC", since=f"{row['reported_at']:%Y-%m-%d %H:%M:%S}")
+            if row["reported_at"]
+            else say("no worker has reported yet")
+        )
+        fault = joined([silent, say("tasks wait and are not looked at")]) if row["waits"] else silent
+        return Workers(0, 0, fault, row["waits"])
     if row["waits"] and not row["decides"]:
-        return Workers(well, 0, f"tasks wait, and no worker has decided any for {_FRESH_SECONDS:g} s")
+        fault = say("tasks wait, and no worker has decided any for {seconds:g} s", seconds=_FRESH_SECONDS)
+        return Workers(well, 0, fault)
     return Workers(well, 0)

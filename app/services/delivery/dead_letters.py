@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.roles import Caller, within_reach
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, NotFound
+from app.messages.message import say
 from app.models import OutboxMessage
 
 DeliveryState = Literal["waiting", "failing", "delivered", "dead"]
@@ -66,9 +67,11 @@ async def replay_delivery(session: AsyncSession, *, delivery_id: int) -> OutboxM
     """
     message = await session.get(OutboxMessage, delivery_id, with_for_update=True)
     if message is None:
-        raise NotFound(f"There is no delivery {delivery_id}.", delivery_id=delivery_id)
+        raise NotFound(
+            say("There is no delivery {delivery_id}.", delivery_id=delivery_id), delivery_id=delivery_id
+        )
     if message.delivered_at is not None:
-        raise Conflict("It was delivered already.", delivery_id=delivery_id)
+        raise Conflict(say("It was delivered already."), delivery_id=delivery_id)
     later = await session.scalar(
         select(OutboxMessage.id).where(
             OutboxMessage.task_id == message.task_id,
@@ -78,7 +81,9 @@ async def replay_delivery(session: AsyncSession, *, delivery_id: int) -> OutboxM
         )
     )
     if later is not None:
-        raise Conflict(f"Delivery {later} of the same task is newer and there already.", newer=later)
+        raise Conflict(
+            say("Delivery {later} of the same task is newer and there already.", later=later), newer=later
+        )
     message.dead_at = message.claimed_until = message.last_error = None
     message.attempts = 0
     message.next_attempt_at = func.now()

@@ -23,6 +23,7 @@ from app.engine.types import PoolId
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations.ais import AisDown, Verdict
 from app.integrations.public_addresses import check_url, outbound_client, parse_networks, read_bounded
+from app.messages.message import say
 from app.models import Webhook
 from app.services.pools.pools import get_pool
 
@@ -101,7 +102,7 @@ async def create_webhook(
     check_url(url, parse_networks(settings.outbound_allow))
     await get_pool(session, pool_id=pool_id)
     if len(await list_webhooks(session, pool_id=pool_id)) >= _MOST_PER_POOL:
-        raise Conflict(f"A pool has at most {_MOST_PER_POOL} webhooks; delete one first.")
+        raise Conflict(say("A pool has at most {most} webhooks; delete one first.", most=_MOST_PER_POOL))
     made = secret or secrets.token_urlsafe(32)
     webhook = Webhook(pool_id=pool_id, url=url, secret=made, created_by=actor)
     session.add(webhook)
@@ -122,6 +123,6 @@ async def delete_webhook(session: AsyncSession, *, webhook_id: int) -> None:
         update(Webhook).where(Webhook.id == webhook_id, Webhook.active).values(active=False)
     )
     if not getattr(found, "rowcount", 0):
-        raise NotFound(f"There is no webhook {webhook_id}.", webhook_id=webhook_id)
+        raise NotFound(say("There is no webhook {webhook_id}.", webhook_id=webhook_id), webhook_id=webhook_id)
     await session.execute(_DROP, {"destination": f"{PREFIX}{webhook_id}"})
     await session.commit()

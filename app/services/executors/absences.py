@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import ExecutorId, PoolId
-from app.errors import FieldError, Invalid, NotFound
+from app.errors import Invalid, NotFound
+from app.messages.message import Message, say
 from app.models import Executor, ExecutorAbsence
 from app.services.common.pool_lock import raise_epoch
 from app.services.waking.waking import wake_for_present
@@ -44,9 +45,9 @@ async def add_absence(
 ) -> tuple[ExecutorAbsence, PoolId]:
     """Plan an absence. Raises NotFound, Invalid."""
     if absence.ends_at <= absence.starts_at:
-        raise _wrong("ends_at", "not after starts_at", "send a later instant")
+        raise _wrong("ends_at", say("not after starts_at"), say("send a later instant"))
     if absence.ends_at <= now:
-        raise _wrong("ends_at", "over already", "send an instant to come")
+        raise _wrong("ends_at", say("over already"), say("send an instant to come"))
     pool_id = PoolId((await _person(session, executor_id)).pool_id)
     row = ExecutorAbsence(
         executor_id=executor_id,
@@ -72,7 +73,14 @@ async def remove_absence(
     epoch = await raise_epoch(session, pool_id)
     row = await session.get(ExecutorAbsence, absence_id)
     if row is None or row.executor_id != executor_id:
-        raise NotFound(f"Executor {executor_id} has no absence {absence_id}.", absence_id=absence_id)
+        raise NotFound(
+            say(
+                "Executor {executor_id} has no absence {absence_id}.",
+                executor_id=executor_id,
+                absence_id=absence_id,
+            ),
+            absence_id=absence_id,
+        )
     await session.delete(row)
     await _touch(session, executor_id, pool_id, epoch, now)
     await session.commit()
@@ -82,7 +90,9 @@ async def remove_absence(
 async def _person(session: AsyncSession, executor_id: ExecutorId) -> Executor:
     person = await session.get(Executor, executor_id)
     if person is None:
-        raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        raise NotFound(
+            say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+        )
     return person
 
 
@@ -96,5 +106,5 @@ async def _touch(
     await wake_for_present(session, pool_id=pool_id, executor_ids=[executor_id])
 
 
-def _wrong(field: str, reason: str, remedy: str) -> Invalid:
-    return Invalid(f"{field}: {reason}; {remedy}.", [FieldError(field, reason, remedy)])
+def _wrong(field: str, reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at(field, reason, remedy)

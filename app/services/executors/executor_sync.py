@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import among
 from app.engine.types import PoolId
 from app.errors import DomainError
+from app.messages.message import Message, as_is, say
+from app.messages.type_faults import fault_message
 from app.models import ErasedPerson, Executor
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import NumberedPerson, differs, values_of
@@ -29,7 +31,7 @@ class Synced:
     seen: int
     added: int
     changed: int
-    refused: Sequence[str]
+    refused: Sequence[Message]
 
 
 async def sync_executors(
@@ -46,13 +48,20 @@ async def sync_executors(
     for number in erased:
         del wanted[number]
         refused.append(
-            f"{number}: erased here on request; POST /v1/executors adds them again, if that is meant"
+            say(
+                "{person}: erased here on request; POST /v1/executors adds them again, if that is meant",
+                person=number,
+            )
         )
     for number, values in wanted.items():
         if values.get("active") and number in known and known[number].removed_here:
             del values["active"]
             refused.append(
-                f"{number}: removed here; PATCH /v1/executors/{known[number].id} with active true brings back"
+                say(
+                    "{person}: removed here; PATCH /v1/executors/{executor_id} with active true brings back",
+                    person=number,
+                    executor_id=known[number].id,
+                )
             )
     differing = {number: values for number, values in wanted.items() if differs(values, known.get(number))}
     await session.rollback()
@@ -70,7 +79,7 @@ async def _erased(session: AsyncSession, pool_id: PoolId, external_ids: Collecti
     return sorted(digests[digest] for digest in rows)
 
 
-def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[str]]:
+def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[Message]]:
     people, refused = [], []
     for item in said:
         try:
@@ -78,7 +87,14 @@ def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[str]]:
         except ValidationError as error:
             fault = error.errors()[0]
             named = item.get("external_id") if isinstance(item, Mapping) else item
-            refused.append(f"{str(named)[:200]}: {fault['loc'][0] if fault['loc'] else ''} {fault['msg']}")
+            refused.append(
+                say(
+                    "{person}: {field} {reason}",
+                    person=str(named)[:200],
+                    field=fault["loc"][0] if fault["loc"] else "",
+                    reason=fault_message(fault),
+                )
+            )
     return people, refused
 
 
@@ -97,7 +113,7 @@ async def _put(
     pool_id: PoolId,
     people: Sequence[dict[str, Any]],
     now: datetime,
-    refused: list[str],
+    refused: list[Message],
 ) -> list[str]:
     """Write them together, or one by one where one of them is refused."""
     if not people:
@@ -110,6 +126,6 @@ async def _put(
             raise
         await session.rollback()
         if len(people) == 1:
-            refused.append(f"{people[0]['external_id']}: {says(error)}")
+            refused.append(as_is(f"{people[0]['external_id']}: {says(error)}"))
             return []
     return [number for person in people for number in await _put(session, pool_id, [person], now, refused)]

@@ -17,6 +17,7 @@ from app.database import among
 from app.engine.calendar import WorkingHours, WrongHours
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
+from app.messages.message import say
 from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
 from app.rule_engine import Catalogue
 from app.services.common.pool_lock import raise_epoch
@@ -118,9 +119,11 @@ async def _flush(session: AsyncSession) -> None:
         await session.flush()
     except IntegrityError as error:
         if "external_id" in str(error.orig):
-            fault = FieldError("external_id", "taken by another executor of this pool", "choose another one")
+            fault = FieldError(
+                "external_id", say("taken by another executor of this pool"), say("choose another one")
+            )
             raise AlreadyExists(
-                "external_id: taken by another executor of this pool.", errors=[vars_of(fault)]
+                say("external_id: taken by another executor of this pool."), errors=[vars_of(fault)]
             ) from error
         raise
 
@@ -159,7 +162,7 @@ def _checked(
     if values.get("working_hours") is not None:
         faults += _wrong_hours(values["working_hours"], zone, where)
     if faults:
-        raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+        raise Invalid(say("{field}: {reason}", field=faults[0].field, reason=faults[0].reason), faults)
     return {**values, "parameters": checked.values}, checked.unknown
 
 
@@ -187,7 +190,9 @@ async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: d
     """One person. Raises NotFound."""
     rows = await _views(session, select_executors().where(Executor.id == executor_id), now)
     if not rows:
-        raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        raise NotFound(
+            say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+        )
     return rows[0]
 
 
@@ -250,7 +255,11 @@ async def change_executor(
     epoch = await raise_epoch(session, pool_id)
     executor = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
     if version is not None and version != executor.version:
-        raise StaleVersion(f"If-Match: the executor is at version {executor.version} now; read it again.")
+        raise StaleVersion(
+            say(
+                "If-Match: the executor is at version {version} now; read it again.", version=executor.version
+            )
+        )
     # Hours that were kept before are not checked again: a person's break must not wait until they are mended.
     values = {"parameters": executor.parameters, "external_id": executor.external_id} | dict(changes)
     if merge_parameters and "parameters" in changes:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, NotFound
+from app.messages.message import say, say_count
 from app.models import ErasedPerson, Executor, ExecutorLoad
 from app.services.common.pool_lock import raise_epoch
 
@@ -68,7 +69,9 @@ async def export_person(session: AsyncSession, *, executor_id: ExecutorId) -> di
         for kind, query in _ABOUT.items()
     }
     if not found["executor"]:
-        raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        raise NotFound(
+            say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+        )
     return found
 
 
@@ -80,13 +83,19 @@ async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: d
     """
     pool_id = await session.scalar(select(Executor.pool_id).where(Executor.id == executor_id))
     if pool_id is None:
-        raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+        raise NotFound(
+            say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+        )
     epoch = await raise_epoch(session, PoolId(pool_id))
     await session.get_one(Executor, executor_id, with_for_update=True)
     load = await session.get(ExecutorLoad, executor_id)
     if load is not None and load.open_count:
         raise Conflict(
-            f"The executor has {load.open_count} open tasks: reassign or finish them first.",
+            say_count(
+                "The executor has {count} open task: reassign or finish it first.",
+                "The executor has {count} open tasks: reassign or finish them first.",
+                load.open_count,
+            ),
             open_count=load.open_count,
         )
     external_id = await session.scalar(select(Executor.external_id).where(Executor.id == executor_id))
@@ -106,10 +115,15 @@ async def erase_task(session: AsyncSession, *, task_id: int) -> None:
     """
     status = await session.scalar(_STATUS, {"id": task_id})
     if status is None:
-        raise NotFound(f"There is no task {task_id}.", task_id=task_id)
+        raise NotFound(say("There is no task {task_id}.", task_id=task_id), task_id=task_id)
     if status not in _ENDED:
         raise Conflict(
-            f"Task {task_id} is {status}: complete, reject or cancel it first.", task_status=status
+            say(
+                "Task {task_id} is {status}: complete, reject or cancel it first.",
+                task_id=task_id,
+                status=status,
+            ),
+            task_status=status,
         )
     await session.execute(_ERASE_TASK, {"id": task_id})
     await session.commit()
@@ -119,7 +133,10 @@ async def task_of_external_id(session: AsyncSession, *, pool_id: int, external_i
     """Id of the task that a pool took in under this external id. Raises NotFound."""
     row = (await session.execute(_BY_EXTERNAL_ID, {"pool_id": pool_id, "external_id": external_id})).first()
     if row is None:
-        raise NotFound(f"external_id: the pool has no task '{external_id}'.", external_id=external_id)
+        raise NotFound(
+            say("external_id: the pool has no task '{external_id}'.", external_id=external_id),
+            external_id=external_id,
+        )
     return int(row.id)
 
 

@@ -20,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId, Scalar
 from app.errors import FieldError, Invalid
+from app.messages.message import Message, parts_of, say
+from app.messages.type_faults import fault_message
 from app.models import Executor, Parameter
 from app.rule_engine import Catalogue
 from app.services.common.rows import parameter_of
@@ -84,7 +86,7 @@ class Imported:
     people: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     columns: list[ColumnRead] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
     def count(self, what: What) -> int:
         """How many rows do this."""
@@ -179,7 +181,12 @@ async def import_executors(
         return found
     if found.errors:
         raise Invalid(
-            f"Nobody was imported: {found.errors[0].field}: {found.errors[0].reason}.", found.errors
+            say(
+                "Nobody was imported: {field}: {reason}.",
+                field=found.errors[0].field,
+                reason=found.errors[0].reason,
+            ),
+            found.errors,
         )
     if differing:
         await put_executors(session, pool_id=pool_id, people=differing, now=now)
@@ -203,9 +210,9 @@ def _without_rows_of_nobody(table: Table) -> Table:
     for place, (line, cells) in enumerate(table.rows):
         texts = [str(cell).strip() for cell in cells if cell not in (None, "")]
         if has_names(texts) and len(texts) > 1:
-            said.append(f"line {line} repeats the headings: left out")
+            said.append(say("line {line} repeats the headings: left out", line=line))
         elif place == len(table.rows) - 1 and texts and _TOTALS.fullmatch(texts[0]):
-            said.append(f"line {line} is a sum: left out")
+            said.append(say("line {line} is a sum: left out", line=line))
         else:
             rows.append((line, cells))
     return replace(table, rows=rows, said=said)
@@ -240,15 +247,19 @@ def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Impor
     twice = [each for each in named if isinstance(each, str) and each in OWN and named.count(each) > 1]
     if twice:
         these = [heading for heading, each in zip(columns, named, strict=True) if each == twice[0]]
-        reason = f"the columns {', '.join(these)} both are '{twice[0]}'"
+        reason = say("the columns {columns} both are '{twice}'", columns=list(these), twice=twice[0])
         raise Invalid(
-            f"file: {reason}; leave one of them out.", [FieldError(twice[0], reason, "leave one out")]
+            say("file: {reason}; leave one of them out.", reason=reason),
+            [FieldError(twice[0], reason, say("leave one out"))],
         )
     if "name" not in named and not in_parts:
         listed = ", ".join(filter(None, columns))[:500]
         raise Invalid(
-            f"file: the column 'name' is missing; add it, see the template. Columns are {listed}.",
-            [FieldError("name", "the column is missing", "add it; see the template")],
+            say(
+                "file: the column 'name' is missing; add it, see the template. Columns are {listed}.",
+                listed=listed,
+            ),
+            [FieldError("name", say("the column is missing"), say("add it; see the template"))],
         )
     return named
 
@@ -263,7 +274,7 @@ def _with_forms(
             cells[index] for _, cells in table.rows if index < len(cells) and cells[index] not in (None, "")
         ]
         if cells and not heading:
-            found.notes.append(f"column {index + 1} has no heading: left out")
+            found.notes.append(say("column {number} has no heading: left out", number=index + 1))
         fitted, form = _formed(column, heading, cells, zone, date_format)
         formed.append(fitted)
         if heading:
@@ -280,9 +291,9 @@ def _formed(
         try:
             read, form = column_reader([str(cell) for cell in cells], zone, date_format)
         except DateFormatError as error:
-            reason, _, remedy = str(error).partition("; ")
             raise Invalid(
-                f"{heading}: {error} (`date_format`).", [FieldError(heading, reason, remedy)]
+                say("{heading}: {error} (`date_format`).", heading=heading, error=error),
+                [FieldError(heading, error.reason, error.remedy)],
             ) from error
         return replace(column, instant=read), form
     percent = ", 100% is 1" if any(str(cell).endswith("%") for cell in cells) else ""
@@ -316,7 +327,7 @@ _KINDS = {"active": "boolean", "availability": "availability", "working_hours": 
 def _instant(text: str, read: Reader) -> str:
     instant = read(text)
     if instant is None:
-        raise ValueError(f"'{text[:50]}' is not in the format of its column")
+        raise ValueError(say("'{text}' is not in the format of its column", text=text[:50]))
     return instant.isoformat()
 
 
@@ -329,14 +340,14 @@ def _people(table: Table, named: Sequence[_Named], found: Imported) -> dict[int,
             break
         faults: list[FieldError] = []
         if any(cell not in (None, "") for cell in cells[len(named) :]):
-            told = f"it has {len(cells)} cells, the headings {len(named)}"
-            found.errors.append(_fault(line, "row", told, "put cells that hold the separator in quotes"))
+            told = say("it has {cells} cells, the headings {headings}", cells=len(cells), headings=len(named))
+            found.errors.append(_fault(line, "row", told, say("put cells that hold the separator in quotes")))
             continue
         person = _person(line, cells, named, faults)
         number = person.external_id if person else None
         if number in lines:
-            reason = f"it stands in line {lines[number]} too"
-            faults.append(_fault(line, "external_id", reason, "keep one of them"))
+            reason = say("it stands in line {lines} too", lines=lines[number])
+            faults.append(_fault(line, "external_id", reason, say("keep one of them")))
         if person is not None and not faults:
             people[line] = person
         if number is not None:
@@ -345,7 +356,7 @@ def _people(table: Table, named: Sequence[_Named], found: Imported) -> dict[int,
     return people
 
 
-def _fault(line: int, column: str, reason: str, remedy: str = "") -> FieldError:
+def _fault(line: int, column: str, reason: Message, remedy: Message | Literal[""] = "") -> FieldError:
     return FieldError(f"line {line}, {column}", reason, remedy)
 
 
@@ -361,15 +372,15 @@ def _person(
         try:
             _put(column, value, fields, parameters)
         except ValueError as error:
-            reason, _, remedy = str(error).partition("; ")
-            faults.append(_fault(line, _name_of(column), reason, remedy or "correct the cell"))
+            reason, remedy = parts_of(error, say("correct the cell"))
+            faults.append(_fault(line, _name_of(column), reason, remedy))
     parts = [str(fields.pop(key)) for key in sorted(fields) if key.startswith(_PART)]
     if parts:
         fields["name"] = " ".join(parts)
     try:
         return Person.model_validate({**fields, "parameters": parameters})
     except ValidationError as error:
-        faults += [_fault(line, str(wrong["loc"][0]), str(wrong["msg"])) for wrong in error.errors()]
+        faults += [_fault(line, str(wrong["loc"][0]), fault_message(wrong)) for wrong in error.errors()]
         return None
 
 

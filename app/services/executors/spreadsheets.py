@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from app.errors import FieldError, Invalid, TooLarge
+from app.errors import Invalid, TooLarge
+from app.messages.message import Message, say
 from app.services.executors.xml_bounds import Bounds, TooMuch, check_repeats
 from app.utils.encodings import EncodingError, decode
 from app.utils.sheets import ZIP, Cell, SheetError, chosen, is_spreadsheet, plain, read_sheets
@@ -67,7 +68,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[tuple[int, Sequence[Cell]]]
     form: str
-    said: Sequence[str] = ()
+    said: Sequence[Message] = ()
 
 
 def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Heading = any) -> Table:
@@ -77,23 +78,24 @@ def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Hea
     anything, from its first row on.
     """
     if len(content) > MOST_BYTES:
-        raise TooLarge(f"file: larger than {MOST_BYTES // 1024 // 1024} MB; send it in parts.")
-    said: list[str] = []
+        raise TooLarge(say("file: larger than {most} MB; send it in parts.", most=MOST_BYTES // 1024 // 1024))
+    said: list[Message] = []
     if _MARKUP.match(content):
         raise _wrong(
-            "it is HTML, XML or JSON, whatever its name says", "open it in a spreadsheet, save it as XLSX"
+            say("it is HTML, XML or JSON, whatever its name says"),
+            say("open it in a spreadsheet, save it as XLSX"),
         )
     if not is_spreadsheet(content):
         if options.sheet:
-            raise _wrong("a text file has no sheets", "leave `sheet` out")
+            raise _wrong(say("a text file has no sheets"), say("leave `sheet` out"))
         form, lines = _text_lines(content, options, said)
         return _table(lines, form, options, is_heading, said)
     if options.encoding:
-        raise _wrong("a spreadsheet has an encoding of its own", "leave `encoding` out")
+        raise _wrong(say("a spreadsheet has an encoding of its own"), say("leave `encoding` out"))
     return _sheet_table(content, options, is_heading, said)
 
 
-def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said: list[str]) -> Table:
+def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said: list[Message]) -> Table:
     form, sheets = _sheets(content, options)
     read: list[tuple[str, list[tuple[int, Sequence[Cell]]]]] = []
     for name, rows in sheets:
@@ -103,11 +105,11 @@ def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said
         heads = [cells for _, cells in lines[:_HEADINGS_WITHIN]]
         if options.sheet or options.heading_row or any(is_heading(_names(cells)) for cells in heads):
             if read:
-                said.append(f"read from the sheet '{name}'")
+                said.append(say("read from the sheet '{name}'", name=name))
             return _table(lines, form, options, is_heading, said)
         read.append((name, lines))
     if not read:
-        raise _wrong("it is empty", "send a first line with the names of the columns")
+        raise _wrong(say("it is empty"), say("send a first line with the names of the columns"))
     return _table(read[0][1], form, options, is_heading, said)
 
 
@@ -120,7 +122,7 @@ def _sheets(content: bytes, options: ReadOptions) -> tuple[str, Iterator[tuple[s
             return "ods", _numbered(read_sheets(content, options.sheet))
         return "xlsx", _read_xlsx(content, options.sheet)
     except SheetError as error:
-        raise _wrong(*str(error).split("; ", 1)) from error
+        raise _wrong(error.reason, error.remedy) from error
 
 
 def _numbered(sheets: Iterator[tuple[str, list[Sequence[Cell]]]]) -> Iterator[tuple[str, Lines]]:
@@ -128,8 +130,7 @@ def _numbered(sheets: Iterator[tuple[str, list[Sequence[Cell]]]]) -> Iterator[tu
         for name, rows in sheets:
             yield name, enumerate(rows, start=1)
     except SheetError as error:
-        reason, _, remedy = str(error).partition("; ")
-        raise _wrong(reason, remedy) from error
+        raise _wrong(error.reason, error.remedy) from error
 
 
 def _bounded(rows: Lines) -> Iterator[tuple[int, Sequence[Cell]]]:
@@ -141,14 +142,13 @@ def _filled(cells: Sequence[Cell]) -> bool:
     return any(cell not in (None, "") for cell in cells)
 
 
-def _text_lines(content: bytes, options: ReadOptions, said: list[str]) -> tuple[str, Lines]:
+def _text_lines(content: bytes, options: ReadOptions, said: list[Message]) -> tuple[str, Lines]:
     try:
         text, encoding, guessed = decode(content, options.encoding)
     except EncodingError as error:
-        reason, _, remedy = str(error).partition("; ")
-        raise _wrong(reason, remedy or "save it as CSV UTF-8") from error
+        raise _wrong(error.reason, error.remedy) from error
     if guessed:
-        said.append(f"read as {encoding}; if letters look wrong, name its encoding")
+        said.append(say("read as {encoding}; if letters look wrong, name its encoding", encoding=encoding))
     first, _, rest = text.lstrip("\r\n").partition("\n")
     if re.fullmatch(r"sep=.\s*", first, re.IGNORECASE):
         delimiter, text, skipped = first[4], rest, 1
@@ -159,8 +159,8 @@ def _text_lines(content: bytes, options: ReadOptions, said: list[str]) -> tuple[
     return form, ((number + skipped, row) for number, row in _read_csv(lines))
 
 
-def _wrong(reason: str, remedy: str) -> Invalid:
-    return Invalid(f"file: {reason}; {remedy}.", [FieldError("file", reason, remedy)])
+def _wrong(reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at("file", reason, remedy)
 
 
 def _delimiter(text: str) -> str:
@@ -175,7 +175,9 @@ def _read_csv(lines: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
         for row in lines:
             yield lines.line_num, row
     except csv.Error as error:
-        raise _wrong(f"line {lines.line_num}: {error}", "correct the quotes") from error
+        raise _wrong(
+            say("line {line}: {error}", line=lines.line_num, error=error), say("correct the quotes")
+        ) from error
 
 
 def _read_xlsx(content: bytes, wanted: str) -> Iterator[tuple[str, Lines]]:
@@ -198,8 +200,7 @@ def _read_xlsx(content: bytes, wanted: str) -> Iterator[tuple[str, Lines]]:
     except (Invalid, GeneratorExit):
         raise
     except SheetError as error:
-        reason, _, remedy = str(error).partition("; ")
-        raise _wrong(reason, remedy) from error
+        raise _wrong(error.reason, error.remedy) from error
     except Exception as error:  # whatever a parser says to a file made by hand: it cannot be read
         raise _unreadable(error) from error
 
@@ -212,12 +213,15 @@ def _check_formulas(content: bytes, sheet: Any, name: str) -> None:
     if found is not None:
         cell = found[1].decode()
         raise _wrong(
-            f"the formula in {cell} of '{name}' has no value", "open and save it in a spreadsheet program"
+            say("the formula in {cell} of '{name}' has no value", cell=cell, name=name),
+            say("open and save it in a spreadsheet program"),
         )
 
 
 def _unreadable(error: Exception) -> Invalid:
-    return _wrong(f"it is no readable XLSX ({type(error).__name__})", "save it again as XLSX")
+    return _wrong(
+        say("it is no readable XLSX ({error})", error=type(error).__name__), say("save it again as XLSX")
+    )
 
 
 def _check_parts(content: bytes) -> bool:
@@ -227,7 +231,7 @@ def _check_parts(content: bytes) -> bool:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
             if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
-                raise TooLarge("file: it unpacks to more than 64 MB; send only the table.")
+                raise TooLarge(say("file: it unpacks to more than 64 MB; send only the table."))
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")):
                     large = _is_large(part.filename)
@@ -242,7 +246,7 @@ def _check_parts(content: bytes) -> bool:
     except TooLarge:
         raise
     except TooMuch as error:
-        raise TooLarge(f"file: {error}; send only the table, saved anew.") from error
+        raise TooLarge(say("file: {error}; send only the table, saved anew.", error=error)) from error
     except Exception as error:  # likewise: broken, locked, packed in some other way, no XML
         raise _unreadable(error) from error
 
@@ -251,7 +255,7 @@ def _is_large(part: str) -> bool:
     return part.startswith("xl/worksheets/") or "sharedStrings" in part or part == "content.xml"
 
 
-def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, said: list[str]) -> Table:
+def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, said: list[Message]) -> Table:
     """The rows below the headings. Raises Invalid, TooLarge."""
     given = []
     for number, cells in lines:
@@ -263,7 +267,7 @@ def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, s
     place = _heading_place(given, options, is_heading)
     number, cells = given[place]
     if place and not options.heading_row:
-        said.append(f"headings read from line {number}")
+        said.append(say("headings read from line {number}", number=number))
     rows = given[place + 1 :]
     if len(rows) > MOST_ROWS:
         raise _too_many_rows()
@@ -271,7 +275,7 @@ def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, s
 
 
 def _too_many_rows() -> TooLarge:
-    return TooLarge(f"file: more than {MOST_ROWS} rows; send it in parts.")
+    return TooLarge(say("file: more than {most} rows; send it in parts.", most=MOST_ROWS))
 
 
 def _heading_place(
@@ -279,12 +283,15 @@ def _heading_place(
 ) -> int:
     """Where the headings are among the filled rows. Raises Invalid."""
     if not given:
-        raise _wrong("it is empty", "send a first line with the names of the columns")
+        raise _wrong(say("it is empty"), say("send a first line with the names of the columns"))
     if options.heading_row:
         for place, (number, cells) in enumerate(given):
             if number == options.heading_row and _filled(cells):
                 return place
-        raise _wrong(f"line {options.heading_row} is empty", "name the line of the headings in `heading_row`")
+        raise _wrong(
+            say("line {line} is empty", line=options.heading_row),
+            say("name the line of the headings in `heading_row`"),
+        )
     heads = enumerate(given[:_HEADINGS_WITHIN])
     return next((place for place, (_, cells) in heads if is_heading(_names(cells))), 0)
 
@@ -295,9 +302,19 @@ def _names(cells: Sequence[Cell]) -> list[str]:
 
 def _check_cells(number: int, cells: Sequence[Cell]) -> None:
     if len(cells) > MOST_COLUMNS and any(cell not in (None, "") for cell in cells[MOST_COLUMNS:]):
-        raise _wrong(f"line {number}: more than {MOST_COLUMNS} columns", "leave out what is not needed")
+        raise _wrong(
+            say("line {number}: more than {most} columns", number=number, most=MOST_COLUMNS),
+            say("leave out what is not needed"),
+        )
     if any(isinstance(cell, str) and len(cell) > LONGEST_CELL for cell in cells):
-        raise _wrong(f"line {number}: a cell longer than {LONGEST_CELL} characters", "shorten it")
+        raise _wrong(
+            say(
+                "line {number}: a cell longer than {longest} characters",
+                number=number,
+                longest=LONGEST_CELL,
+            ),
+            say("shorten it"),
+        )
 
 
 def _columns(cells: Sequence[Cell]) -> list[str]:
@@ -306,5 +323,7 @@ def _columns(cells: Sequence[Cell]) -> list[str]:
         names.pop()
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise _wrong(f"the column '{repeated[0]}' stands twice", "leave one of them out")
+        raise _wrong(
+            say("the column '{repeated}' stands twice", repeated=repeated[0]), say("leave one of them out")
+        )
     return names

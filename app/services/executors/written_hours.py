@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from app.messages.message import WrongInput, say
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAMES = {
     name: day
@@ -31,7 +33,9 @@ def availability_of(cell: object) -> str:
     """Whether a person is here. Raises ValueError, listing the words."""
     word = str(cell).strip().casefold()
     if word not in _AVAILABILITY:
-        raise ValueError(f"'{word[:50]}' is no availability; write available, break or offline")
+        raise WrongInput(
+            say("'{word}' is no availability", word=word[:50]), say("write available, break or offline")
+        )
     return _AVAILABILITY[word]
 
 
@@ -42,17 +46,19 @@ def hours_of(cell: object) -> dict[str, Any]:
         try:
             document: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"no JSON: {error}; write Mon-Fri 09:00-18:00") from None
+            raise WrongInput(say("no JSON: {error}", error=error), say("write Mon-Fri 09:00-18:00")) from None
         return document
     days: dict[str, list[list[str]]] = {}
     for part in filter(None, (each.strip() for each in re.split(r"[;\n]", re.sub("[–—−]", "-", text)))):
         found = _PART.fullmatch(part)
         if found is None:
-            raise ValueError(f"'{part[:50]}' is no working time; write Mon-Fri 09:00-18:00")
+            raise WrongInput(
+                say("'{part}' is no working time", part=part[:50]), say("write Mon-Fri 09:00-18:00")
+            )
         spans = [_span(each.strip()) for each in re.sub(r"\s*-\s*", "-", found["spans"]).split(",")]
         for day in _days(found["days"].strip(" :,")):
             if day in days:
-                raise ValueError(f"'{day}' stands twice; write each day once")
+                raise WrongInput(say("'{day}' stands twice", day=day), say("write each day once"))
             days[day] = spans
     return {"days": days}
 
@@ -60,7 +66,7 @@ def hours_of(cell: object) -> dict[str, Any]:
 def _span(text: str) -> list[str]:
     found = _SPAN.fullmatch(text)
     if found is None:
-        raise ValueError(f"'{text[:50]}' is no span of time; write 09:00-18:00")
+        raise WrongInput(say("'{text}' is no span of time", text=text[:50]), say("write 09:00-18:00"))
     return [f"{int(found['a']):02}:{found['am'] or '00'}", f"{int(found['b']):02}:{found['bm'] or '00'}"]
 
 
@@ -73,7 +79,9 @@ def _days(text: str) -> list[str]:
         begin = _day(first)
         end = _day(last) if separator else begin
         if end < begin:
-            raise ValueError(f"'{part[:50]}' ends before it begins; write the days from Monday on")
+            raise WrongInput(
+                say("'{part}' ends before it begins", part=part[:50]), say("write the days from Monday on")
+            )
         days += _DAYS[begin : end + 1]
     return days
 
@@ -81,5 +89,5 @@ def _days(text: str) -> list[str]:
 def _day(name: str) -> int:
     day = _NAMES.get(name.strip("."))
     if day is None:
-        raise ValueError(f"'{name[:50]}' is no day of the week; write Mon-Fri or пн-пт")
+        raise WrongInput(say("'{name}' is no day of the week", name=name[:50]), say("write Mon-Fri or пн-пт"))
     return _DAYS.index(day)

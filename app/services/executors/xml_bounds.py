@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import IO
 from xml.parsers.expat import ParserCreate
 
+from app.messages.message import say
+
 _PIECE = 256 * 1024
 _LONGEST_TAG = 1024 * 1024
 """Bytes of one tag or text that the parser has to keep until it ends."""
@@ -40,7 +42,7 @@ class Bounds:
             parser.Parse(piece)
             fed += len(piece)
             if fed - max(parser.CurrentByteIndex, 0) > _LONGEST_TAG:
-                raise TooMuch("a tag of more than a megabyte")
+                raise TooMuch(say("a tag of more than a megabyte"))
         parser.Parse(b"", True)
 
 
@@ -50,7 +52,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _no_type(*_: object) -> None:
-    raise ValueError("a document type: a table needs none")
+    raise ValueError(say("a document type: a table needs none"))
 
 
 class _Reader:
@@ -67,11 +69,11 @@ class _Reader:
         self._depth += 1
         self._in_row = 0 if tag.endswith("row") else self._in_row + 1
         if bounds.elements < 0:
-            raise TooMuch("too many elements")
+            raise TooMuch(say("too many elements"))
         if self._in_row > bounds.in_a_row:
-            raise TooMuch("too many elements in one row")
+            raise TooMuch(say("too many elements in one row"))
         if self._depth > bounds.deepest:
-            raise TooMuch(f"elements nested more than {bounds.deepest} deep")
+            raise TooMuch(say("elements nested more than {most} deep", most=bounds.deepest))
 
     def end(self, _tag: str) -> None:
         self._depth -= 1
@@ -117,7 +119,13 @@ class _Repeats:
 
     def _fill(self) -> None:
         if self._row + self._times > self._most_rows or self._column > self._most_columns:
-            raise TooMuch(f"more than {self._most_rows} rows or {self._most_columns} columns")
+            raise TooMuch(
+                say(
+                    "more than {rows} rows or {columns} columns",
+                    rows=self._most_rows,
+                    columns=self._most_columns,
+                )
+            )
 
     def end(self, tag: str) -> None:
         if tag.endswith("table-cell"):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
+from app.messages.message import say
 from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
 from app.services.common.rows import days_of_pool
 from app.services.fairness.fairness import get_fair_shares
@@ -64,7 +65,9 @@ async def get_distribution(
     """A pool's business day: the current one so far, or an earlier one. Raises NotFound."""
     pool = await session.get(Pool, pool_id)
     if pool is None:
-        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+        raise NotFound(
+            say("pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id), pool_id=pool_id
+        )
     days = days_of_pool(pool)
     day = day or days.day_of(now)
     began, ended = days.span(day)

@@ -17,6 +17,7 @@ from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import Doorbell
 from app.engine.types import ParameterValue, PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, Overloaded, Unavailable
+from app.messages.message import say
 from app.services.common.loops import Loops
 from app.services.common.sent_keys import PREFIX
 from app.services.placement import sql as statements
@@ -88,17 +89,20 @@ async def write_tasks(pool: HotPool, tasks: Sequence[NewTask], *, whole: bool = 
             if trouble is Trouble.REFUSED:
                 if len(tasks) == 1 or whole:
                     raise Invalid(
-                        f"The database refuses this task: {error}. Correct it and send it again."
+                        say(
+                            "The database refuses this task: {error}. Correct it and send it again.",
+                            error=error,
+                        )
                     ) from error
                 return [outcome for task in tasks for outcome in await _write_alone(pool, task)]
             if trouble in (Trouble.GONE, Trouble.FULL):
                 raise Unavailable(
-                    f"The database does not answer ({type(error).__name__}). Send it again."
+                    say("The database does not answer ({error}). Send it again.", error=type(error).__name__)
                 ) from error
             if trouble is not Trouble.CONFLICT:
                 raise
             log.info("intake.conflict", attempt=attempt, error=says(error))
-    raise Unavailable("The same tasks are being written by several requests at once. Repeat.")
+    raise Unavailable(say("The same tasks are being written by several requests at once. Repeat."))
 
 
 async def _write_alone(pool: HotPool, task: NewTask) -> list[Outcome]:
@@ -187,7 +191,7 @@ class _FirstUse:
         if known == self.fingerprint:
             return Receipt(self.task_id, duplicate=True)
         return KeyReused(
-            "Idempotency-Key: this key was used with another body; use a new key for a new task.",
+            say("Idempotency-Key: this key was used with another body; use a new key for a new task."),
             task_id=self.task_id,
         )
 
@@ -232,10 +236,12 @@ async def _point_keys(
 
 def _unknown_parent(task: NewTask) -> Invalid:
     return Invalid(
-        f"parent_id: there is no task {task.parent_id} in this pool.",
+        say("parent_id: there is no task {parent_id} in this pool.", parent_id=task.parent_id),
         [
             FieldError(
-                "parent_id", f"no task {task.parent_id} in pool {task.pool_id}", "send the parent first"
+                "parent_id",
+                say("no task {parent_id} in pool {pool_id}", parent_id=task.parent_id, pool_id=task.pool_id),
+                say("send the parent first"),
             )
         ],
     )
@@ -271,7 +277,7 @@ class Intake:
             self._queue.put_nowait((task, future))
         except asyncio.QueueFull:
             raise Overloaded(
-                "Too many tasks wait to be written; come back in a second.", retry_after=1
+                say("Too many tasks wait to be written; come back in a second."), retry_after=1
             ) from None
         outcome = await future
         if isinstance(outcome, DomainError):
@@ -281,7 +287,9 @@ class Intake:
     async def submit_batch(self, tasks: Sequence[NewTask], *, whole: bool) -> list[Outcome]:
         """Commit many tasks in one transaction; see `write_tasks`. Raises Overloaded where too many wait."""
         if self._in_batches and self._in_batches + len(tasks) > self._most_in_batches:
-            raise Overloaded("Too many batches wait to be written; come back in a second.", retry_after=1)
+            raise Overloaded(
+                say("Too many batches wait to be written; come back in a second."), retry_after=1
+            )
         self._in_batches += len(tasks)
         try:
             outcomes = await write_tasks(self._pool, tasks, whole=whole)
@@ -301,7 +309,7 @@ class Intake:
         finally:
             for _, future in gathered:
                 if not future.done():
-                    future.set_result(Unavailable("The task could not be written. Repeat."))
+                    future.set_result(Unavailable(say("The task could not be written. Repeat.")))
                 self._queue.task_done()
 
     async def _write_gathered(self, gathered: Sequence[tuple[NewTask, asyncio.Future[Outcome]]]) -> None:
@@ -317,7 +325,9 @@ class Intake:
         except Exception as error:
             log.exception("intake.failed", tasks=len(tasks))
             outcomes = [
-                Unavailable(f"The task could not be written ({type(error).__name__}). Repeat.")
+                Unavailable(
+                    say("The task could not be written ({error}). Repeat.", error=type(error).__name__)
+                )
             ] * len(tasks)
         self._announce(tasks, outcomes)
         for (_, future), outcome in zip(gathered, outcomes, strict=True):

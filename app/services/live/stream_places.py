@@ -9,6 +9,7 @@ import structlog
 from app.access.roles import Caller
 from app.engine.types import PoolId
 from app.errors import Overloaded, Unauthenticated, Unavailable
+from app.messages.message import Message, say
 from app.services.accounts.callers import Callers
 from app.services.common.loops import Loops
 
@@ -76,10 +77,22 @@ class StreamPlaces:
         """
         owned = Counter(each.owner for each in self._watchers)
         if owned[watcher.owner] >= self._limits.per_caller:
-            raise _too_many(f"You have {self._limits.per_caller} event streams open", "PER_CALLER")
+            raise _too_many(
+                say(
+                    "You have {count} event streams open here: close one, or let an admin raise"
+                    " EVENT_STREAMS_PER_CALLER.",
+                    count=self._limits.per_caller,
+                )
+            )
         address = watcher.caller.address
         if sum(each.caller.address == address for each in self._watchers) >= self._limits.per_address:
-            raise _too_many(f"Your address has {self._limits.per_address} event streams open", "PER_ADDRESS")
+            raise _too_many(
+                say(
+                    "Your address has {count} event streams open here: close one, or let an admin raise"
+                    " EVENT_STREAMS_PER_ADDRESS.",
+                    count=self._limits.per_address,
+                )
+            )
         if len(self._watchers) >= most:
             self._make_room(owned, watcher, most)
         self._watchers[watcher] = None
@@ -90,7 +103,8 @@ class StreamPlaces:
         owner, count = max(owned.items(), key=lambda each: each[1], default=(coming.owner, 0))
         if count <= owned[coming.owner] + 1:
             raise Unavailable(
-                f"{most} watch already; read /v1/distribution/overview instead.", retry_after=_LATER
+                say("{most} watch already; read /v1/distribution/overview instead.", most=most),
+                retry_after=_LATER,
             )
         oldest = next(each for each in self._watchers if each.owner == owner)
         oldest.ended.set()
@@ -124,7 +138,5 @@ class StreamPlaces:
             return None
 
 
-def _too_many(what: str, setting: str) -> Overloaded:
-    return Overloaded(
-        f"{what} here: close one, or let an admin raise EVENT_STREAMS_{setting}.", retry_after=_LATER
-    )
+def _too_many(detail: Message) -> Overloaded:
+    return Overloaded(detail, retry_after=_LATER)

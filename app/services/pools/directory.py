@@ -15,6 +15,7 @@ from app.access.roles import Caller, no_pool
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import NotFound
+from app.messages.message import say
 from app.rule_engine import Catalogue
 from app.services.common.pool_options import BrokenSettings, pool_zone
 from app.services.common.rows import catalogue_of
@@ -76,7 +77,12 @@ class PoolDirectory:
             for known in self._by_id.values():
                 if known.code == self._default_code:
                     return known
-            raise NotFound(f"There is no default pool '{self._default_code}': run python init_db.py.")
+            raise NotFound(
+                say(
+                    "There is no default pool '{code}': run python init_db.py.",
+                    code=self._default_code,
+                )
+            )
         raise no_pool(pool_id)
 
     def seen_by(self, caller: Caller) -> "PoolDirectory":
@@ -146,7 +152,7 @@ class _SeenPools(PoolDirectory):
             return await self._whole.get(PoolId(next(iter(mine))))
         default = await self._whole.get()
         if default.id not in mine:
-            raise NotFound("pool_id: the default pool is not one of yours; name the pool you mean.")
+            raise NotFound(say("pool_id: the default pool is not one of yours; name the pool you mean."))
         return default
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
+from app.messages.message import say
 from app.models import Replay
 from app.replay_report.verdict import Effect
 
@@ -50,14 +51,24 @@ async def last_trial(session: AsyncSession, *, pool_id: PoolId) -> Trial | None:
 async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None:
     """Raise Invalid unless a forecast was measured on this pool's past and did not hurt."""
     trial = await last_trial(session, pool_id=pool_id)
-    place, remedy = "fairness.forecast", f"measure it with POST /v1/pools/{pool_id}/forecast"
+    place = "fairness.forecast"
     if trial is None or trial.effect is Effect.UNKNOWN:
-        reason = "it was not measured yet on days that had the same weekday before them"
-        raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
+        reason = say("it was not measured yet on days that had the same weekday before them")
+        remedy = say("measure it with POST /v1/pools/{pool_id}/forecast", pool_id=pool_id)
+        raise Invalid.at(place, reason, remedy)
     if trial.effect is Effect.HURTS:
-        reason = verdict_text(trial, "en").rstrip(".")
-        remedy += " again when the weekdays are more alike"
-        raise Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
+        before, after = (f"{100 * (gap or 0.0):.2f}" for gap in (trial.gap_without, trial.gap_with))
+        reason = say(
+            "The forecast would hurt: mean gap of a day {before} % → {after} % (days: {days})",
+            before=before,
+            after=after,
+            days=trial.days,
+        )
+        remedy = say(
+            "measure it with POST /v1/pools/{pool_id}/forecast again when the weekdays are more alike",
+            pool_id=pool_id,
+        )
+        raise Invalid.at(place, reason, remedy)
 
 
 _UNMEASURED = {

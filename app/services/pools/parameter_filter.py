@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Text, and_, bindparam, false, func, litera
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
+from app.messages.message import Message, say
 from app.rule_engine import Catalogue
 from app.rule_engine.catalogue import Parameter
 from app.rule_engine.language import Owner
@@ -57,24 +58,32 @@ def read_filter(text: str, owner: Owner, catalogue: Catalogue) -> list[Condition
         if "\0" in text or "\\u0000" in text:
             raise ValueError("NUL")
     except (ValueError, RecursionError) as error:
-        raise _invalid("", "no JSON", 'send an object, such as {"region": "north"}') from error
+        raise _invalid("", say("no JSON"), say('send an object, such as {"region": "north"}')) from error
     if not isinstance(given, dict) or len(given) > MOST_CONDITIONS:
-        raise _invalid("", f"not an object of at most {MOST_CONDITIONS} keys", 'such as {"region": "north"}')
+        raise _invalid(
+            "",
+            say("not an object of at most {most} keys", most=MOST_CONDITIONS),
+            say('such as {"region": "north"}'),
+        )
     return [condition for key, value in given.items() for condition in _of_key(key, value, owner, catalogue)]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _invalid("", "a key stands twice in one object", "keep one of them")
+        raise _invalid("", say("a key stands twice in one object"), say("keep one of them"))
     return found
 
 
 def _of_key(key: str, value: Any, owner: Owner, catalogue: Catalogue) -> list[Condition]:
     parameter = catalogue.get(owner, key)
     if parameter is None:
-        known = ", ".join(each.key for each in catalogue.parameters if each.owner == owner) or "none yet"
-        raise _invalid(key[:100], f"no parameter of a {owner} in this pool", f"parameters are: {known}")
+        known = [each.key for each in catalogue.parameters if each.owner == owner] or say("none yet")
+        raise _invalid(
+            key[:100],
+            say("no parameter of a {owner} in this pool", owner=owner),
+            say("parameters are: {known}", known=known),
+        )
     if not isinstance(value, dict):
         plain = "contains" if parameter.type is ParameterType.LIST else "eq"
         value = {"in" if isinstance(value, list) else plain: value}
@@ -85,16 +94,18 @@ def _condition(parameter: Parameter, word: str, value: Any, catalogue: Catalogue
     words = _WORDS[parameter.type]
     if word not in words:
         raise _invalid(
-            parameter.key, f"'{word[:50]}' does not fit its type", f"use one of: {', '.join(sorted(words))}"
+            parameter.key,
+            say("'{word}' does not fit its type", word=word[:50]),
+            say("use one of: {known}", known=sorted(words)),
         )
     if word == "is_null":
         if not isinstance(value, bool):
             raise _invalid(
-                parameter.key, "is_null takes true or false", "send true for those without a value"
+                parameter.key, say("is_null takes true or false"), say("send true for those without a value")
             )
         return Condition(parameter, word, value)
     if word == "in" and not (isinstance(value, list) and 0 < len(value) <= MOST_VALUES):
-        raise _invalid(parameter.key, "not a list", f"send 1 to {MOST_VALUES} values")
+        raise _invalid(parameter.key, say("not a list"), say("send 1 to {most} values", most=MOST_VALUES))
     for each in value if word == "in" else [value]:
         _check(parameter, word, each, catalogue)
     return Condition(parameter, word, value)
@@ -104,11 +115,13 @@ def _check(parameter: Parameter, word: str, value: Any, catalogue: Catalogue) ->
     """One value as the catalogue takes it; a bound may lie beyond the catalogue's own."""
     if word in _ORDERED and parameter.type is ParameterType.NUMBER:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _invalid(parameter.key, f"{value!r:.50} is no number", "send a number")
+            raise _invalid(
+                parameter.key, say("{value!r:.50} is no number", value=value), say("send a number")
+            )
         return
     asked = [value] if parameter.type is ParameterType.LIST else value
     if value is None:
-        raise _invalid(parameter.key, "null is no value", "use is_null")
+        raise _invalid(parameter.key, say("null is no value"), say("use is_null"))
     for error in catalogue.check_values(parameter.owner, {parameter.key: asked}, partial=True).errors:
         raise _invalid(parameter.key, error.reason, error.remedy)
 
@@ -171,6 +184,6 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _invalid(key: str, reason: str, remedy: str) -> Invalid:
+def _invalid(key: str, reason: Message, remedy: Message) -> Invalid:
     field = f"parameters.{key}" if key else "parameters"
-    return Invalid(f"{field}: {reason}; {remedy}.", [FieldError(field, reason, remedy)])
+    return Invalid.at(field, reason, remedy)

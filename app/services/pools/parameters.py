@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFound
+from app.messages.message import say
 from app.models import Executor, Parameter, RuleSet, Task
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.rule_engine.values import read_atom
@@ -42,7 +43,11 @@ async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Ma
         await session.flush()
     except IntegrityError as error:
         raise AlreadyExists(
-            f"key: this pool has a parameter '{values['key']}' of the {values['owner']} already; choose another key."
+            say(
+                "key: this pool has a parameter '{key}' of the {owner} already; choose another key.",
+                key=values["key"],
+                owner=values["owner"],
+            )
         ) from error
     if parameter.owner == "executor":  # tasks that came before it keep what they have
         await refuse_breaking(session, parameter)
@@ -55,7 +60,9 @@ async def get_parameter(session: AsyncSession, *, parameter_id: int) -> Paramete
     """One parameter. Raises NotFound."""
     parameter = await session.get(Parameter, parameter_id)
     if parameter is None:
-        raise NotFound(f"There is no parameter {parameter_id}.", parameter_id=parameter_id)
+        raise NotFound(
+            say("There is no parameter {parameter_id}.", parameter_id=parameter_id), parameter_id=parameter_id
+        )
     return parameter
 
 
@@ -111,7 +118,8 @@ async def delete_parameter(session: AsyncSession, *, parameter_id: int) -> PoolI
     if breaks:
         name = breaks[0]["name"]
         raise Conflict(
-            f"The active rule set '{name}' reads this parameter: change the rules first.", breaks=breaks
+            say("The active rule set '{name}' reads this parameter: change the rules first.", name=name),
+            breaks=breaks,
         )
     await session.commit()
     return pool_id
@@ -123,9 +131,15 @@ async def refuse_breaking(session: AsyncSession, parameter: Parameter) -> None:
     breaks = [*await _broken_rules(session, pool_id), *await _broken_values(session, parameter)]
     if breaks:
         first = breaks[0]
+        count = say("{count} or more", count=len(breaks)) if len(breaks) >= _MOST_BREAKS else len(breaks)
         raise Conflict(
-            f"{len(breaks)}{' or more' if len(breaks) >= _MOST_BREAKS else ''} things would break; the first: "
-            f"{first['what']} {first['id']}, {first['reason']}. Mend these first, or change less.",
+            say(
+                "{count} things would break; the first: {thing} {id}, {reason}. Mend these first, or change less.",
+                count=count,
+                thing=first["what"],
+                id=first["id"],
+                reason=first["reason"],
+            ),
             breaks=breaks,
         )
 
@@ -187,7 +201,15 @@ def check_parameter(values: Mapping[str, Any], where: str = "") -> None:
         faults += [FieldError("default", error.reason, error.remedy) for error in checked.errors]
     if faults:
         found = [FieldError(where + each.field, each.reason, each.remedy) for each in faults]
-        raise Invalid(f"{found[0].field}: {found[0].reason}; {found[0].remedy}.", found)
+        raise Invalid(
+            say(
+                "{field}: {reason}; {remedy}.",
+                field=found[0].field,
+                reason=found[0].reason,
+                remedy=found[0].remedy,
+            ),
+            found,
+        )
 
 
 def _odd_bounds(values: Mapping[str, Any]) -> list[FieldError]:
@@ -196,9 +218,21 @@ def _odd_bounds(values: Mapping[str, Any]) -> list[FieldError]:
         return []
     if values["type"] != "number":
         name = "minimum" if minimum is not None else "maximum"
-        return [FieldError(name, f"a {values['type']} has no bounds", "leave it out, or make it a number")]
+        return [
+            FieldError(
+                name,
+                say("a {type} has no bounds", type=values["type"]),
+                say("leave it out, or make it a number"),
+            )
+        ]
     if minimum is not None and maximum is not None and minimum > maximum:
-        return [FieldError("maximum", f"{maximum} is below minimum {minimum}", "send minimum <= maximum")]
+        return [
+            FieldError(
+                "maximum",
+                say("{maximum} is below minimum {minimum}", maximum=maximum, minimum=minimum),
+                say("send minimum <= maximum"),
+            )
+        ]
     return []
 
 
@@ -206,14 +240,22 @@ def _odd_options(values: Mapping[str, Any]) -> list[FieldError]:
     options = [each["value"] if isinstance(each, dict) else each for each in values.get("options") or ()]
     if options and values["type"] not in ("enum", "list"):
         return [
-            FieldError("options", f"a {values['type']} has no options", "leave them out, or make it an enum")
+            FieldError(
+                "options",
+                say("a {type} has no options", type=values["type"]),
+                say("leave them out, or make it an enum"),
+            )
         ]
     seen = set()
     for index, option in enumerate(options):
         atom = read_atom(option)
         if atom is None or atom in seen:
-            reason = f"{option!r} stands twice" if atom in seen else f"{option!r} is no value"
-            return [FieldError(f"options[{index}].value", reason, "name each option once")]
+            reason = (
+                say("{option!r} stands twice", option=option)
+                if atom in seen
+                else say("{option!r} is no value", option=option)
+            )
+            return [FieldError(f"options[{index}].value", reason, say("name each option once"))]
         seen.add(atom)
     return []
 

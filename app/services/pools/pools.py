@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.roles import Caller, no_pool, within_reach
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, FieldError, Invalid
+from app.messages.message import Message, say
 from app.models import Pool, PoolState, RuleSet
 from app.services.common.pool_lock import raise_epoch
 from app.services.common.pool_options import (
@@ -38,7 +39,7 @@ async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Po
         await session.flush()
     except IntegrityError as error:
         raise AlreadyExists(
-            f"code: there is a pool '{values['code']}' already; choose another code."
+            say("code: there is a pool '{code}' already; choose another code.", code=values["code"])
         ) from error
     session.add(PoolState(pool_id=pool.id))
     await session.commit()
@@ -55,9 +56,10 @@ async def _check_zone(session: AsyncSession, name: str) -> None:
     except DBAPIError as error:
         if sqlstate_of(error) != _NO_SUCH_ZONE:
             raise
-        reason = f"PostgreSQL here does not know the zone '{name}'"
+        reason = say("PostgreSQL here does not know the zone '{name}'", name=name)
         raise Invalid(
-            f"timezone: {reason}.", [FieldError("timezone", reason, "choose another one")]
+            say("timezone: {reason}.", reason=reason),
+            [FieldError("timezone", reason, say("choose another one"))],
         ) from error
 
 
@@ -105,7 +107,7 @@ async def change_pool(
         else:
             setattr(pool, name, value)
     if pool.active and changes.get("paused_until"):
-        raise _wrong("paused_until", "the pool is not paused", "send it with active: false")
+        raise _wrong("paused_until", say("the pool is not paused"), say("send it with active: false"))
     if "active" in changes or "paused_until" in changes:
         pool.paused_until = None if pool.active else changes.get("paused_until")
         await pause_or_go_on(session, pool_id=pool_id, active=pool.active)
@@ -128,7 +130,7 @@ async def _with_fairness(session: AsyncSession, pool: Pool, changes: Mapping[str
     try:
         fairness_options(merged)
     except BrokenSettings as error:
-        raise Invalid(f"fairness: {error}") from error
+        raise Invalid(say("fairness: {error}", error=error)) from error
     if changes.get("forecast") and not (isinstance(before, dict) and before.get("forecast")):
         await refuse_bad_forecast(session, pool_id=PoolId(pool.id))
     return merged
@@ -143,7 +145,7 @@ async def _with_flow(
     try:
         flow = flow_options(merged)
     except BrokenSettings as error:
-        raise Invalid(f"flow: {error}") from error
+        raise Invalid(say("flow: {error}", error=error)) from error
     await _refuse_unknown_conditions(session, pool, flow)
     if (target := next_pool(merged)) is not None and target != next_pool(pool.settings):
         await _refuse_target(
@@ -162,8 +164,8 @@ async def _refuse_unknown_conditions(session: AsyncSession, pool: Pool, flow: Fl
             if name not in known:
                 raise _wrong(
                     f"flow.escalation[{number}].relax",
-                    f"no condition '{name}' in the active rules",
-                    f"use one of: {', '.join(known[:20]) or 'none: there are no conditions'}",
+                    say("no condition '{name}' in the active rules", name=name),
+                    say("use one of: {known}", known=known[:20] or say("none: there are no conditions")),
                 )
 
 
@@ -174,9 +176,9 @@ _ROUTES_BETWEEN_POOLS = text("SELECT pg_advisory_xact_lock(hashtext('executor_ba
 async def _refuse_target(session: AsyncSession, pool: Pool, target: int, place: str, caller: Caller) -> None:
     """Raise Invalid for a pool that is not there or not theirs, and for one from which tasks would come back."""
     if target == pool.id:
-        raise _wrong(place, "the pool itself", "name another pool")
+        raise _wrong(place, say("the pool itself"), say("name another pool"))
     if not caller.sees(target) or await session.get(Pool, target) is None:
-        raise _wrong(place, f"there is no pool {target}", "use one of GET /v1/pools")
+        raise _wrong(place, say("there is no pool {target}", target=target), say("use one of GET /v1/pools"))
     await session.execute(_ROUTES_BETWEEN_POOLS)
     onward = {
         row.id: next_pool(row.settings) for row in await session.execute(select(Pool.id, Pool.settings))
@@ -188,8 +190,12 @@ async def _refuse_target(session: AsyncSession, pool: Pool, target: int, place: 
         step = pool.id if step == pool.id else onward.get(step)
     if pool.id in way:
         listed = " -> ".join(map(str, [pool.id, *way]))
-        raise _wrong(place, f"tasks would go in a circle: {listed}", "name a pool that does not lead back")
+        raise _wrong(
+            place,
+            say("tasks would go in a circle: {listed}", listed=listed),
+            say("name a pool that does not lead back"),
+        )
 
 
-def _wrong(place: str, reason: str, remedy: str) -> Invalid:
-    return Invalid(f"{place}: {reason}; {remedy}.", [FieldError(place, reason, remedy)])
+def _wrong(place: str, reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at(place, reason, remedy)

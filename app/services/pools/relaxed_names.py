@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import FieldError, Invalid
+from app.messages.message import say
 from app.models import Pool
 from app.services.common.pool_options import BrokenSettings, flow_options
 
@@ -74,11 +75,15 @@ def _now(
     followed = [[known for known, each in new if each == said] for said in meant]
     if not meant or not all(followed):
         place = f"flow.escalation[{step}].relax"
-        reason = f"{place} of the pool names '{name}', which these rules do not have"
-        remedy = (
-            f"give a condition this name, or take it out of the pool's escalation: PATCH /v1/pools/{pool_id}"
+        reason = say(
+            "{place} of the pool names '{name}', which these rules do not have", place=place, name=name
+        )
+        remedy = say(
+            "give a condition this name, or take it out of the pool's escalation: PATCH /v1/pools/{pool_id}",
+            pool_id=pool_id,
         )
         raise Invalid(
-            f"rules.conditions: {reason}; {remedy}.", [FieldError("rules.conditions", reason, remedy)]
+            say("rules.conditions: {reason}; {remedy}.", reason=reason, remedy=remedy),
+            [FieldError("rules.conditions", reason, remedy)],
         )
     return [names[0] for names in followed]

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Invalid
+from app.messages.message import say
 from app.models import ExecutorDay, Replay, RuleSet
 from app.services.replays.history import MOST_ITEMS
 from app.services.replays.replays import Wish, start_replay
@@ -21,7 +22,7 @@ async def start_trial(session: AsyncSession, *, pool_id: PoolId, caller: str, no
         select(RuleSet.id).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
     )
     if rule_set is None:
-        raise Invalid("There is no active rule set to play the past under; activate one first.")
+        raise Invalid(say("There is no active rule set to play the past under; activate one first."))
     for weeks in _WEEKS:
         since = now - timedelta(weeks=weeks)
         count = await session.scalar(
@@ -34,4 +35,9 @@ async def start_trial(session: AsyncSession, *, pool_id: PoolId, caller: str, no
             return await start_replay(
                 session, rule_set_id=RuleSetId(rule_set), wish=wish, caller=caller, now=now
             )
-    raise Invalid(f"More than {MOST_ITEMS:,} assignments in two weeks: too much for one replay.")
+    raise Invalid(
+        say(
+            "More than {most:,} assignments in two weeks: too much for one replay.",
+            most=MOST_ITEMS,
+        )
+    )

@@ -25,6 +25,7 @@ from app.engine.placement.state import PoolSettings, PoolState, expected_day_loa
 from app.engine.replay import Played, Window, recount, replay
 from app.engine.types import Policy, PoolId, Rules, RuleSetId
 from app.errors import Conflict, Invalid, NotFound, Overloaded
+from app.messages.message import say, say_count
 from app.models import Pool, Replay, RuleSet
 from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
 from app.replay_report.page import page
@@ -91,16 +92,33 @@ async def start_replay(
     rule_set = await get_rule_set(session, rule_set_id=rule_set_id)
     if not wish.since < wish.until <= wish.since + timedelta(days=MOST_DAYS):
         raise Invalid(
-            f"until: not after since, or more than {MOST_DAYS} days after it; choose a shorter period."
+            say(
+                "until: not after since, or more than {most} days after it; choose a shorter period.",
+                most=MOST_DAYS,
+            )
         )
     pool_id = PoolId(rule_set.pool_id)
     if faults := await find_faults(session, pool_id=pool_id, document=rule_set.document):
-        raise Invalid(f"rules{faults[0].path[1:]}: {faults[0].reason}; {faults[0].remedy}")
+        raise Invalid(
+            say(
+                "rules{path}: {reason}; {remedy}",
+                path=faults[0].path[1:],
+                reason=faults[0].reason,
+                remedy=faults[0].remedy,
+            )
+        )
     running = select(func.count()).where(
         Replay.state.in_(("queued", "running")), Replay.seen_at > now - _SILENT
     )
     if int(await session.scalar(running) or 0) >= MOST_AT_ONCE:
-        raise Overloaded(f"{MOST_AT_ONCE} replays are running: wait for one to end.", retry_after=5)
+        raise Overloaded(
+            say_count(
+                "{count} replay is running: wait for it to end.",
+                "{count} replays are running: wait for one to end.",
+                MOST_AT_ONCE,
+            ),
+            retry_after=5,
+        )
     asked = Replay(
         pool_id=pool_id, rule_set_id=rule_set.id, request=wish.as_json(), created_by=caller, seen_at=now
     )
@@ -132,7 +150,7 @@ async def get_replay(session: AsyncSession, *, replay_id: int, now: datetime) ->
     """How far a replay is; one whose process died has failed. Raises NotFound."""
     asked = await session.get(Replay, replay_id)
     if asked is None:
-        raise NotFound(f"There is no replay {replay_id}.", replay_id=replay_id)
+        raise NotFound(say("There is no replay {replay_id}.", replay_id=replay_id), replay_id=replay_id)
     if asked.state in ("queued", "running") and (asked.seen_at is None or asked.seen_at < now - _SILENT):
         asked.state, asked.error, asked.finished_at = "failed", "its process ended; start it again", now
         await session.commit()
@@ -143,7 +161,11 @@ async def cancel_replay(session: AsyncSession, *, replay_id: int, now: datetime)
     """Want it no longer; it ends with its next step. Raises NotFound, Conflict where it has ended."""
     asked = await get_replay(session, replay_id=replay_id, now=now)
     if asked.state not in ("queued", "running"):
-        raise Conflict(f"Replay {replay_id} has ended already: it is {asked.state}.")
+        raise Conflict(
+            say(
+                "Replay {replay_id} has ended already: it is {state}.", replay_id=replay_id, state=asked.state
+            )
+        )
     asked.state, asked.finished_at = "cancelled", now
     await session.commit()
     return asked
@@ -217,7 +239,7 @@ async def play_history(
     async with database.session() as session:
         pool = await session.scalar(select(Pool).where(Pool.code == pool_code))
         if pool is None:
-            raise NotFound(f"There is no pool '{pool_code}'.")
+            raise NotFound(say("There is no pool '{code}'.", code=pool_code))
         active = await session.scalar(
             select(RuleSet).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
         )

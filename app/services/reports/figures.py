@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.calendar import BusinessDays
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
+from app.messages.message import say
 from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
 from app.services.common.counters import latency_percentile
 from app.services.common.rows import days_of_pool
@@ -184,7 +185,9 @@ async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now:
 async def _pool(session: AsyncSession, pool_id: PoolId) -> Pool:
     pool = await session.get(Pool, pool_id)
     if pool is None:
-        raise NotFound(f"pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id)
+        raise NotFound(
+            say("pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=pool_id), pool_id=pool_id
+        )
     return pool
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import Executor, ExecutorId, PoolId, Task, TaskId
 from app.errors import FieldError, Invalid
+from app.messages.message import say
 from app.models import Executor as ExecutorRow, RuleSet as RuleSetRow, Task as TaskRow
 from app.rule_engine import Catalogue, Fault, RuleSet, RuleSetInvalid, Surprise, parse_rule_set, run_examples
 from app.rule_engine.findings import Finding, look_at_document
@@ -50,10 +51,22 @@ def refuse(faults: Sequence[Fault]) -> None:
     """Raise Invalid where there are faults, each with its path, value, reason and remedy."""
     if faults:
         errors = [
-            FieldError(f"rules{fault.path[1:]}", f"{fault.value}: {fault.reason}", fault.remedy)
+            FieldError(
+                f"rules{fault.path[1:]}",
+                say("{value}: {reason}", value=fault.value, reason=fault.reason),
+                fault.remedy,
+            )
             for fault in faults
         ]
-        raise Invalid(f"{errors[0].field}: {errors[0].reason}; {errors[0].remedy}", errors)
+        raise Invalid(
+            say(
+                "{field}: {reason}; {remedy}",
+                field=errors[0].field,
+                reason=errors[0].reason,
+                remedy=errors[0].remedy,
+            ),
+            errors,
+        )
 
 
 def refuse_surprises(surprises: Sequence[Surprise]) -> None:
@@ -62,12 +75,25 @@ def refuse_surprises(surprises: Sequence[Surprise]) -> None:
         errors = [
             FieldError(
                 f"rules{each.path[1:]}",
-                f"{each.label or 'the test'}: expected {each.expected}, came out {each.found}",
-                "correct the rules, or what the test expects",
+                say(
+                    "{label}: expected {expected}, came out {found}",
+                    label=each.label or say("the test"),
+                    expected=each.expected,
+                    found=each.found,
+                ),
+                say("correct the rules, or what the test expects"),
             )
             for each in surprises
         ]
-        raise Invalid(f"{errors[0].field}: {errors[0].reason}; {errors[0].remedy}", errors)
+        raise Invalid(
+            say(
+                "{field}: {reason}; {remedy}",
+                field=errors[0].field,
+                reason=errors[0].reason,
+                remedy=errors[0].remedy,
+            ),
+            errors,
+        )
 
 
 async def judge(
@@ -114,12 +140,15 @@ async def refuse_too_heavy(
     heavy = await asyncio.to_thread(heavier_than_limits, roster, tasks)
     made_so = sum(task.weight <= most for task, most in heavy)
     if made_so:
-        reason = (
-            f"{made_so} of {len(tasks)} recent tasks would weigh more than any eligible person's daily limit"
+        reason = say(
+            "{heavy} of {count} recent tasks would weigh more than any eligible person's daily limit",
+            heavy=made_so,
+            count=len(tasks),
         )
-        remedy = "lower the weights, or raise a daily limit"
+        remedy = say("lower the weights, or raise a daily limit")
         raise Invalid(
-            f"rules.task_weights: {reason}; {remedy}.", [FieldError("rules.task_weights", reason, remedy)]
+            say("rules.task_weights: {reason}; {remedy}.", reason=reason, remedy=remedy),
+            [FieldError("rules.task_weights", reason, remedy)],
         )
 
 
@@ -128,7 +157,7 @@ async def lint_active(session: AsyncSession, *, pool_id: PoolId, now: datetime) 
     active = await find_active(session, pool_id=pool_id)
     verdict = await judge(session, pool_id=pool_id, document=active.document if active else {}, now=now)
     if active is None:
-        told = Finding("no_rules", "$", "no rule set is active: everybody may take everything")
+        told = Finding("no_rules", "$", say("no rule set is active: everybody may take everything"))
         verdict = Verdict(findings=[told], executors=verdict.executors, tasks=verdict.tasks)
     return (active.id if active else None), verdict
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId, RuleSetId
 from app.errors import FieldError, Invalid
+from app.messages.message import say
 from app.models import Parameter, RuleSet
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameters import check_parameter, list_parameters
@@ -70,19 +71,33 @@ async def import_rules(
         where = f"file.parameters[{index}]"
         row = known.get((each["owner"], each["key"]))
         if row is not None and row.type != each["type"]:
-            reason = (
-                f"{each['owner']}.{each['key']} is a {row.type} in this pool, a {each['type']} in the file"
+            reason = say(
+                "{owner}.{key} is a {kind} in this pool, a {other_kind} in the file",
+                owner=each["owner"],
+                key=each["key"],
+                kind=row.type,
+                other_kind=each["type"],
             )
-            faults.append(FieldError(f"{where}.type", reason, "rename it in the file, rules included"))
+            faults.append(FieldError(f"{where}.type", reason, say("rename it in the file, rules included")))
         elif row is None and add_parameters:
             check_parameter(each, where=f"{where}.")
             known[each["owner"], each["key"]] = Parameter(pool_id=pool_id, **each)
             session.add(known[each["owner"], each["key"]])
         elif row is None:
-            reason = f"this pool has no parameter {each['key']} of the {each['owner']}"
-            faults.append(FieldError(where, reason, "add it, or send add_parameters: true"))
+            reason = say(
+                "this pool has no parameter {key} of the {owner}", key=each["key"], owner=each["owner"]
+            )
+            faults.append(FieldError(where, reason, say("add it, or send add_parameters: true")))
     if faults:
-        raise Invalid(f"{faults[0].field}: {faults[0].reason}; {faults[0].remedy}", faults)
+        raise Invalid(
+            say(
+                "{field}: {reason}; {remedy}",
+                field=faults[0].field,
+                reason=faults[0].reason,
+                remedy=faults[0].remedy,
+            ),
+            faults,
+        )
     await session.flush()
     refuse(await find_faults(session, pool_id=pool_id, document=document))
     rule_set = await add_version(session, pool_id=pool_id, name=name, document=document, author=author)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId, RuleSetId
 from app.errors import Conflict, NotFound
+from app.messages.message import say
 from app.models import RuleSet
 from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
@@ -71,7 +72,12 @@ async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, no
     if rule_set.state == "active":
         return rule_set
     if rule_set.state == "archived":
-        raise Conflict(f"Rule set {rule_set_id} is archived: roll back to it, which makes a new version.")
+        raise Conflict(
+            say(
+                "Rule set {rule_set_id} is archived: roll back to it, which makes a new version.",
+                rule_set_id=rule_set_id,
+            )
+        )
     await _put_in_force(session, rule_set, now)
     await session.commit()
     return rule_set
@@ -90,7 +96,11 @@ async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: st
     former = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
     if former.state != "archived":
         raise Conflict(
-            f"Rule set {rule_set_id} is {former.state}: only an archived one can be rolled back to."
+            say(
+                "Rule set {rule_set_id} is {state}: only an archived one can be rolled back to.",
+                rule_set_id=rule_set_id,
+                state=former.state,
+            )
         )
     again = await add_version(
         session, pool_id=pool_id, name=former.name, document=former.document, author=author
@@ -123,8 +133,11 @@ async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now
     rule_set = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
     if rule_set.state == "active":
         raise Conflict(
-            f"Rule set {rule_set_id} is in force: activate another one instead, which archives it. Without rules "
-            "everybody would be eligible for everything."
+            say(
+                "Rule set {rule_set_id} is in force: activate another one instead, which archives it. "
+                "Without rules everybody would be eligible for everything.",
+                rule_set_id=rule_set_id,
+            )
         )
     if rule_set.state == "draft":
         rule_set.state, rule_set.archived_at = "archived", now
@@ -142,7 +155,9 @@ async def compare_rule_sets(
     else:
         before = await get_rule_set(session, rule_set_id=against)
         if before.pool_id != after.pool_id:
-            raise NotFound(f"There is no rule set {against} in this pool.", rule_set_id=against)
+            raise NotFound(
+                say("There is no rule set {against} in this pool.", against=against), rule_set_id=against
+            )
     return before, after, differences(before.document if before else {}, after.document)
 
 
@@ -150,7 +165,9 @@ async def get_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId) -> Rule
     """One rule set. Raises NotFound."""
     rule_set = await session.get(RuleSet, rule_set_id)
     if rule_set is None:
-        raise NotFound(f"There is no rule set {rule_set_id}.", rule_set_id=rule_set_id)
+        raise NotFound(
+            say("There is no rule set {rule_set_id}.", rule_set_id=rule_set_id), rule_set_id=rule_set_id
+        )
     return rule_set
 
 

@@ -15,6 +15,7 @@ from app.engine.placement.explain import Explanation, Record, explain, explain_p
 from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
 from app.errors import Conflict, NotFound
+from app.messages.message import say
 from app.models import ClassSnapshot, Executor, Task as TaskRow, TrailFrame
 from app.services.placement import sql as statements
 from app.services.placement.pool_snapshot import PoolPicture
@@ -38,7 +39,10 @@ async def explain_task(session: AsyncSession, *, task_id: TaskId) -> Explained:
     content = await session.scalar(select(ClassSnapshot.content).where(ClassSnapshot.id == class_id))
     if content is None or not frames:
         raise Conflict(
-            f"Task {task_id} was given by hand or its explanation was archived: there is nothing to compute."
+            say(
+                "Task {task_id} was given by hand or its explanation was archived: there is nothing to compute.",
+                task_id=task_id,
+            )
         )
     explanation = explain(record, content, picture_at(frames, facts["step"]))
     return Explained(explanation, await _names(session, list(explanation.reasons)), pool_id)
@@ -52,7 +56,8 @@ def _stored(view: TaskView) -> tuple[PoolId, Record, int | None, Mapping[str, An
         return PoolId(task.pool_id), _waiting(task, facts), facts.get("class", task.wait_class_id), facts
     if view.assignment is None:
         raise Conflict(
-            f"Task {task.id} was not looked at yet: ask again in a moment.", task_status=task.status
+            say("Task {id} was not looked at yet: ask again in a moment.", id=task.id),
+            task_status=task.status,
         )
     given = view.assignment.explanation
     record = Record(
@@ -135,7 +140,9 @@ class Previewer:
         ):
             row = await connection.fetchrow(_NOW, picture.pool_id)
             if row is None:
-                raise NotFound(f"pool_id: there is no pool {picture.pool_id}; see GET /v1/pools.")
+                raise NotFound(
+                    say("pool_id: there is no pool {pool_id}; see GET /v1/pools.", pool_id=picture.pool_id)
+                )
             return await picture.refresh(
                 connection, epoch=row["epoch"], config_epoch=row["config_epoch"], now=row["now"]
             )

@@ -14,6 +14,7 @@ from app.engine.placement.allocate import place
 from app.engine.placement.state import PoolState
 from app.engine.types import ExecutorId, PoolId, TaskId, WaitReason
 from app.errors import NotFound
+from app.messages.message import say
 from app.services.common.loops import Parts
 from app.services.common.received import KEEP_SHARES
 from app.services.common.rows import task_of
@@ -49,7 +50,9 @@ async def hand_over(
     async with pool.acquire() as connection, connection.transaction():
         pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
         if pool_id is None:
-            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+            raise NotFound(
+                say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+            )
         return await _take(connection, PoolId(pool_id), executor_id, actor, reason, deliver)
 
 
@@ -103,7 +106,9 @@ async def plan_leaving(pool: HotPool, previewer: Previewer, *, executor_id: Exec
     async with pool.acquire() as connection:
         pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
         if pool_id is None:
-            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+            raise NotFound(
+                say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+            )
         rows = await connection.fetch(statements.OPEN_TASKS_TO_PLAN, executor_id)
     return _planned(await previewer.picture(PoolId(pool_id)), executor_id, rows)
 
@@ -137,4 +142,6 @@ async def relieve_later(
     """
     async with pool.acquire() as connection:
         if await connection.fetchval(statements.RELIEVE_LATER, executor_id, at, if_inactive) is None:
-            raise NotFound(f"There is no executor {executor_id}.", executor_id=executor_id)
+            raise NotFound(
+                say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
+            )

@@ -10,6 +10,7 @@ import structlog
 
 from app.database import HotPool
 from app.engine.types import PoolId, TaskId
+from app.messages.message import say
 from app.services.common.loops import Parts
 from app.services.common.pool_options import FlowOptions, flow_options
 from app.services.tasks import sql as statements
@@ -91,6 +92,6 @@ async def expire_offers(pool: HotPool, *, pool_id: PoolId, seconds: float, deliv
     async with pool.acquire() as connection:
         rows = await connection.fetch(statements.UNANSWERED, pool_id, seconds)
     if rows:
-        reason = f"not accepted within {seconds:g} s"
+        reason = say("not accepted within {seconds:g} s", seconds=seconds)
         moves = [Move(TaskId(row["id"]), MoveName.EXPIRE, "clock", reason) for row in rows]
         await move_tasks(pool, pool_id=pool_id, moves=moves, deliver=deliver)

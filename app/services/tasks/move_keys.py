@@ -10,6 +10,7 @@ from typing import Protocol
 from app.database import HotConnection, HotPool
 from app.engine.types import TaskId
 from app.errors import KeyReused
+from app.messages.message import say
 from app.services.common.sent_keys import SentKey
 
 
@@ -63,7 +64,9 @@ async def first_uses(
 
 def _reused(task_id: int) -> KeyReused:
     return KeyReused(
-        "Idempotency-Key: this key was used with another move of this task; use a new key for a new move.",
+        say(
+            "Idempotency-Key: this key was used with another move of this task; use a new key for a new move."
+        ),
         task_id=task_id,
     )
 

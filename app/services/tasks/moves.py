@@ -21,7 +21,6 @@ from app.doorbell.doorbell import Doorbell
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.errors import (
     DomainError,
-    FieldError,
     ForbiddenMove,
     Invalid,
     KeyReused,
@@ -29,6 +28,7 @@ from app.errors import (
     StaleVersion,
     Unavailable,
 )
+from app.messages.message import Message, say
 from app.services.common.counters import Happened, count_by_executor
 from app.services.common.loops import Loops
 from app.services.common.received import take_back
@@ -196,7 +196,7 @@ class _Step(NamedTuple):
 
 
 def _no_task(move: Move) -> NotFound:
-    return NotFound(f"There is no task {move.task_id}.", task_id=move.task_id)
+    return NotFound(say("There is no task {task_id}.", task_id=move.task_id), task_id=move.task_id)
 
 
 async def _completed_before(
@@ -230,17 +230,21 @@ def _judge(
     statuses, effect = MOVES[move.name]
     status, had = task["status"], task["executor_id"]
     if move.version is not None and move.version != task["version"]:
-        return StaleVersion(f"If-Match: the task is at version {task['version']} now; read it again.")
+        return StaleVersion(
+            say("If-Match: the task is at version {version} now; read it again.", version=task["version"])
+        )
     if status not in statuses:
         return ForbiddenMove(status, move.name.value, allowed_moves(status))
     if move.to is None:
         return _unnamed(move, task, effect)
     if move.to not in people:
         return _wrong_executor(
-            f"nobody active with id {move.to} in this pool", "choose one of GET /v1/executors"
+            say("nobody active with id {to} in this pool", to=move.to), say("choose one of GET /v1/executors")
         )
     if move.to == had and status in _OPEN:
-        return _wrong_executor("they have the task already", "choose somebody else, or leave it out")
+        return _wrong_executor(
+            say("they have the task already"), say("choose somebody else, or leave it out")
+        )
     return _Step(move, status, had, effect, move.to, "manual")
 
 
@@ -248,12 +252,14 @@ def _unnamed(move: Move, task: Any, effect: Effect) -> _Step | DomainError:
     """A move that names nobody: the executor stays written, but for a task that may go to anybody."""
     status, had, route = task["status"], task["executor_id"], effect.route
     if move.name is MoveName.REASSIGN and status == "pending":
-        return _wrong_executor("the task waits: there is nobody to take it from", "name an executor")
+        return _wrong_executor(
+            say("the task waits: there is nobody to take it from"), say("name an executor")
+        )
     return _Step(move, status, had, effect, None if route == "reassign" else had, route)
 
 
-def _wrong_executor(reason: str, remedy: str) -> Invalid:
-    return Invalid(f"executor_id: {reason}; {remedy}.", [FieldError("executor_id", reason, remedy)])
+def _wrong_executor(reason: Message, remedy: Message) -> Invalid:
+    return Invalid.at("executor_id", reason, remedy)
 
 
 async def _write(
@@ -433,7 +439,7 @@ class Lifecycle:
             if any(isinstance(outcome, Moved) for outcome in outcomes):
                 self._doorbell.ring(pool_id)
             return outcomes
-        raise Unavailable("The same tasks are being moved by several requests at once. Repeat.")
+        raise Unavailable(say("The same tasks are being moved by several requests at once. Repeat."))
 
 
 async def _gather(queue: asyncio.Queue[_Asked]) -> list[_Asked]:
@@ -447,8 +453,11 @@ async def _gather(queue: asyncio.Queue[_Asked]) -> list[_Asked]:
 def _refuse(asked: Sequence[_Asked], error: Exception) -> None:
     """Answer what failed together. Where the connection broke it is not known whether the commit was reached."""
     if trouble_of(error) in (Trouble.GONE, None):
-        reason = f"It is not known whether the move was written ({type(error).__name__}). Read the task, then repeat."
+        reason = say(
+            "It is not known whether the move was written ({error}). Read the task, then repeat.",
+            error=type(error).__name__,
+        )
     else:
-        reason = f"The move could not be written ({type(error).__name__}). Repeat."
+        reason = say("The move could not be written ({error}). Repeat.", error=type(error).__name__)
     for each in asked:
         each.answer(error if isinstance(error, DomainError) else Unavailable(reason))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from app.database import HotConnection, HotPool
 from app.engine.types import PoolId, TaskId
+from app.messages.message import say
 from app.rule_engine import Catalogue
 from app.services.common.counters import Happened, count_events
 from app.services.common.received import take_back
@@ -86,7 +87,14 @@ def _closed(target: Any) -> str | None:
 def _judge(row: Any, catalogue: Catalogue, way: _Way) -> _Judged:
     facts = row["wait_explanation"] or {}
     counts = ", ".join(f"{name} {facts[name]}" for name in _DETAILS if name in facts)
-    why = f"waited {way.minutes:g} min in {way.from_code} ({row['wait_reason']}{counts and ': '}{counts})"
+    why = say(
+        "waited {minutes:g} min in {from_code} ({wait_reason}{counts}{counts_2})",
+        minutes=way.minutes,
+        from_code=way.from_code,
+        wait_reason=row["wait_reason"],
+        counts=counts and ": ",
+        counts_2=counts,
+    )
     checked = catalogue.check_values("task", row["parameters"])
     if checked.errors:
         fault = (

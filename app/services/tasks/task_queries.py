@@ -12,6 +12,7 @@ from app.access.roles import Caller, within_reach
 from app.database import among
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
+from app.messages.message import say
 from app.models import Assignment, Executor, Pool, Task, TaskEvent
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameter_filter import Condition, where
@@ -64,7 +65,7 @@ async def get_task(session: AsyncSession, *, task_id: TaskId) -> TaskView:
     """One task. Raises NotFound."""
     views = await get_tasks(session, task_ids=[task_id])
     if not views:
-        raise NotFound(f"There is no task {task_id}.", task_id=task_id)
+        raise NotFound(say("There is no task {task_id}.", task_id=task_id), task_id=task_id)
     return views[0]
 
 
@@ -172,13 +173,17 @@ async def change_task(
     await raise_epoch(session, pool_id)
     task = await session.get_one(Task, task_id, with_for_update=True, populate_existing=True)
     if task.pool_id != pool_id:
-        raise Conflict("The task went on to another pool at this moment: repeat.", pool_id=task.pool_id)
+        raise Conflict(say("The task went on to another pool at this moment: repeat."), pool_id=task.pool_id)
     if version is not None and version != task.version:
-        raise StaleVersion(f"If-Match: the task is at version {task.version} now; read it again.")
+        raise StaleVersion(
+            say("If-Match: the task is at version {version} now; read it again.", version=task.version)
+        )
     if task.status not in _CHANGEABLE:
-        raise Conflict(f"A task that is {task.status} changes no more.", task_status=task.status)
+        raise Conflict(
+            say("A task that is {status} changes no more.", status=task.status), task_status=task.status
+        )
     if "weight" in changes and task.status != "pending":
-        raise Conflict("weight: somebody has the task and it was counted; reassign it first.")
+        raise Conflict(say("weight: somebody has the task and it was counted; reassign it first."))
     changed = await _checked_changes(session, task, changes)
     for name, value in changed.items():
         setattr(task, name, value)
@@ -202,7 +207,7 @@ async def _checked_changes(session: AsyncSession, task: Task, changes: Mapping[s
     checked = (await read_catalogue(session, pool_id=PoolId(task.pool_id))).check_values("task", given)
     faults = [FieldError(f"parameters.{e.field}", e.reason, e.remedy) for e in checked.errors]
     if faults:
-        raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+        raise Invalid(say("{field}: {reason}", field=faults[0].field, reason=faults[0].reason), faults)
     return {**changes, "parameters": dict(checked.values)}
 
 

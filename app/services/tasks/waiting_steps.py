@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.database import HotConnection, HotPool
 from app.engine.types import PoolId, TaskId
+from app.messages.message import say
 from app.services.common.pool_options import BrokenSettings, EscalationStep, flow_options
 from app.services.tasks import sql as statements
 
@@ -52,6 +53,10 @@ async def _raise(
     now: datetime,
 ) -> None:
     names = ", ".join(name for each in steps for name in each.relax)
-    reason = f"waited {steps[-1].after_minutes:g} min: no longer required: {names}"
+    reason = say(
+        "waited {minutes:g} min: no longer required: {names}",
+        minutes=steps[-1].after_minutes,
+        names=names,
+    )
     seconds = steps[-1].after_minutes * 60
     await connection.execute(statements.ESCALATE, pool_id, task_ids, step, now, reason, seconds)

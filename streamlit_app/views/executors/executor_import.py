@@ -150,7 +150,7 @@ def _preview(seen: Json, names: dict[str, str]) -> None:
 def _columns(seen: Json, names: dict[str, str]) -> None:
     """How each column was read, and what was guessed of the file."""
     for note in seen["notes"]:
-        st.info(notices.plain(notices.told_in_language(note) or note), icon=":material/help:")
+        st.info(notices.plain(note), icon=":material/help:")
     with st.expander(t("executors.file_columns")):
         st.dataframe(
             {
@@ -179,8 +179,7 @@ def _faults(seen: Json, names: dict[str, str]) -> list[tuple[int, str, str]]:
     for each in seen["errors"]:
         place = _PLACE.fullmatch(each["field"])
         line, column = (int(place[1]), place[2]) if place else (0, each["field"])
-        told = [notices.told_in_language(each[part]) for part in ("reason", "remedy") if each[part]]
-        why = " — ".join(filter(None, told)) or t("common.error.wrong_value")
+        why = " — ".join(filter(None, (each["reason"], each["remedy"])))
         found.append((line, "", t("executors.what.wrong", column=names.get(column, column), why=why)))
     return found
 

@@ -15,7 +15,7 @@ from streamlit_app.parts.rule_editor import Editor
 from streamlit_app.parts.rule_language import Field, fields_of, in_words
 from streamlit_app.views.rules import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
-from streamlit_app.words.rule_remarks import fault_in_russian, finding_in_russian, json_fault_in_russian
+from streamlit_app.words.rules import json_fault
 
 _MOST_FINDINGS = 5
 EMPTY: Json = {"conditions": [], "weights": [], "task_weights": []}
@@ -80,7 +80,13 @@ def _compose(editor: Editor, active: Json | None, parameters: list[Json], fields
 
 def _check(editor: Editor) -> list[Json]:
     """Faults of the document, found with every change."""
-    verdict = _verdict(session.api(), session.api().token, session.pool_id(), to_json(_tidy(editor.document)))
+    verdict = _verdict(
+        session.api(),
+        session.api().token,
+        session.language(),
+        session.pool_id(),
+        to_json(_tidy(editor.document)),
+    )
     faults: list[Json] = verdict["errors"]
     if not faults:
         st.success(t("rules.right"), icon=":material/check_circle:")
@@ -92,7 +98,7 @@ def _check(editor: Editor) -> list[Json]:
 
 
 @st.cache_data(ttl=30, max_entries=100, show_spinner=False)
-def _verdict(_api: Api, token: str | None, pool_id: int, document: str) -> Json:
+def _verdict(_api: Api, token: str | None, language: str, pool_id: int, document: str) -> Json:
     """The same document is judged again only after a while: it is looked at with the recent tasks."""
     verdict: Json = _api.post("/v1/rules/validate", {"pool_id": pool_id, "rules": json.loads(document)})
     return verdict
@@ -115,20 +121,11 @@ def _findings(verdict: Json) -> None:
 
 def _fault(fault: Json) -> str:
     """A fault or a finding in the session's language, with its place."""
-    if "code" in fault:
-        said = finding_in_russian(fault) if session.language() == "ru" else fault["message"]
-    else:
-        said = _checker_said(fault["reason"]) or t("common.error.wrong_value")
-    remedy = _checker_said(fault.get("remedy") or "")
+    said = fault["message"] if "code" in fault else fault["reason"]
+    remedy = fault.get("remedy") or ""
     path = fault.get("path", "")
     place = f"`{path}` " if path != "$.tests" else ""  # that there are none has no place
     return f"{place}{notices.plain(said)}" + (f" — *{notices.plain(remedy)}*" if remedy else "")
-
-
-def _checker_said(sentence: str) -> str:
-    """Words of the rule checker first: those of the rest of the API are more general."""
-    known = fault_in_russian(sentence) if session.language() == "ru" else None
-    return known or notices.told_in_language(sentence)
 
 
 _ORDER = ("conditions", "weights", "task_weights")
@@ -217,7 +214,7 @@ def _as_json(editor: Editor) -> None:
     st.caption(t("rules.json_text"))
     wrong = st.session_state.get("rules_json_wrong")
     if wrong:
-        why = json_fault_in_russian(wrong[1]) if session.language() == "ru" else wrong[1]
+        why = json_fault(wrong[1]) if session.language() == "ru" else wrong[1]
         st.error(t("rules.json_wrong", why=why, line=wrong[2]), icon=":material/data_object:")
     st.text_area(
         t("rules.json"), value=wrong[0] if wrong else text, key=key, height=420, on_change=take,

@@ -68,7 +68,7 @@ def _follow(replay_id: int) -> None:
         _progress(replay_id)
         return
     if replay["state"] != "done":
-        why = notices.plain(notices.told_in_language(replay["error"] or ""))
+        why = notices.plain(notices.stored_reason(replay["error"] or ""))
         st.error(t(f"rules.replay_state.{replay['state']}", why=why))
         return
     _result(replay)

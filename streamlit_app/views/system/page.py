@@ -52,12 +52,10 @@ def _health() -> None:
 
 
 def _detail(part: Json) -> str:
-    if part["detail"].startswith("no REDIS_URL"):
-        return t("system.no_redis")
-    if told := delivery_errors.paused(part["detail"]):
+    if told := delivery_errors.paused(part["silent"]):
         return told
     extra = "" if part["needed"] or part["status"] == "up" else f" · {t('system.unneeded')}"
-    return notices.plain(notices.as_told(part["detail"])) + extra
+    return notices.plain(part["detail"]) + extra
 
 
 def _deciding() -> tuple[str, bool, str]:

@@ -12,7 +12,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import moment, plain
 from streamlit_app.parts import catalogue, notices, people
 from streamlit_app.words import TABLE, t, word
-from streamlit_app.words.refusal_values import PLACES
+from streamlit_app.words.places import PLACES
 
 ENTITIES = (
     "executors", "executor_absences", "rule_sets", "parameters", "pools", "users", "api_keys", "webhooks",
@@ -78,7 +78,7 @@ def _prove() -> None:
     if proof["holds"]:
         st.success(t("system.proof_holds", n=proof["entries"]), icon=":material/verified:")
         return
-    reason = notices.plain(notices.as_told(proof["reason"]))
+    reason = notices.plain(proof["reason"])
     st.error(t("system.proof_broken", at=proof["broken_at"], reason=reason), icon=":material/error:")
 
 

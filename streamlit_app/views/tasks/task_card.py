@@ -124,7 +124,7 @@ def _step(item: Json, names: dict[int, str]) -> str:
     reason = (
         word("common.kind", item["reason"])
         if item["event"] == "assigned"
-        else notices.as_told(item["reason"] or "")
+        else notices.stored_reason(item["reason"] or "")
     )
     actor = t("tasks.engine") if item["actor"] == "engine" else item["actor"] and people.actor(item["actor"])
     details = [

@@ -11,6 +11,7 @@ from app.api.problems import problems
 from app.api.routes.access.auth import lives_of
 from app.api.strict import StrictRoute
 from app.errors import NotFound
+from app.messages.message import say
 from app.schemas.access import ProviderAnswer, ProviderBegin, ProviderBegun, ProviderTokens, SignInOptions
 from app.services.accounts import provider_sign_in as service
 
@@ -76,6 +77,6 @@ async def finish_provider_sign_in(
 def _provider(parts: Parts) -> Provider:
     if parts.provider is None:
         raise NotFound(
-            "There is no sign-in provider here: set OIDC_ISSUER, or sign in by POST /v1/auth/token."
+            say("There is no sign-in provider here: set OIDC_ISSUER, or sign in by POST /v1/auth/token.")
         )
     return parts.provider

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response, status
 
-from app.api.deps import CallerDep, DirectoryDep, DoorbellDep, NowDep, PartsDep, SessionDep, SettingsDep
+from app.api.deps import (
+    CallerDep,
+    DirectoryDep,
+    DoorbellDep,
+    LanguageDep,
+    NowDep,
+    PartsDep,
+    SessionDep,
+    SettingsDep,
+)
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.routes.work.tasks import task_page
@@ -14,6 +23,8 @@ from app.api.versions import IfMatch, version_of
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, Unavailable
 from app.integrations.ais import AisDown, closing_client
+from app.messages.catalogue import told
+from app.messages.message import say
 from app.schemas.common import Identifier
 from app.schemas.executors import (
     ExecutorBatchIn,
@@ -98,23 +109,27 @@ async def sync_executors(
     doorbell: DoorbellDep,
     settings: SettingsDep,
     now: NowDep,
+    language: LanguageDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
 ) -> ExecutorSyncOut:
     """Pull people from the external system now; it is done periodically too."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     if settings.ais_url is None:
-        raise Conflict("There is no external system: set AIS_URL.")
+        raise Conflict(say("There is no external system: set AIS_URL."))
     async with closing_client(settings.ais_url, settings.ais_timeout) as client:
         try:
             said = await client.executors()
         except AisDown as error:
             raise Unavailable(
-                f"The external system does not answer: {error}. Repeat.", retry_after=5
+                say("The external system does not answer: {error}. Repeat.", error=error), retry_after=5
             ) from error
     found = await executor_sync.sync_executors(session, said, pool_id=pool.id, now=now)
     doorbell.ring(pool.id)
     return ExecutorSyncOut(
-        seen=found.seen, added=found.added, changed=found.changed, refused=list(found.refused)
+        seen=found.seen,
+        added=found.added,
+        changed=found.changed,
+        refused=[told(each, language) for each in found.refused],
     )
 
 

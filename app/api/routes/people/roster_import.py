@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
 
-from app.api.deps import DirectoryDep, DoorbellDep, NowDep, SessionDep
+from app.api.deps import DirectoryDep, DoorbellDep, LanguageDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId
+from app.messages.catalogue import all_told
 from app.schemas.common import Identifier
 from app.schemas.executors import CellProblem, ColumnReadOut, ExecutorImportOut, RowOutcome
 from app.services.executors import roster_import
@@ -50,6 +51,7 @@ async def import_executors(
     directory: DirectoryDep,
     doorbell: DoorbellDep,
     now: NowDep,
+    language: LanguageDep,
     options: Annotated[ReadOptions, Depends(_options)],
     pool_id: Annotated[Identifier | None, Query()] = None,
     dry_run: Annotated[
@@ -83,9 +85,9 @@ async def import_executors(
         changed=found.count("changed"),
         unchanged=found.count("unchanged"),
         applied=found.applied,
-        notes=found.notes,
+        notes=all_told(found.notes, language),
         columns=[ColumnReadOut(**asdict(column)) for column in found.columns],
-        errors=[CellProblem(**asdict(error)) for error in found.errors],
+        errors=[CellProblem(**all_told(asdict(error), language)) for error in found.errors],
         unknown_columns=found.unknown_columns,
         people=found.people[:_SHOWN],
         outcomes=[RowOutcome(**asdict(outcome)) for outcome in found.outcomes[:_TOLD]],

@@ -12,6 +12,7 @@ from app.api.routes.rules.rules import RuleSetIdPath
 from app.api.strict import StrictRoute
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Conflict
+from app.messages.message import say
 from app.models import Replay
 from app.schemas.common import Identifier
 from app.schemas.replays import ReplayIn, ReplayOut
@@ -78,7 +79,10 @@ async def get_replay_report(
     """The result as a page with charts that needs nothing else."""
     asked = await replay_service.get_replay(session, replay_id=replay_id, now=now)
     if asked.result is None:
-        raise Conflict(f"Replay {replay_id} has no result: it is {asked.state}.", state=asked.state)
+        raise Conflict(
+            say("Replay {replay_id} has no result: it is {state}.", replay_id=replay_id, state=asked.state),
+            state=asked.state,
+        )
     return HTMLResponse(asked.result["pages"][lang])
 
 

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from app.api.deps import DirectoryDep, NowDep, SessionDep
+from app.api.deps import DirectoryDep, LanguageDep, NowDep, SessionDep
 from app.api.problems import problems
 from app.api.strict import RuleRoute
 from app.engine.types import PoolId, Task, TaskId
+from app.messages.catalogue import Language, all_told
 from app.schemas.common import Identifier
 from app.schemas.rule_document import document_schema
 from app.schemas.rules import (
@@ -52,22 +53,23 @@ async def lint_rules(
     session: SessionDep,
     directory: DirectoryDep,
     now: NowDep,
+    language: LanguageDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
 ) -> ActiveVerdict:
     """The active rules on the live stream: what excludes everyone, which tasks found no one, what nobody fills."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
     rule_set_id, verdict = await rule_checks.lint_active(session, pool_id=pool.id, now=now)
-    return ActiveVerdict.model_validate({**_verdict(verdict), "rule_set_id": rule_set_id})
+    return ActiveVerdict.model_validate({**_verdict(verdict, language), "rule_set_id": rule_set_id})
 
 
 @router.post("/validate", responses=problems(404, 413, 422))
 async def validate_rules(
-    body: RulesIn, session: SessionDep, directory: DirectoryDep, now: NowDep
+    body: RulesIn, session: SessionDep, directory: DirectoryDep, now: NowDep, language: LanguageDep
 ) -> RulesVerdict:
     """Check a document without saving it, run its tests, and look at it with the pool's people and recent tasks."""
     pool = await directory.get(None if body.pool_id is None else PoolId(body.pool_id))
     verdict = await rule_checks.judge(session, pool_id=pool.id, document=body.rules, now=now)
-    return RulesVerdict.model_validate(_verdict(verdict))
+    return RulesVerdict.model_validate(_verdict(verdict, language))
 
 
 @router.post("/preview", responses=problems(404, 413, 422))
@@ -100,8 +102,8 @@ async def get_rules_funnel(
     )
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    told = asdict(verdict)
+def _verdict(verdict: Verdict, language: Language) -> dict[str, Any]:
+    told = all_told(asdict(verdict), language)
     return {
         "valid": not verdict.faults,
         "errors": told["faults"],

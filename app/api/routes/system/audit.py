@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from app.access.roles import Caller
-from app.api.deps import CallerDep, DatabaseDep, SessionDep
+from app.api.deps import CallerDep, DatabaseDep, LanguageDep, SessionDep
 from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.strict import StrictRoute
 from app.database import Database
+from app.messages.catalogue import told
 from app.schemas.access import AuditEntryOut, AuditListedOut, AuditPage, AuditProofOut
 from app.schemas.common import Identifier, Instant, Name
 from app.services.audit import audit_log
@@ -100,6 +102,9 @@ async def _lines(database: Database, caller: Caller, only: AuditFilter) -> Async
 
 
 @router.get("/proof", responses=problems(401, 403))
-async def prove_audit(database: DatabaseDep) -> AuditProofOut:
+async def prove_audit(database: DatabaseDep, language: LanguageDep) -> AuditProofOut:
     """Walk the whole chain and say whether anything was changed, removed or slipped in."""
-    return AuditProofOut.model_validate(await audit_log.verify(database.hot))
+    proof = await audit_log.verify(database.hot)
+    return AuditProofOut.model_validate(
+        {**asdict(proof), "holds": proof.holds, "reason": told(proof.reason, language)}
+    )

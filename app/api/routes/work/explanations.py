@@ -13,6 +13,7 @@ from app.engine.placement.explain import Candidate, Explanation
 from app.engine.placement.words import because, counted, plain_reason, sentences
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.errors import Forbidden
+from app.messages.message import say
 from app.schemas.common import Identifier
 from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, Words
 from app.schemas.tasks import TaskIn
@@ -62,7 +63,7 @@ async def get_explanation(
     """
     explained = await explain_task(session, task_id=TaskId(task_id))
     if not caller.sees(explained.pool_id):
-        raise Forbidden("This was decided in another pool: why is told to the people of that pool.")
+        raise Forbidden(say("This was decided in another pool: why is told to the people of that pool."))
     if caller.own_work_only:
         return _counts_out(explained, executor_id, caller)
     return explanation_out(explained, executor_id)
@@ -97,7 +98,7 @@ def explanation_out(explained: Explained, asked: int | None) -> ExplanationOut:
 def _counts_out(explained: Explained, asked: int | None, caller: Caller) -> ExplanationOut:
     """The explanation as an executor sees it. Raises Forbidden where they ask about somebody else."""
     if asked not in (None, caller.executor_id):
-        raise Forbidden("executor_id: ask about yourself only.")
+        raise Forbidden(say("executor_id: ask about yourself only."))
     whole = explanation_out(explained, None)
     explanation = explained.explanation
     own = whole.executor_id == caller.executor_id

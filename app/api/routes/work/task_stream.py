@@ -17,11 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.api.deps import DirectoryDep, PartsDep
-from app.api.problems import field_errors, problem_of, problems
+from app.api.problems import field_errors, language_for, problem_of, problems
 from app.api.routes.work.tasks import new_task
 from app.api.strict import read_json
 from app.engine.types import PoolId
 from app.errors import DomainError, Invalid, Overloaded, TooLarge
+from app.messages.catalogue import Language
+from app.messages.message import say
+from app.messages.type_faults import no_json
 from app.schemas.common import Identifier
 from app.schemas.tasks import TaskIn
 from app.services.intake.intake import Intake, NewTask, Outcome, Receipt
@@ -67,19 +70,22 @@ async def stream_tasks(
     A last line with `problem` says why the rest was not taken in. Read answers while you send.
     """
     default = None if pool_id is None else PoolId(pool_id)
-    taking = _Taking(parts.intake, directory, default)
+    taking = _Taking(parts.intake, directory, default, language_for(request))
     pieces = _pieces(request)
     first = await anext(pieces, None)
     if not first:
-        raise Invalid("body: there is no line; send a task as JSON on each.")
+        raise Invalid(say("body: there is no line; send a task as JSON on each."))
     return _Answers(taking, await taking.take(first), pieces)
 
 
 class _Taking:
     """Takes pieces in, one after the other."""
 
-    def __init__(self, intake: Intake, directory: PoolDirectory, pool_id: PoolId | None) -> None:
+    def __init__(
+        self, intake: Intake, directory: PoolDirectory, pool_id: PoolId | None, language: Language
+    ) -> None:
         self._intake, self._directory, self._pool_id = intake, directory, pool_id
+        self.language = language
         self._taken = 0
 
     async def take(self, lines: Sequence[bytes]) -> bytes:
@@ -100,7 +106,7 @@ class _Taking:
                     if isinstance(each, Receipt) and each.duplicate
                 ],
                 "problems": [
-                    {**problem_of(each), "line": first + at}
+                    {**problem_of(each, self.language), "line": first + at}
                     for at, each in enumerate(became)
                     if isinstance(each, DomainError)
                 ],
@@ -113,10 +119,10 @@ class _Taking:
             chosen = self._pool_id if body.pool_id is None else PoolId(body.pool_id)
             return new_task(await self._directory.get(chosen), body, None)[0]
         except json.JSONDecodeError as error:
-            return Invalid(f"body: JSON decode error at character {error.pos}: {error.msg}")
+            return Invalid(say("body: {reason}", reason=no_json(error.pos, error.msg)))
         except ValidationError as error:
             faults = field_errors(error.errors())
-            return Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+            return Invalid(say("{field}: {reason}", field=faults[0].field, reason=faults[0].reason), faults)
         except DomainError as error:
             return error
 
@@ -148,7 +154,7 @@ class _Answers(Response):
             await send(
                 {
                     "type": "http.response.body",
-                    "body": _line({"problem": problem_of(error)}),
+                    "body": _line({"problem": problem_of(error, self._taking.language)}),
                     "more_body": True,
                 }
             )
@@ -163,7 +169,12 @@ async def _pieces(request: Request) -> AsyncIterator[list[bytes]]:
     async for chunk in request.stream():
         *lines, left = (left + chunk).split(b"\n")
         if len(left) > _LONGEST_LINE:
-            raise TooLarge(f"body: a line is longer than {_LONGEST_LINE} bytes; send a task on each.")
+            raise TooLarge(
+                say(
+                    "body: a line is longer than {longest} bytes; send a task on each.",
+                    longest=_LONGEST_LINE,
+                )
+            )
         whole = [line for line in lines if line.strip()]
         for at in range(0, len(whole), _PIECE):
             yield whole[at : at + _PIECE]

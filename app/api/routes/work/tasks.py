@@ -4,17 +4,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response, status
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Caller
 from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
 from app.api.idempotency import SentKeyDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_instant, instant_to_cursor
-from app.api.problems import field_errors, problem_of, problems
+from app.api.problems import field_errors, language_for, problem_of, problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId, TaskId
 from app.errors import DomainError, FieldError, Invalid, KeyReused, TooLarge
+from app.messages.catalogue import Language
+from app.messages.message import say
 from app.schemas.common import Identifier, Name
 from app.schemas.tasks import (
     BatchItemOut,
@@ -98,6 +100,7 @@ def _created(task: TaskCreated, status_code: int) -> Response:
 
 @router.post("/batch", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 413, 422, 429, 503))
 async def submit_tasks(
+    request: Request,
     body: TaskBatchIn,
     directory: DirectoryDep,
     intake: IntakeDep,
@@ -107,28 +110,35 @@ async def submit_tasks(
 ) -> TaskBatchOut:
     """Take in many tasks in one transaction: all or nothing, or each on its own with `partial`."""
     if len(body.tasks) > settings.batch_limit:
-        raise TooLarge(f"tasks: {len(body.tasks)} at once; send at most {settings.batch_limit}.")
+        raise TooLarge(
+            say(
+                "tasks: {count} at once; send at most {most}.",
+                count=len(body.tasks),
+                most=settings.batch_limit,
+            )
+        )
     checked = await _checked(body, directory, key, partial=partial)
     wrong = [error for _, error in checked if isinstance(error, DomainError)]
     if wrong and not partial:
-        raise Invalid("Nothing was taken in: correct these tasks or send ?partial=true.", _located(checked))
+        raise Invalid(
+            say("Nothing was taken in: correct these tasks or send ?partial=true."), _located(checked)
+        )
     sent = body.items()
     written = [task for task, _ in checked if task is not None]
     outcomes_of = await intake.submit_batch(written, whole=not partial) if written else []
     outcomes = iter(outcomes_of)
-    items = [
-        _item(index, sent[index], next(outcomes) if task else error, error)
-        for index, (task, error) in enumerate(checked)
-    ]
+    became = [(next(outcomes) if task else note, note) for task, note in checked]
     reused = next((each for each in outcomes_of if isinstance(each, KeyReused)), None)
     if reused is not None:
         raise reused
-    refused = [item for item in items if item.problem]
+    refused = [(index, each) for index, (each, _) in enumerate(became) if isinstance(each, DomainError)]
     if refused and not partial:
         raise Invalid(
-            "Nothing was taken in: correct these tasks or send ?partial=true.",
-            [FieldError(f"tasks[{item.index}]", str((item.problem or {}).get("detail"))) for item in refused],
+            say("Nothing was taken in: correct these tasks or send ?partial=true."),
+            [FieldError(f"tasks[{index}]", error.detail) for index, error in refused],
         )
+    language = language_for(request) if refused else "en"
+    items = [_item(index, sent[index], *each, language) for index, each in enumerate(became)]
     return TaskBatchOut(
         accepted=sum(item.task_id is not None and not item.duplicate for item in items),
         duplicates=sum(item.duplicate for item in items),
@@ -216,7 +226,14 @@ def new_task(pool: KnownPool, body: TaskIn, key: SentKey | None) -> tuple[NewTas
         fields = [
             FieldError(f"parameters.{error.field}", error.reason, error.remedy) for error in checked.errors
         ]
-        raise Invalid(f"parameters: {checked.errors[0].field}: {checked.errors[0].reason}", fields)
+        raise Invalid(
+            say(
+                "parameters: {field}: {reason}",
+                field=checked.errors[0].field,
+                reason=checked.errors[0].reason,
+            ),
+            fields,
+        )
     task = NewTask(
         pool_id=pool.id,
         parameters=dict(checked.values),
@@ -269,7 +286,9 @@ async def _checked(
         try:
             if isinstance(task, UnreadableTask):
                 faults = field_errors(task.faults)
-                raise Invalid(f"{faults[0].field}: {faults[0].reason}", faults)
+                raise Invalid(
+                    say("{field}: {reason}", field=faults[0].field, reason=faults[0].reason), faults
+                )
             pool = await directory.get(_pool_id(task.pool_id or body.pool_id))
             checked.append(new_task(pool, task, key and key.of_item(index)))
         except DomainError as error:
@@ -293,9 +312,10 @@ def _item(
     body: TaskIn | UnreadableTask,
     outcome: Outcome | list[str],
     note: DomainError | list[str],
+    language: Language,
 ) -> BatchItemOut:
     if isinstance(outcome, DomainError):
-        return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome))
+        return BatchItemOut(index=index, external_id=body.external_id, problem=problem_of(outcome, language))
     assert not isinstance(outcome, list)  # noqa: S101 - narrows the type
     return BatchItemOut(
         index=index,

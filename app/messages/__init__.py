@@ -1,0 +1,1 @@
+"""Every sentence that users read: its template, its parameters, and its translation."""

@@ -46,6 +46,12 @@ FORBIDDEN = (
 ROLE = "SELECT session_user, current_user, rolsuper FROM pg_roles WHERE rolname = current_user"
 
 
+UNREACHABLE = """
+SELECT string_agg(relname, ', ') FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND NOT has_table_privilege(oid, 'SELECT')
+"""
+
+
 def run(program: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, *program],
@@ -66,6 +72,13 @@ def as_role(url: str, name: str, password: str) -> str:
     )
 
 
+def migrated(url: str, *steps: str) -> None:
+    """Run alembic for each step (`upgrade head`, `downgrade base`), all in one process: to start one is the dear part."""
+    program = "import sys; from alembic.config import main; [main(step.split()) for step in sys.argv[1:]]"
+    done = run(["-c", program, *steps], DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def roles(servers: RunServers) -> Iterator[list[str]]:
     """Names for roles of this test; they are dropped after its databases."""
@@ -75,15 +88,26 @@ def roles(servers: RunServers) -> Iterator[list[str]]:
         servers.execute(f'DROP ROLE IF EXISTS "{name}"')
 
 
-@pytest.fixture
-def own_login(roles: list[str], empty_database_url: str) -> Iterator[Settings]:
-    """A database made by its owner for a login of the application's own, as compose does it."""
-    url = as_role(empty_database_url, roles[0], "it's 100% secret")
-    done = run(["init_db.py"], DATABASE_OWNER_URL=empty_database_url, DATABASE_URL=url)
-    assert done.returncode == 0, done.stderr
-    yield Settings(database_url=url, database_owner_url=empty_database_url)
-    for statement in (f'DROP OWNED BY "{roles[0]}"',):
-        in_own_loop(execute(empty_database_url, statement))
+@pytest.fixture(scope="module")
+def login(servers: RunServers) -> Iterator[str]:
+    """The name of a login; it is dropped after its database."""
+    name = f"role_{uuid.uuid4().hex[:10]}"
+    yield name
+    servers.execute(f'DROP ROLE IF EXISTS "{name}"')
+
+
+PASSWORD = "it's 100% secret"
+
+
+@pytest.fixture(scope="module")
+def own_login(servers: RunServers, login: str) -> Iterator[Settings]:
+    """A database made by its owner for a login of the application's own, as compose does it; tests leave it so."""
+    with servers.new_database(migrated=False) as owner:
+        url = as_role(owner, login, PASSWORD)
+        done = run(["init_db.py"], DATABASE_OWNER_URL=owner, DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        yield Settings(database_url=url, database_owner_url=owner)
+        in_own_loop(execute(owner, f'DROP OWNED BY "{login}"'))
 
 
 async def execute(url: str, statement: str) -> None:
@@ -139,35 +163,35 @@ async def test_narrow_role_cannot_touch_what_the_audit_log_rests_on(database: Da
     await refused(database)
 
 
-async def test_login_of_its_own_cannot_either(own_database: Database, roles: list[str]) -> None:
+async def test_login_of_its_own_cannot_either(own_database: Database, login: str) -> None:
     async with own_database.hot.acquire() as connection:
-        assert tuple(await connection.fetchrow(ROLE)) == (roles[0], roles[0], False)
+        assert tuple(await connection.fetchrow(ROLE)) == (login, login, False)
     await refused(own_database)
 
 
-async def test_login_follows_the_password_of_its_address(own_login: Settings, roles: list[str]) -> None:
+async def test_login_follows_the_password_of_its_address(own_login: Settings, login: str) -> None:
     owner = own_login.owner_url.replace("+asyncpg", "")
-    changed = as_role(owner, roles[0], "another one")
+    changed = as_role(owner, login, "another one")
     done = run(["init_db.py"], DATABASE_OWNER_URL=owner, DATABASE_URL=changed)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     connection = await asyncpg.connect(changed)
     await connection.close()
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(own_login.dsn)
+    quoted = PASSWORD.replace("'", "''")
+    await execute(owner, f"ALTER ROLE \"{login}\" PASSWORD '{quoted}'")
 
 
 async def test_tables_of_later_migrations_are_granted_whoever_migrates(
     own_login: Settings, own_database: Database
 ) -> None:
     owner = own_login.owner_url.replace("+asyncpg", "")
-    for step in ("0009", "head"):
-        word = "upgrade" if step == "head" else "downgrade"
-        done = run(["-m", "alembic", word, step], DATABASE_URL=owner)  # without naming the login
-        assert done.returncode == 0, done.stderr
     await execute(owner, "CREATE TABLE added_later (id int)")
-    assert run(["-m", "alembic", "upgrade", "head"], DATABASE_URL=owner).returncode == 0
+    migrated(owner, "downgrade 0009", "upgrade head")  # without naming the login
     async with own_database.hot.acquire() as connection:
         await connection.execute("INSERT INTO added_later VALUES (1)")
+        assert await connection.fetchval(UNREACHABLE) is None, "tables made anew by the migrations"
+    await execute(owner, "DROP TABLE added_later")
 
 
 async def test_a_plain_owner_migrates_up_and_down_and_doctor_says_that_it_owns(
@@ -178,9 +202,9 @@ async def test_a_plain_owner_migrates_up_and_down_and_doctor_says_that_it_owns(
     with servers.new_database(migrated=False) as url:
         servers.execute(f'ALTER DATABASE "{make_url(url).database}" OWNER TO "{owner}"')
         plain = as_role(url, owner, "plain")
-        for program in (["init_db.py"], ["-m", "alembic", "downgrade", "base"], ["init_db.py"]):
-            done = run(program, DATABASE_URL=plain)
-            assert done.returncode == 0, done.stderr
+        migrated(plain, "upgrade head", "downgrade base")
+        done = run(["init_db.py"], DATABASE_URL=plain)
+        assert done.returncode == 0, done.stderr
         state, found, remedy = await doctor_on(Settings(database_url=plain), redis_url)
         assert (state, "owns the tables" in found) == (State.WORTH_KNOWING, True)
         assert "DATABASE_OWNER_URL" in remedy
@@ -206,9 +230,7 @@ async def test_a_superuser_migrates_down_and_another_database_keeps_the_role(
     servers: RunServers, database: Database
 ) -> None:
     with servers.new_database() as url:
-        for word, step in (("downgrade", "base"), ("upgrade", "head"), ("downgrade", "base")):
-            done = run(["-m", "alembic", word, step], DATABASE_URL=url)
-            assert done.returncode == 0, done.stderr
+        migrated(url, "downgrade base", "upgrade head", "downgrade base")
     async with database.hot.acquire() as connection:
         assert await connection.fetchval("SELECT current_user") == APPLICATION_ROLE
         assert await connection.fetchval("SELECT count(*) FROM tasks") == 0

@@ -73,7 +73,7 @@ def as_role(url: str, name: str, password: str) -> str:
 
 
 def migrated(url: str, *steps: str) -> None:
-    """Run alembic for each step (`upgrade head`, `downgrade base`), all in one process: to start one is the dear part."""
+    """Run alembic for each step (`upgrade head`, `downgrade base`), all in one process: starting one costs most."""
     program = "import sys; from alembic.config import main; [main(step.split()) for step in sys.argv[1:]]"
     done = run(["-c", program, *steps], DATABASE_URL=url)
     assert done.returncode == 0, done.stderr

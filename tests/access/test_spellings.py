@@ -192,6 +192,14 @@ def sample(requests: list[Request]) -> list[Request]:
     return plain + random.Random(SEED).sample(requests, SAMPLE)
 
 
+def spelled_plainly(asked: Request, ids: dict[str, int]) -> bool:
+    """Whether path, query or body holds a foreign id in its one spelling."""
+    text = asked.target + (asked.body or b"").decode()
+    return asked.place in {"path", "query", "body"} and any(
+        re.search(rf"(?<![\w.%+-]){number}(?![\w.%;,-])", text) for number in ids.values()
+    )
+
+
 def let_in(asked: Request, answer: Answer) -> bool:
     """Whether a request that names the other pool's thing was served; a stream tells of refused lines in its answer."""
     if answer.status == 202 and '"task_ids":[null]' in answer.text and '"problems":[{' in answer.text:
@@ -211,7 +219,9 @@ async def test_no_spelling_of_an_id_opens_another_pool(gate: Any, house: House, 
     assert (
         min(spelled.values()) > 1000 and len(in_text(1)) >= 40 and len(in_json(1)) + len(as_cursors(1)) >= 40
     )
+    assert sum(spelled_plainly(each, house.other.ids) for each in requests) >= 2375
     chosen = requests if WHOLE else sample(requests)
+    assert sum(each.plain for each in chosen) >= 485, "each plain foreign id, by each caller, each time"
     for headers in callers.values():  # the first use of a key is noted
         await ask(gate, "GET", "/v1/auth/me", headers, None)
     before = await rows_of_all_tables(house.database)

@@ -5,6 +5,7 @@ app/messages/vocabulary.py; writes them to app/messages/ru.po with the Russian t
 without it, and named: write the Russian there. What the code no longer says is dropped.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 from pydantic_core._pydantic_core import list_all_errors
 
@@ -21,7 +21,8 @@ from app.messages.type_faults import PLURAL
 from app.messages.vocabulary import VOCABULARY
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYWORDS: dict[str, tuple[int, ...] | None] = {"say": None, "say_count": (1, 2)}
+KEYWORDS = {"say": 1, "say_count": 2}
+"""Functions that make messages, and how many of their arguments are templates."""
 _OWN_WORDS = {"demo", "replay_report"}
 """Folders whose `say` is another one."""
 PYTHON_ONLY = re.compile(
@@ -61,8 +62,12 @@ def source_files() -> list[Path]:
 
 def _in_code() -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     for path in source_files():
-        for _, template, _, _ in extract_from_file("python", path, keywords=KEYWORDS):
-            yield "", template, path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEYWORDS:
+                templates = node.args[: KEYWORDS[node.func.id]]
+                if all(isinstance(each, ast.Constant) for each in templates):  # a test refuses all else
+                    both = tuple(ast.literal_eval(each) for each in templates)
+                    yield "", both if len(both) > 1 else both[0], path.relative_to(ROOT).as_posix()
 
 
 def _of_pydantic() -> Iterator[tuple[str, str | tuple[str, ...], str]]:

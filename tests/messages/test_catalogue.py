@@ -79,7 +79,7 @@ def _check_calls(path: Path) -> None:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEYWORDS:
-            templates = node.args[: 1 if node.func.id == "say" else 2]
+            templates = node.args[: KEYWORDS[node.func.id]]
             where = f"{path}:{node.lineno}"
             assert all(isinstance(each, ast.Constant) for each in templates), f"{where}: not an f-string"
             named = {each.arg for each in node.keywords}

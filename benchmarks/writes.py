@@ -105,7 +105,7 @@ async def _prepare(system: System, count: int) -> Callable[[int, int], list[Batc
         )
         bodies = scene.requests(count)
         for at in range(0, count, 500):
-            await connection.fetchrow(statements.INSERT_TASKS, *_columns(pool_id, bodies[at : at + 500]))
+            await connection.fetchrow(*_intake(pool_id, bodies[at : at + 500]))
         await connection.execute("VACUUM ANALYZE")
         tasks = [row["id"] for row in await connection.fetch("SELECT id FROM tasks ORDER BY id")]
         people = [row["id"] for row in await connection.fetch("SELECT id FROM executors ORDER BY id")]
@@ -132,17 +132,21 @@ async def _prepare(system: System, count: int) -> Callable[[int, int], list[Batc
     return batches_of
 
 
-def _columns(pool_id: int, bodies: Sequence[dict[str, Any]]) -> list[list[Any]]:
-    """The arguments of INSERT_TASKS."""
+def _intake(pool_id: int, bodies: Sequence[dict[str, Any]]) -> list[Any]:
+    """INSERT_TASKS with its arguments."""
     nothing = [None] * len(bodies)
-    return [
-        [pool_id] * len(bodies),
-        [body["external_id"] for body in bodies],
-        [json.dumps(body["parameters"]) for body in bodies],
-        [float(body["weight"]) for body in bodies],
-        [body["priority"] for body in bodies],
-        *[nothing] * 5,
-    ]
+    return statements.INSERT_TASKS(
+        pool_ids=[pool_id] * len(bodies),
+        external_ids=[body["external_id"] for body in bodies],
+        parameters=[json.dumps(body["parameters"]) for body in bodies],
+        weights=[float(body["weight"]) for body in bodies],
+        priorities=[body["priority"] for body in bodies],
+        deadlines=nothing,
+        parent_ids=nothing,
+        keys=nothing,
+        fingerprints=nothing,
+        origins=nothing,
+    )
 
 
 async def _measure(

@@ -108,9 +108,12 @@ class Player:
                 await self._send(pool_id, parcel)
                 sent.count += len(parcel)
 
-        async with asyncio.TaskGroup() as group:
-            for number, parcel in enumerate(parcels):
-                group.create_task(send(number, parcel))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, parcel in enumerate(parcels):
+                    group.create_task(send(number, parcel))
+        except ExceptionGroup as errors:  # several parcels may have met the same trouble; one line tells it
+            raise errors.exceptions[0] from errors
 
     async def _send(self, pool_id: int, parcel: Sequence[dict[str, Any]]) -> None:
         if len(parcel) == 1:

@@ -10,6 +10,8 @@ from typing import Any
 
 import asyncpg
 
+from app.utils.named_sql import Statement
+
 DEFECTS: dict[str, Callable[[], None]] = {}
 IN_DATABASE = {"no_unique_index": "DROP INDEX uq_tasks_home_external_id"}
 """Defects that are made in the database before the fault."""
@@ -46,7 +48,7 @@ def _replace(statement: str, *changes: tuple[str, str]) -> None:
 
     text = getattr(statements, statement)
     for old, new in changes:
-        if old not in text:
+        if old not in (text.source if isinstance(text, Statement) else text):
             raise RuntimeError(f"planted defect: {statement} no longer holds {old!r}")
         text = text.replace(old, new)
     setattr(statements, statement, text)
@@ -83,7 +85,7 @@ def _ack_before_commit() -> None:
 @_defect
 def _no_epoch() -> None:
     """A decision is written whatever happened to the pool meanwhile."""
-    _replace("COMMIT_BATCH", ("AND epoch = $2 RETURNING", "AND $2::bigint > 0 RETURNING"))
+    _replace("COMMIT_BATCH", ("AND epoch = :epoch RETURNING", "AND :epoch::bigint > 0 RETURNING"))
 
 
 @_defect

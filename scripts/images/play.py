@@ -204,6 +204,8 @@ def fresh_clone(place: Path) -> Path:
 
 def main() -> int:
     """Play it all in a temporary directory; returns the exit code."""
+    # A shell's background job ignores Ctrl-C, and so would all that it starts: `logs -f` would never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     place = Path(tempfile.mkdtemp(prefix="executor-balancer-images-"))
     try:
         require_programs()

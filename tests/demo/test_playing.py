@@ -162,3 +162,12 @@ async def test_what_was_made_though_its_answer_was_lost_is_not_made_again(stage,
             == 5
         )
     await hold_all(database)
+
+
+async def test_many_parcels_that_fail_at_once_are_told_as_one(stage) -> None:
+    scenario = generate(DOMAINS["it"], code="bad", people=5, tasks=200, seed=3)
+    for task in scenario.tasks:
+        task["priority"] = "urgent"
+    async with httpx.AsyncClient(base_url=stage, timeout=60) as client:
+        with pytest.raises(DemoError, match="422"):
+            await Player(client).play(scenario, Pace(batch=10), lambda _: None)

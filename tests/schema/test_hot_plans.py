@@ -88,8 +88,8 @@ async def test_nothing_that_a_batch_changes_of_a_load_is_indexed(database: Datab
 
 
 WRITES = {
-    "intake": (statements.INSERT_TASKS, {"pk_tasks"}),  # of the parent
-    "decided batch": (statements.COMMIT_BATCH, {"pk_tasks", "pk_executor_loads", "pk_executor_days"}),
+    "intake": (statements.INSERT_TASKS.sql, {"pk_tasks"}),  # of the parent
+    "decided batch": (statements.COMMIT_BATCH.sql, {"pk_tasks", "pk_executor_loads", "pk_executor_days"}),
 }
 """Statements over arrays, with the indexes that they reach their rows by."""
 ARRAYS = {"CTE Scan", "Function Scan"}

@@ -6,7 +6,7 @@ clock shows a full hour, so that business days are whole hours in every zone. Th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import HotConnection
 from app.engine.placement.allocate import Outcome
 from app.engine.types import ExecutorId, PoolId
+from app.utils.named_sql import Statement
 
 LATENCY_BOUNDS = tuple(round(0.001 * 2 ** (step / 2), 6) for step in range(53))
 """Upper bounds of the latency histogram in seconds: 1 ms to 18 hours, each the square root of 2 above the last.
@@ -24,15 +25,18 @@ A histogram has one bucket more than bounds, for what is above them all. Histogr
 adding. Never change these: stored histograms would mean something else.
 """
 
-# Adds what happened to a pool's hour, and to an executor's day where $9 names one. Locks no pool: see above.
-COUNT_EVENTS = """
+# Adds what happened to a pool's hour, and to an executor's day where one is named. Locks no pool: see above.
+COUNT_EVENTS = Statement("""
 WITH place AS (
-    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, pool_day(timezone, kept_day, kept_day_ends, $2) AS day
-    FROM pools WHERE id = $1
+    SELECT date_trunc('hour', :at::timestamptz, timezone) AS hour,
+           pool_day(timezone, kept_day, kept_day_ends, :at) AS day
+    FROM pools WHERE id = :pool_id
 ), hourly AS (
     INSERT INTO kpi_hours AS hour
-           (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned, delivered, moved_in, moved_out)
-    SELECT $1, place.hour, pg_backend_pid() % 16, $3, $4, $5, $6, $7, $8, $10, $11 FROM place
+           (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned, delivered, moved_in,
+            moved_out)
+    SELECT :pool_id, place.hour, pg_backend_pid() % 16, :completed, :rejected, :returned, :cancelled, :reassigned,
+           :delivered, :moved_in, :moved_out FROM place
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE
     SET completed = hour.completed + excluded.completed, rejected = hour.rejected + excluded.rejected,
         returned = hour.returned + excluded.returned, cancelled = hour.cancelled + excluded.cancelled,
@@ -41,24 +45,26 @@ WITH place AS (
 )
 INSERT INTO executor_days AS day
        (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
-SELECT $9::bigint, place.day, $1, $3, $4, $5 FROM place WHERE $9 IS NOT NULL
+SELECT :executor_id::bigint, place.day, :pool_id, :completed, :rejected, :returned
+FROM place WHERE :executor_id IS NOT NULL
 ON CONFLICT (executor_id, business_day) DO UPDATE
 SET completed_count = day.completed_count + excluded.completed_count,
     rejected_count = day.rejected_count + excluded.rejected_count,
     returned_count = day.returned_count + excluded.returned_count
-"""
+""")
 
-# The same for many people of a pool in one statement: $3 names them (NULL: nobody had the work in hand).
-COUNT_BY_EXECUTOR = """
+# The same for many people of a pool in one statement; one of them may be NULL, for work that nobody had in hand.
+COUNT_BY_EXECUTOR = Statement("""
 WITH place AS (
-    SELECT date_trunc('hour', $2::timestamptz, timezone) AS hour, ($2 AT TIME ZONE timezone)::date AS day
-    FROM pools WHERE id = $1
+    SELECT date_trunc('hour', :at::timestamptz, timezone) AS hour, (:at AT TIME ZONE timezone)::date AS day
+    FROM pools WHERE id = :pool_id
 ), happened AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[])
+    SELECT * FROM unnest(:executor_ids::bigint[], :completed::int[], :rejected::int[], :returned::int[],
+        :cancelled::int[], :reassigned::int[])
          AS given(executor_id, completed, rejected, returned, cancelled, reassigned)
 ), hourly AS (
     INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, completed, rejected, returned, cancelled, reassigned)
-    SELECT $1, place.hour, pg_backend_pid() % 16, sum(completed), sum(rejected), sum(returned), sum(cancelled),
+    SELECT :pool_id, place.hour, pg_backend_pid() % 16, sum(completed), sum(rejected), sum(returned), sum(cancelled),
            sum(reassigned)
     FROM place CROSS JOIN happened GROUP BY place.hour
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE
@@ -68,14 +74,14 @@ WITH place AS (
 )
 INSERT INTO executor_days AS day
        (executor_id, business_day, pool_id, completed_count, rejected_count, returned_count)
-SELECT executor_id, place.day, $1, completed, rejected, returned
+SELECT executor_id, place.day, :pool_id, completed, rejected, returned
 FROM happened CROSS JOIN place
 WHERE executor_id IS NOT NULL AND completed + rejected + returned > 0 ORDER BY executor_id
 ON CONFLICT (executor_id, business_day) DO UPDATE
 SET completed_count = day.completed_count + excluded.completed_count,
     rejected_count = day.rejected_count + excluded.rejected_count,
     returned_count = day.returned_count + excluded.returned_count
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +110,11 @@ async def count_events(
 
     Part of the caller's transaction, its last statement: counted exactly when what happened is committed.
     """
-    arguments = (
-        pool_id,
-        at,
-        happened.completed,
-        happened.rejected,
-        happened.returned,
-        happened.cancelled,
-        happened.reassigned,
-        happened.delivered,
-        executor_id,
-        happened.moved_in,
-        happened.moved_out,
-    )
+    sql, *arguments = COUNT_EVENTS(pool_id=pool_id, at=at, executor_id=executor_id, **asdict(happened))
     if isinstance(within, AsyncSession):
-        await (await within.connection()).exec_driver_sql(COUNT_EVENTS, arguments)
+        await (await within.connection()).exec_driver_sql(sql, tuple(arguments))
     else:
-        await within.execute(COUNT_EVENTS, *arguments)
+        await within.execute(sql, *arguments)
 
 
 _NOTHING_HAPPENED = Happened()
@@ -143,15 +137,16 @@ async def count_by_executor(
     )
     if by_id:
         await connection.execute(
-            COUNT_BY_EXECUTOR,
-            pool_id,
-            at,
-            [who for who, _ in by_id],
-            [what.completed for _, what in by_id],
-            [what.rejected for _, what in by_id],
-            [what.returned for _, what in by_id],
-            [what.cancelled for _, what in by_id],
-            [what.reassigned for _, what in by_id],
+            *COUNT_BY_EXECUTOR(
+                pool_id=pool_id,
+                at=at,
+                executor_ids=[who for who, _ in by_id],
+                completed=[what.completed for _, what in by_id],
+                rejected=[what.rejected for _, what in by_id],
+                returned=[what.returned for _, what in by_id],
+                cancelled=[what.cancelled for _, what in by_id],
+                reassigned=[what.reassigned for _, what in by_id],
+            ),
         )
 
 

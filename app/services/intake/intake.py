@@ -134,17 +134,18 @@ async def _write_once(connection: HotConnection, tasks: Sequence[NewTask], whole
 
 async def _write(connection: HotConnection, tasks: Sequence[NewTask]) -> list[Outcome]:
     row = await connection.fetchrow(
-        statements.INSERT_TASKS,
-        [task.pool_id for task in tasks],
-        [task.external_id for task in tasks],
-        [fast_json.encode_given(task.parameters) for task in tasks],
-        [task.weight for task in tasks],
-        [task.priority for task in tasks],
-        [task.deadline for task in tasks],
-        [task.parent_id for task in tasks],
-        [task.idempotency_key for task in tasks],
-        [task.fingerprint() if task.idempotency_key else None for task in tasks],
-        [task.origin for task in tasks],
+        *statements.INSERT_TASKS(
+            pool_ids=[task.pool_id for task in tasks],
+            external_ids=[task.external_id for task in tasks],
+            parameters=[fast_json.encode_given(task.parameters) for task in tasks],
+            weights=[task.weight for task in tasks],
+            priorities=[task.priority for task in tasks],
+            deadlines=[task.deadline for task in tasks],
+            parent_ids=[task.parent_id for task in tasks],
+            keys=[task.idempotency_key for task in tasks],
+            fingerprints=[task.fingerprint() if task.idempotency_key else None for task in tasks],
+            origins=[task.origin for task in tasks],
+        ),
     )
     assert row is not None  # noqa: S101 - it selects from nothing: always one row
     ids, created_at, created = row["ids"] or (), row["created_at"], set(row["created"] or ())

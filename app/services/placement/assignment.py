@@ -7,7 +7,7 @@ they are pending, and the write hangs on the epoch that was decided on (see `sta
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -301,48 +301,62 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
     decisions, waits = write.outcome.decisions, write.outcome.waiting
     by_id = sorted(_sums(decisions).items())
     row = await connection.fetchrow(
-        statements.COMMIT_BATCH,
-        picture.pool_id,
-        write.epoch,
-        [decision.task_id for decision in decisions],
-        [decision.executor_id for decision in decisions],
-        [decision.kind.value for decision in decisions],
-        [decision.weight for decision in decisions],
-        [decision.score for decision in decisions],
-        [fast_json.encode(decision.explanation) for decision in decisions],
-        [write.class_ids[decision.class_digest] for decision in decisions],
-        write.now,
-        picture.rule_set_id,
-        picture.day,
-        write.deliver,
-        picture.window_start,
-        [executor_id for executor_id, _ in by_id],
-        [sum_.count for _, sum_ in by_id],
-        [round(sum_.weight, 3) for _, sum_ in by_id],
-        [round(sum_.routed, 3) for _, sum_ in by_id],
-        state.last_assigned([executor_id for executor_id, _ in by_id]),
-        [waiting.task_id for waiting in waits],
-        [waiting.reason.value for waiting in waits],
-        picture.valid_until,
-        statements.TICK_CHANNEL,
-        fast_json.encode({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
-        write.frame["start"],
-        fast_json.encode(write.frame),
-        write.roster_id,
-        # Nothing wakes a paused task but the pool that goes on: it is found under no class.
-        [None if waiting.reason is WaitReason.PAUSED else write.groups[waiting.task_id] for waiting in waits],
-        [_why(waiting, write.class_ids[waiting.class_digest], write.held) for waiting in waits],
-        picture.zone.key,
-        *astuple(write.figures),
-        [sum_.tasks for _, sum_ in by_id],
-        [write.seen[decision.task_id] for decision in decisions] if write.seen else [],
-        [write.seen[waiting.task_id] for waiting in waits] if write.seen else [],
-        statements.SERVING_CHANNEL,
-        _words(picture.pool_id, write.by),
-        [
-            picture.paused_until if waiting.reason is WaitReason.PAUSED else write.until.get(waiting.task_id)
-            for waiting in waits
-        ],
+        *statements.COMMIT_BATCH(
+            pool_id=picture.pool_id,
+            epoch=write.epoch,
+            task_ids=[decision.task_id for decision in decisions],
+            executor_ids=[decision.executor_id for decision in decisions],
+            kinds=[decision.kind.value for decision in decisions],
+            weights=[decision.weight for decision in decisions],
+            scores=[decision.score for decision in decisions],
+            explanations=[fast_json.encode(decision.explanation) for decision in decisions],
+            class_ids=[write.class_ids[decision.class_digest] for decision in decisions],
+            now=write.now,
+            rule_set_id=picture.rule_set_id,
+            day=picture.day,
+            deliver=write.deliver,
+            window_start=picture.window_start,
+            loaded_ids=[executor_id for executor_id, _ in by_id],
+            open_counts=[sum_.count for _, sum_ in by_id],
+            load_weights=[round(sum_.weight, 3) for _, sum_ in by_id],
+            routed_weights=[round(sum_.routed, 3) for _, sum_ in by_id],
+            last_assigned=state.last_assigned([executor_id for executor_id, _ in by_id]),
+            new_counts=[sum_.tasks for _, sum_ in by_id],
+            waiting_ids=[waiting.task_id for waiting in waits],
+            waiting_reasons=[waiting.reason.value for waiting in waits],
+            # Nothing wakes a paused task but the pool that goes on: it is found under no class.
+            waiting_class_ids=[
+                None if waiting.reason is WaitReason.PAUSED else write.groups[waiting.task_id]
+                for waiting in waits
+            ],
+            waiting_explanations=[
+                _why(waiting, write.class_ids[waiting.class_digest], write.held) for waiting in waits
+            ],
+            waiting_until=[
+                (
+                    picture.paused_until
+                    if waiting.reason is WaitReason.PAUSED
+                    else write.until.get(waiting.task_id)
+                )
+                for waiting in waits
+            ],
+            valid_until=picture.valid_until,
+            tick_channel=statements.TICK_CHANNEL,
+            tick=fast_json.encode({"pool": picture.pool_id, "event": "assigned", "count": len(decisions)}),
+            frame_start=write.frame["start"],
+            frame=fast_json.encode(write.frame),
+            roster_id=write.roster_id,
+            zone=picture.zone.key,
+            parked=write.figures.parked,
+            waited=write.figures.waited,
+            waited_seconds=write.figures.waited_seconds,
+            latency_sum=write.figures.latency_sum,
+            latency_buckets=write.figures.latency_buckets,
+            seen_decided=[write.seen[decision.task_id] for decision in decisions] if write.seen else [],
+            seen_waiting=[write.seen[waiting.task_id] for waiting in waits] if write.seen else [],
+            serving_channel=statements.SERVING_CHANNEL,
+            report=_words(picture.pool_id, write.by),
+        ),
     )
     if row is None or row["placed"] != len(decisions):
         raise EpochMoved
@@ -370,12 +384,13 @@ async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch:
         return
     seen = sorted(picture.presence, key=lambda presence: presence.executor_id)
     await connection.execute(
-        statements.MARK_PRESENCE,
-        [presence.executor_id for presence in seen],
-        [presence.present for presence in seen],
-        [presence.lift for presence in seen],
-        picture.window_start,
-        epoch + 1,
+        *statements.MARK_PRESENCE(
+            executor_ids=[presence.executor_id for presence in seen],
+            present=[presence.present for presence in seen],
+            lifts=[presence.lift for presence in seen],
+            window_start=picture.window_start,
+            epoch=epoch + 1,
+        ),
     )
     picture.presence.clear()
 

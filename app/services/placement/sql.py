@@ -8,6 +8,8 @@ half of a batch's time before. Tables are joined by their primary keys, and what
 one needs. tests/schema/test_hot_plans.py holds this.
 """
 
+from app.utils.named_sql import Statement
+
 TICK_CHANNEL = "executor_balancer"
 """NOTIFY channel: one JSON object for each commit that moved tasks, `{"pool": 1, "event": "assigned", "count": 5}`."""
 
@@ -20,11 +22,12 @@ SERVING_CHANNEL = "executor_balancer_serving"
 # external ids are absent: `ids` are in the order given, the other arrays say which of them were written. Waits only for
 # a concurrent insert of the same external id or key; rows are inserted in the order of these, so that two batches with
 # the same ids cannot wait for each other in a circle.
-INSERT_TASKS = """
+INSERT_TASKS = Statement("""
 WITH input AS MATERIALIZED (
     SELECT nextval('tasks_id_seq') AS id, given.*
-    FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::float8[], $5::int[], $6::timestamptz[], $7::bigint[],
-                $8::text[], $9::text[], $10::text[])
+    FROM unnest(:pool_ids::bigint[], :external_ids::text[], :parameters::jsonb[], :weights::float8[],
+                :priorities::int[], :deadlines::timestamptz[], :parent_ids::bigint[],
+                :keys::text[], :fingerprints::text[], :origins::text[])
          WITH ORDINALITY AS given(pool_id, external_id, parameters, weight, priority, deadline, parent_id,
                                   key, fingerprint, origin, ord)
 ), allowed AS MATERIALIZED (
@@ -56,7 +59,7 @@ SELECT now() AS created_at,
        (SELECT array_agg(id) FROM allowed) AS allowed,
        (SELECT array_agg(task_id) FROM keyed) AS keyed,
        (SELECT array_agg(id) FROM created) AS created
-"""
+""")
 
 # The tasks that already carry these external ids, each unique in the pool where it was handed in.
 FIND_BY_EXTERNAL_ID = """
@@ -160,73 +163,76 @@ ORDER BY executor_id
 """
 
 # Who came (their level raised to that of the others) and who went. Not stamped with an epoch by itself: the pool is
-# ours, and the batch that follows raises it ($5 is the epoch to come).
-MARK_PRESENCE = """
+# ours, and the batch that follows raises it (`epoch` is the one to come).
+MARK_PRESENCE = Statement("""
 UPDATE executor_loads load
-SET present = seen.present, epoch = $5,
-    level_offset = CASE WHEN load.window_start = $4 THEN load.level_offset ELSE 0 END + seen.lift::numeric(14, 3),
-    window_weight = CASE WHEN load.window_start = $4 THEN load.window_weight ELSE 0 END,
-    window_start = $4
-FROM unnest($1::bigint[], $2::bool[], $3::float8[]) AS seen(executor_id, present, lift)
+SET present = seen.present, epoch = :epoch,
+    level_offset = CASE WHEN load.window_start = :window_start THEN load.level_offset ELSE 0 END
+        + seen.lift::numeric(14, 3),
+    window_weight = CASE WHEN load.window_start = :window_start THEN load.window_weight ELSE 0 END,
+    window_start = :window_start
+FROM unnest(:executor_ids::bigint[], :present::bool[], :lifts::float8[]) AS seen(executor_id, present, lift)
 WHERE load.executor_id = seen.executor_id
-"""
+""")
 
 # The whole batch: fence, tasks, assignments, outbox, loads, days, class counts and parked tasks in one statement.
 # Returns no epoch, and writes nothing, where the epoch moved on: a decision made on an old picture changes nothing.
-# Everything hangs on `fence` by a join, so that no part can be written without it. `tasks` ($36) counts what
+# Everything hangs on `fence` by a join, so that no part can be written without it. `tasks` (`new_counts`) counts what
 # somebody was given anew: a task that comes back to the same person (rework) is work again, and not another task.
-# Rows that were read ahead of the look are written only as they were read ($37, $38; empty for what the look itself
+# Rows that were read ahead of the look are written only as they were read (`seen_*`; empty for what the look itself
 # read). A day's row is there already in all but a batch or two of the day, and an update takes it without the second
 # look and the lock that an insert in conflict makes first; one that a move counted just now is met by the insert.
-COMMIT_BATCH = """
+COMMIT_BATCH = Statement("""
 WITH fence AS (
-    UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, $22)
-    WHERE pool_id = $1 AND epoch = $2 RETURNING epoch
+    UPDATE pool_states SET epoch = epoch + 1, wake_at = least(wake_at, :valid_until)
+    WHERE pool_id = :pool_id AND epoch = :epoch RETURNING epoch
 ), decided AS MATERIALIZED (
     SELECT nextval('assignments_id_seq') AS assignment_id, given.*
-    FROM fence, unnest($3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[], $8::jsonb[], $9::bigint[],
-                       $37::xid[])
+    FROM fence, unnest(:task_ids::bigint[], :executor_ids::bigint[], :kinds::text[], :weights::float8[],
+        :scores::float8[], :explanations::jsonb[], :class_ids::bigint[], :seen_decided::xid[])
          AS given(task_id, executor_id, kind, weight, score, explanation, class_id, seen)
 ), placed AS (
     UPDATE tasks task
     SET status = 'assigned', executor_id = decided.executor_id, version = version + 1, wait_reason = NULL,
-        wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = $10
+        wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL, attempts = 0, updated_at = :now
     FROM decided
     WHERE task.id = decided.task_id AND task.status = 'pending' AND task.xmin = coalesce(decided.seen, task.xmin)
     RETURNING task.version, task.home_pool_id, decided.*
 ), assigned AS (
     INSERT INTO assignments (id, task_id, pool_id, executor_id, kind, rule_set_id, class_id, roster_id, weight, score,
                              explanation, business_day, decided_at)
-    SELECT assignment_id, task_id, $1, executor_id, kind, $11::bigint, class_id, $27::bigint, weight::numeric(14, 3),
-           score, explanation, $12::date, $10
+    SELECT assignment_id, task_id, :pool_id, executor_id, kind, :rule_set_id::bigint, class_id, :roster_id::bigint,
+           weight::numeric(14, 3), score, explanation, :day::date, :now
     FROM placed
 ), receiver AS MATERIALIZED (
-    SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $13::bool
+    SELECT :pool_id::bigint AS pool_id, 'ais' AS destination WHERE :deliver::bool
     UNION ALL
     SELECT pool_id, 'webhook:' || id FROM webhooks
-    WHERE active AND (pool_id = $1 OR pool_id IN (SELECT home_pool_id FROM placed))
+    WHERE active AND (pool_id = :pool_id OR pool_id IN (SELECT home_pool_id FROM placed))
 ), told AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
     SELECT receiver.pool_id, placed.task_id, placed.version, receiver.destination, 'assigned',
            jsonb_build_object('assignment_id', placed.assignment_id)
-    FROM placed JOIN receiver ON receiver.pool_id IN ($1, placed.home_pool_id)
+    FROM placed JOIN receiver ON receiver.pool_id IN (:pool_id, placed.home_pool_id)
 ), sums AS MATERIALIZED (
     SELECT executor_id, fence.epoch, count, tasks, last,
            weight::numeric(14, 3) AS weight, routed::numeric(14, 3) AS routed
-    FROM fence, unnest($15::bigint[], $16::int[], $17::float8[], $18::float8[], $19::bigint[], $36::int[])
+    FROM fence, unnest(:loaded_ids::bigint[], :open_counts::int[], :load_weights::float8[],
+        :routed_weights::float8[], :last_assigned::bigint[], :new_counts::int[])
          AS given(executor_id, count, weight, routed, last, tasks)
 ), carried AS (
     UPDATE executor_loads load
     SET epoch = sums.epoch,
         open_count = load.open_count + sums.count,
         open_weight = load.open_weight + sums.weight,
-        window_weight = CASE WHEN load.window_start = $14::date THEN load.window_weight ELSE 0 END + sums.weight,
-        level_offset = CASE WHEN load.window_start = $14 THEN load.level_offset ELSE 0 END,
-        window_start = $14,
-        day_count = CASE WHEN load.business_day = $12 THEN load.day_count ELSE 0 END + sums.tasks,
-        day_weight = CASE WHEN load.business_day = $12 THEN load.day_weight ELSE 0 END + sums.weight,
-        day_routed = CASE WHEN load.business_day = $12 THEN load.day_routed ELSE 0 END + sums.routed,
-        business_day = $12,
+        window_weight = CASE WHEN load.window_start = :window_start::date THEN load.window_weight ELSE 0 END
+            + sums.weight,
+        level_offset = CASE WHEN load.window_start = :window_start THEN load.level_offset ELSE 0 END,
+        window_start = :window_start,
+        day_count = CASE WHEN load.business_day = :day THEN load.day_count ELSE 0 END + sums.tasks,
+        day_weight = CASE WHEN load.business_day = :day THEN load.day_weight ELSE 0 END + sums.weight,
+        day_routed = CASE WHEN load.business_day = :day THEN load.day_routed ELSE 0 END + sums.routed,
+        business_day = :day,
         last_assigned = sums.last
     FROM sums WHERE load.executor_id = sums.executor_id
 ), continued AS (
@@ -234,12 +240,12 @@ WITH fence AS (
     SET assigned_count = day.assigned_count + sums.tasks,
         assigned_weight = day.assigned_weight + sums.weight,
         routed_weight = day.routed_weight + sums.routed
-    FROM sums WHERE day.executor_id = sums.executor_id AND day.business_day = $12
+    FROM sums WHERE day.executor_id = sums.executor_id AND day.business_day = :day
     RETURNING day.executor_id
 ), begun AS (
     INSERT INTO executor_days AS day
            (executor_id, business_day, pool_id, assigned_count, assigned_weight, routed_weight)
-    SELECT executor_id, $12, $1, tasks, weight, routed
+    SELECT executor_id, :day, :pool_id, tasks, weight, routed
     FROM sums WHERE executor_id NOT IN (SELECT executor_id FROM continued)
     ORDER BY executor_id
     ON CONFLICT (executor_id, business_day) DO UPDATE
@@ -248,7 +254,8 @@ WITH fence AS (
         routed_weight = day.routed_weight + excluded.routed_weight
 ), arrived AS (
     INSERT INTO class_hours AS hour (class_id, roster_id, hour, pool_id, placed_count, placed_weight)
-    SELECT class_id, $27::bigint, date_trunc('hour', $10::timestamptz, $30), $1, count(*), sum(weight)::numeric(14, 3)
+    SELECT class_id, :roster_id::bigint, date_trunc('hour', :now::timestamptz, :zone), :pool_id, count(*),
+        sum(weight)::numeric(14, 3)
     FROM decided WHERE class_id IS NOT NULL AND kind IN ('primary', 'reassign')
     GROUP BY class_id ORDER BY class_id
     ON CONFLICT (class_id, roster_id, hour) DO UPDATE
@@ -257,9 +264,9 @@ WITH fence AS (
 ), counted AS (
     INSERT INTO kpi_hours AS hour (pool_id, hour, stripe, assigned, parked, waited, waited_seconds, latency_sum,
                                    latency_buckets)
-    SELECT $1, date_trunc('hour', $10, $30::text), pg_backend_pid() % 16,
-           (SELECT coalesce(sum(tasks), 0) FROM unnest($36::int[]) AS sum(tasks)), $31::bigint, $32::bigint,
-           $33::float8, $34::float8, $35::bigint[]
+    SELECT :pool_id, date_trunc('hour', :now, :zone::text), pg_backend_pid() % 16,
+           (SELECT coalesce(sum(tasks), 0) FROM unnest(:new_counts::int[]) AS sum(tasks)), :parked::bigint,
+           :waited::bigint, :waited_seconds::float8, :latency_sum::float8, :latency_buckets::bigint[]
     FROM fence
     ON CONFLICT (pool_id, hour, stripe) DO UPDATE
     SET assigned = hour.assigned + excluded.assigned, parked = hour.parked + excluded.parked,
@@ -271,23 +278,24 @@ WITH fence AS (
         )
 ), framed AS (
     INSERT INTO trail_frames (pool_id, number, start, content)
-    SELECT $1, epoch, $25::bigint, $26::jsonb FROM fence
+    SELECT :pool_id, epoch, :frame_start::bigint, :frame::jsonb FROM fence
 ), parked AS (
     UPDATE tasks task
-    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, $10), wake_at = waiting.until,
-        wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = $10
-    FROM fence, unnest($20::bigint[], $21::text[], $28::bigint[], $29::jsonb[], $38::xid[], $41::timestamptz[])
+    SET wait_reason = waiting.reason, waiting_since = coalesce(task.waiting_since, :now), wake_at = waiting.until,
+        wait_class_id = waiting.class_id, wait_explanation = waiting.explanation, attempts = 0, updated_at = :now
+    FROM fence, unnest(:waiting_ids::bigint[], :waiting_reasons::text[], :waiting_class_ids::bigint[],
+        :waiting_explanations::jsonb[], :seen_waiting::xid[], :waiting_until::timestamptz[])
          AS waiting(task_id, reason, class_id, explanation, seen, until)
     WHERE task.id = waiting.task_id AND task.status = 'pending' AND task.xmin = coalesce(waiting.seen, task.xmin)
 ), ended AS (
     UPDATE pool_attempts tried
-    SET deciding = 0, careful = greatest(0, tried.careful - cardinality($3) - cardinality($20))
-    FROM fence WHERE tried.pool_id = $1
+    SET deciding = 0, careful = greatest(0, tried.careful - cardinality(:task_ids) - cardinality(:waiting_ids))
+    FROM fence WHERE tried.pool_id = :pool_id
 )
-SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify($23, $24),
-       CASE WHEN $40::text IS NOT NULL THEN pg_notify($39, $40) END
+SELECT fence.epoch, (SELECT count(*) FROM placed) AS placed, pg_notify(:tick_channel, :tick),
+       CASE WHEN :report::text IS NOT NULL THEN pg_notify(:serving_channel, :report) END
 FROM fence
-"""
+""")
 
 # Notes, in a transaction of its own, that $2 tasks are being decided; $3 more are still to be decided with care. Those
 # in $4 are counted: a worker died over them before. Takes no lock that anybody waits for: the pool is ours.

@@ -273,25 +273,28 @@ async def _write(
     events = {step.move.name.value for step in steps}
     tick = {"pool": pool_id, "event": events.pop() if len(events) == 1 else "moved", "count": len(steps)}
     rows = await connection.fetch(
-        statements.MOVE_TASKS,
-        pool_id,
-        epoch,
-        [step.move.task_id for step in steps],
-        [step.move.name.value for step in steps],
-        [step.status for step in steps],
-        [step.effect.to for step in steps],
-        [step.executor_id for step in steps],
-        [step.route for step in steps],
-        [step.effect.releases for step in steps],
-        [step.effect.undone for step in steps],
-        [step.move.actor for step in steps],
-        [step.move.reason for step in steps],
-        [step.had for step in steps],
-        now,
-        deliver,
-        TICK_CHANNEL,
-        json.dumps(tick),
-        [step.move.bars and step.effect.route == "reassign" and step.had is not None for step in steps],
+        *statements.MOVE_TASKS(
+            pool_id=pool_id,
+            epoch=epoch,
+            task_ids=[step.move.task_id for step in steps],
+            events=[step.move.name.value for step in steps],
+            from_statuses=[step.status for step in steps],
+            to_statuses=[step.effect.to for step in steps],
+            executor_ids=[step.executor_id for step in steps],
+            routes=[step.route for step in steps],
+            releases=[step.effect.releases for step in steps],
+            undone=[step.effect.undone for step in steps],
+            actors=[step.move.actor for step in steps],
+            reasons=[step.move.reason for step in steps],
+            had=[step.had for step in steps],
+            now=now,
+            deliver=deliver,
+            channel=TICK_CHANNEL,
+            tick=json.dumps(tick),
+            bars=[
+                step.move.bars and step.effect.route == "reassign" and step.had is not None for step in steps
+            ],
+        ),
     )
     freed = {step.had for step in steps if step.effect.releases and step.status in _OPEN and step.had}
     if undone := [step.move.task_id for step in steps if step.effect.undone]:

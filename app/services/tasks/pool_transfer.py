@@ -119,16 +119,18 @@ async def _go(
         json.dumps({"pool": each, "event": "moved_on", "count": len(tasks)}) for each in (way.source, way.to)
     ]
     moved = await connection.fetch(
-        statements.MOVE_ON,
-        way.source,
-        way.to,
-        [each.task_id for each in tasks],
-        [json.dumps(each.parameters, ensure_ascii=False) for each in tasks],
-        [each.reason for each in tasks],
-        now,
-        TICK_CHANNEL,
-        *ticks,
-        deliver,
+        *statements.MOVE_ON(
+            source=way.source,
+            target=way.to,
+            task_ids=[each.task_id for each in tasks],
+            parameters=[json.dumps(each.parameters, ensure_ascii=False) for each in tasks],
+            reasons=[each.reason for each in tasks],
+            now=now,
+            channel=TICK_CHANNEL,
+            source_tick=ticks[0],
+            target_tick=ticks[1],
+            deliver=deliver,
+        ),
     )
     count = int(moved[0]["count"])
     happened = {way.source: Happened(moved_out=count), way.to: Happened(moved_in=count)}

@@ -4,6 +4,7 @@ Every statement but the first runs under the pool's lock, so nothing that it rea
 """
 
 from app.services.common.received import LESS_OF_LOAD, less_of_days, sums_of_loads
+from app.utils.named_sql import Statement
 
 # Where these tasks are; locks nothing.
 POOLS_OF_TASKS = "SELECT id, pool_id FROM tasks WHERE id = ANY($1::bigint[])"
@@ -35,28 +36,30 @@ OFFER_AGAIN_MINUTES = 15
 # class counts set right, tasks, history, outbox.
 # `bars`: whoever had it does not get it again for a while (`tasks.barred_until`). An offer that was declined or
 # ran out has waited since it was first made: it keeps its time and its steps.
-MOVE_TASKS = f"""
+MOVE_TASKS = Statement(f"""
 WITH moved AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bool[],
-                         $10::bool[], $11::text[], $12::text[], $13::bigint[], $18::bool[])
+    SELECT * FROM unnest(:task_ids::bigint[], :events::text[], :from_statuses::text[], :to_statuses::text[],
+                         :executor_ids::bigint[], :routes::text[], :releases::bool[], :undone::bool[],
+                         :actors::text[], :reasons::text[], :had::bigint[], :bars::bool[])
          AS given(task_id, event, from_status, to_status, executor_id, route, releases, undone, actor, reason, had,
                   bars)
 ), released AS (
     UPDATE assignments held
-    SET released_at = $14, release_reason = moved.event, counted = NOT moved.undone
+    SET released_at = :now, release_reason = moved.event, counted = NOT moved.undone
     FROM moved
     WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.releases
     RETURNING held.id, held.task_id, held.executor_id, held.weight, held.business_day, held.class_id, held.roster_id,
-              held.decided_at, moved.undone, CASE WHEN held.accepted_at IS NULL THEN held.decided_at END AS offered_at,
+              held.decided_at, moved.undone,
+              CASE WHEN held.accepted_at IS NULL THEN held.decided_at END AS offered_at,
               held.kind IN ('primary', 'reassign') AS routed, held.kind <> 'rework' AS anew
 ), accepted AS (
-    UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, $14)
+    UPDATE assignments held SET accepted_at = coalesce(held.accepted_at, :now)
     FROM moved
     WHERE held.task_id = moved.task_id AND held.released_at IS NULL AND moved.event IN ('accept', 'start')
 ), carried AS (
     UPDATE executor_loads load
-    SET epoch = $2, open_count = load.open_count - sum.count, open_weight = load.open_weight - sum.weight,
-        last_ended = (extract(epoch FROM $14::timestamptz) * 1000000)::bigint,
+    SET epoch = :epoch, open_count = load.open_count - sum.count, open_weight = load.open_weight - sum.weight,
+        last_ended = (extract(epoch FROM :now::timestamptz) * 1000000)::bigint,
         {LESS_OF_LOAD}
     FROM ({sums_of_loads("released")}) sum
     WHERE load.executor_id = sum.executor_id
@@ -68,13 +71,13 @@ WITH moved AS MATERIALIZED (
         waiting_since = CASE WHEN offered_at IS NOT NULL THEN least(task.waiting_since, offered_at) END,
         escalation = CASE WHEN offered_at IS NOT NULL THEN task.escalation ELSE 0 END,
         barred_executor_id = CASE WHEN bars THEN moved.had ELSE task.barred_executor_id END,
-        barred_until = CASE WHEN bars THEN $14 + pause.length ELSE task.barred_until END,
-        escalate_at = NULL, updated_at = $14, attempts = 0
+        barred_until = CASE WHEN bars THEN :now + pause.length ELSE task.barred_until END,
+        escalate_at = NULL, updated_at = :now, attempts = 0
     FROM (
         SELECT make_interval(
             secs => 60 * coalesce((settings -> 'flow' ->> 'offer_again_minutes')::float8, {OFFER_AGAIN_MINUTES})
         ) AS length
-        FROM pools WHERE id = $1
+        FROM pools WHERE id = :pool_id
     ) pause, moved LEFT JOIN LATERAL (
         SELECT offered_at FROM released
         WHERE released.task_id = moved.task_id AND moved.event IN ('decline', 'expire')
@@ -83,22 +86,22 @@ WITH moved AS MATERIALIZED (
     RETURNING task.id, task.version, task.home_pool_id
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, executor_id, actor, reason, at)
-    SELECT task_id, $1, event, from_status, to_status, had, actor, reason, $14 FROM moved ORDER BY task_id
+    SELECT task_id, :pool_id, event, from_status, to_status, had, actor, reason, :now FROM moved ORDER BY task_id
 ), receiver AS MATERIALIZED (
-    SELECT $1::bigint AS pool_id, 'ais' AS destination WHERE $15::bool
+    SELECT :pool_id::bigint AS pool_id, 'ais' AS destination WHERE :deliver::bool
     UNION ALL
     SELECT pool_id, 'webhook:' || id FROM webhooks
-    WHERE active AND (pool_id = $1 OR pool_id IN (SELECT home_pool_id FROM changed))
+    WHERE active AND (pool_id = :pool_id OR pool_id IN (SELECT home_pool_id FROM changed))
 ), sent AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
     SELECT receiver.pool_id, changed.id, changed.version, receiver.destination, moved.event,
            jsonb_build_object('assignment_id', released.id, 'status', moved.to_status, 'executor_id', moved.had,
                               'actor', moved.actor, 'reason', moved.reason)
     FROM changed JOIN moved ON moved.task_id = changed.id LEFT JOIN released ON released.task_id = changed.id
-    JOIN receiver ON receiver.pool_id IN ($1, changed.home_pool_id)
+    JOIN receiver ON receiver.pool_id IN (:pool_id, changed.home_pool_id)
 )
-SELECT id, version, pg_notify($16, $17) FROM changed
-"""  # noqa: S608 - the number is ours
+SELECT id, version, pg_notify(:channel, :tick) FROM changed
+""")  # noqa: S608 - the number is ours
 
 # Open work of a pool with the people who have it. `passed`: they passed the rules when they got it; asked only of what
 # was given by name, which need not. Reads ix_tasks_open_of_executor.
@@ -127,7 +130,8 @@ SELECT id FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progr
 
 # The same as tasks to be placed anew, away from them.
 OPEN_TASKS_TO_PLAN = """
-SELECT id, external_id, parameters, weight::float8 AS weight, priority, deadline, created_at, NULL::bigint AS parent_id,
+SELECT id, external_id, parameters, weight::float8 AS weight, priority, deadline, created_at,
+       NULL::bigint AS parent_id,
        executor_id AS previous_executor, 'reassign' AS route, NULL::bigint AS parent_executor, escalation,
        ARRAY[executor_id] AS barred
 FROM tasks WHERE executor_id = $1 AND status IN ('assigned', 'in_progress') ORDER BY id
@@ -245,34 +249,35 @@ ORDER BY priority DESC, deadline ASC NULLS LAST, created_at, id LIMIT 500
 
 # Takes tasks to another pool; receivers of both hear of it. There they are new: nobody had them, its own steps count
 # from now. Home is where they were handed in; back there they are at home again.
-MOVE_ON = """
+MOVE_ON = Statement("""
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::jsonb[], $5::text[]) AS given(task_id, parameters, reason)
+    SELECT * FROM unnest(:task_ids::bigint[], :parameters::jsonb[], :reasons::text[])
+         AS given(task_id, parameters, reason)
 ), moved AS (
     UPDATE tasks task
-    SET pool_id = $2, home_pool_id = nullif(coalesce(task.home_pool_id, task.pool_id), $2), moved_at = $6,
+    SET pool_id = :target, home_pool_id = nullif(coalesce(task.home_pool_id, task.pool_id), :target), moved_at = :now,
         parameters = given.parameters, version = version + 1, escalation = 0, escalate_at = NULL, route = NULL,
         executor_id = NULL, barred_executor_id = NULL, barred_until = NULL,
         attempts = 0, wait_reason = NULL, wake_at = NULL, wait_class_id = NULL, wait_explanation = NULL,
-        waiting_since = NULL, updated_at = $6
-    FROM given WHERE task.id = given.task_id AND task.pool_id = $1
+        waiting_since = NULL, updated_at = :now
+    FROM given WHERE task.id = given.task_id AND task.pool_id = :source
     RETURNING task.id, task.version, task.home_pool_id, given.reason
 ), told AS (
     INSERT INTO task_events (task_id, pool_id, event, from_status, to_status, actor, reason, at)
-    SELECT id, $1, 'moved_on', 'pending', 'pending', 'clock', reason, $6 FROM moved ORDER BY id
+    SELECT id, :source, 'moved_on', 'pending', 'pending', 'clock', reason, :now FROM moved ORDER BY id
 ), receiver AS MATERIALIZED (
-    SELECT $2::bigint AS pool_id, 'ais' AS destination WHERE $10::bool
+    SELECT :target::bigint AS pool_id, 'ais' AS destination WHERE :deliver::bool
     UNION ALL
     SELECT pool_id, 'webhook:' || id FROM webhooks
-    WHERE active AND (pool_id IN ($1, $2) OR pool_id IN (SELECT home_pool_id FROM moved))
+    WHERE active AND (pool_id IN (:source, :target) OR pool_id IN (SELECT home_pool_id FROM moved))
 ), sent AS (
     INSERT INTO outbox (pool_id, task_id, sequence, destination, event, payload)
     SELECT receiver.pool_id, moved.id, moved.version, receiver.destination, 'moved_on',
-           jsonb_build_object('status', 'pending', 'actor', 'clock', 'reason', moved.reason, 'to_pool_id', $2)
-    FROM moved JOIN receiver ON receiver.pool_id IN ($1, $2, moved.home_pool_id)
+           jsonb_build_object('status', 'pending', 'actor', 'clock', 'reason', moved.reason, 'to_pool_id', :target)
+    FROM moved JOIN receiver ON receiver.pool_id IN (:source, :target, moved.home_pool_id)
 )
-SELECT count(*) AS count, pg_notify($7, $8), pg_notify($7, $9) FROM moved
-"""
+SELECT count(*) AS count, pg_notify(:channel, :source_tick), pg_notify(:channel, :target_tick) FROM moved
+""")
 
 # What is due for step $2 stays, because the other pool takes nothing now; said once in the history, with no lock.
 STAY_CLOSED = """

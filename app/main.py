@@ -13,9 +13,11 @@ if __package__ in (None, ""):  # `python app/main.py` puts app/ on the path, not
     __import__("app")  # refuses an old Python before anything needs a newer one
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -37,7 +39,7 @@ from app.api.routes.system import admin, audit, deliveries, health, metrics, poo
 from app.api.routes.work import explanations, misplaced, task_moves, task_stream, tasks
 from app.api.strict import nothing_ignored
 from app.config import BadSettings, Settings, get_settings
-from app.database import Database
+from app.database import TROUBLE, Database
 from app.doorbell.doorbell import open_doorbell
 from app.local.kept import short
 from app.local.own_secrets import with_secret
@@ -45,6 +47,7 @@ from app.local.ports import PortTaken, must_be_free, of_uvicorn
 from app.services.accounts.callers import Callers
 from app.services.accounts.passwords import Passwords
 from app.services.accounts.throttle import Throttle
+from app.services.common.database_clock import LOOK_SECONDS, DatabaseClock
 from app.services.common.loop_reports import REPORT_SECONDS, LoopReporter
 from app.services.common.loops import Loops
 from app.services.intake.intake import Intake
@@ -140,13 +143,17 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     lifecycle = Lifecycle(database.hot, doorbell, deliver=settings.ais_url is not None)
     overview = Overview(database.hot)
     keys = settings.key_ring()
-    callers = Callers(database.hot, keys, settings.metrics_token)
+    clock = DatabaseClock()
+    callers = Callers(database.hot, keys, settings.metrics_token, clock)
     limits = StreamLimits(settings.event_streams_per_caller, settings.event_streams_per_address)
-    live_board = LiveBoard(ticks, database.hot, overview, StreamPlaces(callers, limits))
+    live_board = LiveBoard(ticks, database.hot, overview, StreamPlaces(callers, limits), clock)
     provider = _provider(settings)
     loops = Loops()
     reporter = LoopReporter(database.hot, f"api {socket.gethostname()}-{os.getpid()}")
     loops.start("report", reporter.report, pause=REPORT_SECONDS)
+    with contextlib.suppress(*TROUBLE):
+        await clock.look(database.hot)
+    loops.start("database_clock", partial(clock.look, database.hot), pause=LOOK_SECONDS)
     intake.start()
     lifecycle.start()
     ticks.start()
@@ -176,6 +183,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             lifecycle=lifecycle,
             overview=overview,
             live_board=live_board,
+            clock=clock,
         )
     finally:
         live_board.stop()

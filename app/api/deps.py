@@ -5,7 +5,7 @@ All are coroutines: FastAPI sends plain functions through a thread pool, which c
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -22,6 +22,7 @@ from app.messages.catalogue import Language
 from app.services.accounts.callers import Callers
 from app.services.accounts.passwords import Passwords
 from app.services.accounts.throttle import Throttle
+from app.services.common.database_clock import DatabaseClock
 from app.services.intake.intake import Intake
 from app.services.live.event_stream import LiveBoard
 from app.services.live.gauges import Gauges
@@ -57,6 +58,7 @@ class Parts:
     lifecycle: Lifecycle
     overview: Overview
     live_board: LiveBoard
+    clock: DatabaseClock
 
 
 async def _parts(request: Request) -> Parts:
@@ -139,8 +141,8 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 
 
-async def _now() -> datetime:
-    return datetime.now(UTC)
+async def _now(parts: PartsDep) -> datetime:
+    return parts.clock.now()
 
 
 SessionDep = Annotated[AsyncSession, Depends(_session)]

@@ -97,6 +97,11 @@ audit_log_fault = Gauge(
     ["kind"],
     multiprocess_mode="max",
 )
+clock_offset_seconds = Gauge(
+    "clock_offset_seconds",
+    "How far the clock of an API host is ahead of the database's, by which it goes; below 0 it is behind.",
+    multiprocess_mode="mostrecent",
+)
 fairness_alarms_total = Counter("fairness_alarms_total", "Alarms of fairness raised.", ["pool", "kind"])
 deliveries_total = Counter("deliveries_total", "Messages that a receiver took in.", ["pool"])
 delivery_failures_total = Counter(

@@ -7,7 +7,6 @@ that was changed and a key that was revoked count everywhere within that second,
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -17,6 +16,7 @@ from app.access.roles import Caller
 from app.database import HotPool
 from app.errors import Unauthenticated
 from app.messages.message import say
+from app.services.common.database_clock import DatabaseClock
 
 _FRESH_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
@@ -49,7 +49,14 @@ PROMETHEUS = Caller("prometheus", "viewer", scopes=frozenset({"metrics.read"}))
 class Callers:
     """Finds callers by their credentials."""
 
-    def __init__(self, pool: HotPool, keys: KeyRing, metrics_token: SecretStr | None = None) -> None:
+    def __init__(
+        self,
+        pool: HotPool,
+        keys: KeyRing,
+        metrics_token: SecretStr | None = None,
+        clock: DatabaseClock | None = None,
+    ) -> None:
+        self._clock = clock or DatabaseClock()
         self._pool = pool
         self._keys = keys
         self._metrics_token = metrics_token and hash_secret(metrics_token.get_secret_value())
@@ -85,8 +92,9 @@ class Callers:
     def _claims(self, token: str) -> Claims:
         """What a token says, its signature checked once: that costs more than the rest of the guard."""
         claims = self._read.get(token)
-        if claims is None or claims.expires_at <= datetime.now(UTC):
-            claims = self._keys.read(token)
+        now = self._clock.now()
+        if claims is None or claims.expires_at <= now:
+            claims = self._keys.read(token, now)
             if len(self._read) >= _MOST_REMEMBERED:
                 self._read.clear()
             self._read[token] = claims
@@ -96,7 +104,7 @@ class Callers:
         key = await self._look(prefix, _KEY)
         if key is None or not same_secret(secret, key["key_hash"]):
             raise Unauthenticated(NOT_VALID)
-        now = datetime.now(UTC)
+        now = self._clock.now()
         if key["expires_at"] is not None and key["expires_at"] <= now:
             raise Unauthenticated(say("Authorization: the API key has expired; ask an admin for another."))
         used = key["last_used_at"]

@@ -12,11 +12,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
 import structlog
+from sqlalchemy import func, select
 
 from app.config import Settings
 from app.database import Database
@@ -327,7 +327,8 @@ class Delivery:
             pool_id = await find_pool(session, code=self._settings.default_pool)
             if pool_id is None:
                 return
-            found = await sync_executors(session, said, pool_id=pool_id, now=datetime.now(UTC))
+            now = (await session.scalars(select(func.now()))).one()
+            found = await sync_executors(session, said, pool_id=pool_id, now=now)
         if found.added or found.changed or found.refused:
             log.info(
                 "executors.synced", added=found.added, changed=found.changed, refused=list(found.refused)[:20]

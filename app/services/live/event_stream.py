@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import Any, Literal
 
 from app.access.roles import Caller
 from app.database import HotPool
 from app.engine.types import PoolId
+from app.services.common.database_clock import DatabaseClock
 from app.services.live.notifications import Tick, Ticks
 from app.services.live.overview import Minute, Overview, Picture
 from app.services.live.stream_places import StreamPlaces, Watcher
@@ -87,7 +88,10 @@ Message = News | Figures | Quiet
 class LiveBoard:
     """Streams of what happens, one per watcher."""
 
-    def __init__(self, ticks: Ticks, pool: HotPool, overview: Overview, places: StreamPlaces) -> None:
+    def __init__(
+        self, ticks: Ticks, pool: HotPool, overview: Overview, places: StreamPlaces, clock: DatabaseClock
+    ) -> None:
+        self._clock = clock
         self._ticks = ticks
         self._pool = pool
         self._overview = overview
@@ -126,7 +130,7 @@ class LiveBoard:
         """
         pool_id = watcher.pool_id
         with self._ticks.subscribe() as ticks:
-            since = since or datetime.now(UTC)
+            since = since or self._clock.now()
             yield Quiet("began", since)
             yield await self._figures(pool_id, period)
             news = await self._news(pool_id, since, {})
@@ -141,9 +145,9 @@ class LiveBoard:
                 if watcher.ended.is_set():
                     return
                 if counts is None:
-                    yield Quiet("missed", datetime.now(UTC))
+                    yield Quiet("missed", self._clock.now())
                 elif not counts:
-                    yield Quiet("beat", datetime.now(UTC))
+                    yield Quiet("beat", self._clock.now())
                     yield await self._figures(pool_id, period)
                 news = await self._news(pool_id, since, counts or {})
 
@@ -191,7 +195,7 @@ class LiveBoard:
         return await self._newest.get(pool_id, read)
 
     async def _figures(self, pool_id: PoolId, period: timedelta) -> Figures:
-        return Figures(*await self._overview.look(pool_id, period=period, now=datetime.now(UTC)))
+        return Figures(*await self._overview.look(pool_id, period=period, now=self._clock.now()))
 
 
 def _call_first(number: signal.Signals, action: Any) -> None:

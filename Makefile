@@ -66,8 +66,9 @@ format: $(STAMP) ## put the code in form
 	$(BIN)/ruff format --quiet .
 	$(BIN)/black --quiet .
 
-messages: $(STAMP) ## bring the catalogue of messages (app/messages/ru.po) in line with the code
+messages: $(STAMP) ## bring the catalogue of messages (app/messages/ru.po) and docs/errors.md in line with the code
 	@PYTHONPATH=. $(BIN)/python scripts/messages.py
+	@PYTHONPATH=. $(BIN)/python scripts/make_error_doc.py
 
 bench: $(STAMP) ## measure: throughput, latency, fairness
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -35,7 +35,7 @@ from app.api.routes.access import api_keys, auth, provider_sign_in, users
 from app.api.routes.insight import distribution, events, kpi, overview
 from app.api.routes.people import absences, executors, privacy, roster_import
 from app.api.routes.rules import parameters, replays, rule_checks, rules
-from app.api.routes.system import admin, audit, deliveries, health, metrics, pools
+from app.api.routes.system import admin, audit, deliveries, errors, health, metrics, pools
 from app.api.routes.work import explanations, misplaced, task_moves, task_stream, tasks
 from app.api.strict import nothing_ignored
 from app.config import BadSettings, Settings, get_settings
@@ -75,6 +75,7 @@ ROUTERS = (
     absences,
     health,
     metrics,
+    errors,
     pools,
     parameters,
     rule_checks,

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from app.api.problem_kinds import code_of, type_of
 from app.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
 from app.messages.catalogue import Language, all_told, language_of
 from app.messages.message import Message, message_of, say
@@ -33,7 +34,9 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field("about:blank", description="Identifies the kind of problem.")
+    type: str = Field(
+        description="Leads to the kind's entry on the page /errors.", examples=["/errors#not_found"]
+    )
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status, again.")
     code: str = Field(description="The kind of problem for programs; stable.", examples=["not_found"])
@@ -73,7 +76,7 @@ def language_for(request: Request) -> Language:
 
 def problem_of(error: DomainError, language: Language = "en") -> dict[str, Any]:
     """The problem details of a domain error, in a language."""
-    standard = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
+    standard = {"type": type_of(error.code), "title": error.title, "status": error.status, "code": error.code}
     problem: dict[str, Any] = all_told({**error.members, **standard, "detail": error.detail}, language)
     return problem
 
@@ -181,10 +184,10 @@ async def _handle_http(request: Request, error: HTTPException) -> JSONResponse:
     phrase = HTTPStatus(error.status_code).phrase
     language = language_for(request)
     body = {
-        "type": "about:blank",
+        "type": type_of(code_of(error.status_code)),
         "title": _PHRASES.get(phrase, phrase),
         "status": error.status_code,
-        "code": phrase.lower().replace(" ", "_").replace("-", "_"),
+        "code": code_of(error.status_code),
         "detail": _PHRASES.get(str(error.detail), error.detail),
     }
     return _response_of(request, all_told(body, language), error.headers, language)

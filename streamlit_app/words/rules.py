@@ -213,5 +213,5 @@ _JSON = {
 
 
 def json_fault(message: str) -> str:
-    """What Python's reader of JSON says, in Russian; the line stands beside it."""
+    """The Russian of a message of Python's JSON reader, without its place."""
     return _JSON.get(message, message if message.startswith("{") else "запись нарушена")

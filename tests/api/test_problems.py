@@ -210,3 +210,16 @@ async def test_tasks_of_a_batch_and_of_a_stream_are_refused_in_that_language(
         0: "Родительской заявки 999999 в этой команде нет.",
         1: "body: это не JSON: ошибка у знака 0 (ожидается значение)",
     }
+
+
+async def test_the_type_of_a_problem_leads_to_its_entry_in_both_languages(client: httpx.AsyncClient) -> None:
+    for path, code in (
+        ("/v1/tasks/999999", "not_found"),
+        ("/v1/nothing", "not_found"),
+        ("/v1/tasks?x=1", "invalid"),
+    ):
+        assert problem_in(await client.get(path))["type"] == f"/errors#{code}"
+    assert problem_in(await client.put("/v1/tasks"))["type"] == "/errors#method_not_allowed"
+    for headers, title in (({}, "404 Not found"), (RUSSIAN, "404 Не найдено")):
+        answer = await client.get("/errors", headers=headers)
+        assert f'<h2 id="not_found">not_found</h2><p>{title}</p>' in answer.text

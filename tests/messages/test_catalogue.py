@@ -8,6 +8,7 @@ from string import Formatter
 import pytest
 
 from app.messages.catalogue import RUSSIAN
+from scripts.make_error_doc import DOCUMENT, error_document
 from scripts.messages import KEYWORDS, catalogue, source_files, text, untranslated
 
 HOW = "run `make messages`, then write the Russian under the empty msgstr of app/messages/ru.po"
@@ -87,3 +88,7 @@ def _check_calls(path: Path) -> None:
                 continue
             for each in templates:
                 assert _places(ast.literal_eval(each)) <= named | {"count"}, where
+
+
+def test_the_page_of_errors_is_as_the_code() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == error_document(), "run `make messages`"

@@ -22,6 +22,7 @@ ROUTES: dict[str, Decision] = {
     "get_readiness": PUBLIC,
     "get_metrics": "metrics.read",
     # the documentation of the API, the same for everybody
+    "get_errors": PUBLIC,
     "openapi": PUBLIC,
     "swagger_ui_html": PUBLIC,
     "swagger_ui_redirect": PUBLIC,

@@ -116,6 +116,9 @@ http_seconds = Histogram(
 
 database_up = SystemGauge("database_up", "Whether the last look at the database succeeded.")
 queue_lag = SystemGauge("queue_lag", "Tasks that wait for a worker to look at them, up to 100,000.", "pool")
+tasks_misplaced = SystemGauge(
+    "tasks_misplaced", "Open tasks whose executor was deactivated or no longer passes the rules.", "pool"
+)
 tasks_waiting = SystemGauge(
     "tasks_waiting", "Tasks that were looked at and that nobody can take now.", "pool", "reason"
 )

@@ -8,10 +8,12 @@ import pytest
 from app.database import Database
 from app.engine.types import PoolId, TaskId
 from app.errors import ForbiddenMove
+from app.services.audit.doctor import State, Symptom, examine
 from app.services.executors.absences import NewAbsence, add_absence, remove_absence
 from app.services.placement.assignment import place_batch
 from app.services.placement.pool_snapshot import PoolPicture
 from app.services.tasks.housekeeping import keep_flowing
+from app.services.tasks.misplaced import MisplacedRound
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool
@@ -156,6 +158,12 @@ async def test_pitfall_30_what_the_second_pool_refused_goes_when_it_no_longer_do
     ), "a receiver hears of it"
 
 
+async def warned(story: Story, conditions: list[Any]) -> list[Any]:
+    """What is said of these rules, before they are saved, about conditions that escalation relaxes."""
+    answer = await story.client.post("/v1/rules/validate", json={"rules": {"conditions": conditions}})
+    return [each for each in answer.json()["warnings"] if each["code"] == "relaxes_nothing"]
+
+
 async def test_escalation_follows_a_renamed_condition_and_keeps_one_that_is_gone(story: Story) -> None:
     await with_rules(story)
     step = {"after_minutes": 30, "relax": ["same city"]}
@@ -166,6 +174,9 @@ async def test_escalation_follows_a_renamed_condition_and_keeps_one_that_is_gone
     assert renamed.status_code == 200, renamed.text
     flow_now = (await story.client.get(f"/v1/pools/{story.pool_id}")).json()["settings"]["flow"]
     assert flow_now["escalation"][0]["relax"] == ["nearby"]
+    assert await warned(story, [{**same, "name": "local"}, other]) == [], "it only has another name"
+    [told] = await warned(story, [other])
+    assert "relaxes 'nearby', which these rules do not have" in told["message"]
     refused = await put_in_force(story, [other])
     assert refused.status_code == 422
     assert "names 'nearby', which these rules do not have" in problem_in(refused)["detail"]
@@ -252,12 +263,23 @@ async def test_pitfall_28_work_of_who_may_not_have_it_any_more_is_listed_alarmed
         return {"code": "misplaced", "severity": "warning", "values": {"tasks": 2.0}} in look["alerts"]
 
     await until(alarmed)
+    [symptom] = [each for each in await symptoms(story) if each.name == "Misplaced work"]
+    assert (symptom.state, symptom.found[-9:]) == (State.WORTH_KNOWING, "default 2")
+    assert await MisplacedRound(story.database.hot).look() == {story.pool_id: 2}
     moved = await story.client.post("/v1/distribution/misplaced/move", json={})
     assert moved.json() == {"task_ids": [mine["task_id"], theirs["task_id"]]}, moved.text
     for task in (mine, theirs):
         assert (await story.becomes(task, "assigned"))["executor_id"] == clara
     assert (await story.client.get("/v1/distribution/misplaced")).json()["items"] == []
+    [symptom] = [each for each in await symptoms(story) if each.name == "Misplaced work"]
+    assert symptom.state is State.WELL
     await story.sound()
+
+
+async def symptoms(story: Story) -> list[Symptom]:
+    """What `doctor` says of the system."""
+    schema = await story.database.hot.fetchval("SELECT version_num FROM alembic_version")
+    return await examine(story.database.hot, None, schema=schema, repair=False)
 
 
 async def test_work_given_by_name_against_the_rules_is_not_misplaced(story: Story) -> None:

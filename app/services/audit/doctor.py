@@ -7,6 +7,7 @@ where that is asked for.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from app.database import HotConnection, HotPool
 from app.doorbell.doorbell import STREAM
+from app.engine.types import PoolId
 from app.integrations.redis_address import open_redis
 from app.services.audit.audit_anchors import Anchors
 from app.services.audit.audit_log import verify
@@ -21,6 +23,7 @@ from app.services.audit.invariants import Finding, find_violations, repair_count
 from app.services.common.loop_reports import read_reports
 from app.services.common.unreadable import find_unreadable
 from app.services.common.worker_reports import PROBE, read_workers
+from app.services.tasks.misplaced import find_misplaced
 from app.utils.trouble import says, trouble_of
 
 PATIENCE = 3.0
@@ -76,7 +79,7 @@ async def examine(
     symptoms.append(await _doorbell(redis_url))
     if not any(symptom.name == "Schema" and symptom.state is State.BROKEN for symptom in symptoms):
         symptoms += await _work(pool)
-        symptoms += [await _workers(pool), await _loops(pool), await _stored(pool)]
+        symptoms += [await _workers(pool), await _loops(pool), await _stored(pool), await _misplaced(pool)]
         symptoms += await _invariants(pool, repair)
         symptoms.append(await _audit_log(pool, anchors))
     return symptoms
@@ -290,6 +293,29 @@ async def _stored(pool: HotPool) -> Symptom:
     more = f"; {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
     remedy = "Send them anew: PATCH /v1/executors/{id}, PATCH /v1/pools/{id}, or activate other rules."
     return Symptom("Stored values", State.BROKEN if stops else State.WORTH_KNOWING, listed + more, remedy)
+
+
+async def _misplaced(pool: HotPool) -> Symptom:
+    """Whether open work is with executors who may not have it any more."""
+    counts: dict[str, int] = {}
+    for row in await pool.fetch("SELECT id, code FROM pools WHERE active ORDER BY id"):
+        try:
+            found = await find_misplaced(pool, pool_id=PoolId(row["id"]))
+        except Exception as error:  # values that cannot be read are told by `_stored`
+            if trouble_of(error) is not None:
+                raise
+            continue
+        counts |= {row["code"]: len(found)} if found else {}
+    if not counts:
+        return Symptom("Misplaced work", State.WELL, "none: whoever has work may have it")
+    listed = ", ".join(f"{code} {count}" for code, count in islice(counts.items(), _MOST_LISTED))
+    more = f" and {len(counts) - _MOST_LISTED} more pools" if len(counts) > _MOST_LISTED else ""
+    return Symptom(
+        "Misplaced work",
+        State.WORTH_KNOWING,
+        f"open tasks with executors who left or no longer pass the rules: {listed}{more}",
+        "See them on the page Tasks, or GET /v1/distribution/misplaced; move them there by one click.",
+    )
 
 
 async def _invariants(pool: HotPool, repair: bool) -> list[Symptom]:

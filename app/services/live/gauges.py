@@ -15,6 +15,7 @@ from app.database import HotConnection, HotPool
 from app.services.common.loop_reports import read_reports
 from app.services.delivery.sql import BREAKERS
 from app.services.placement.sql import BACKLOG
+from app.services.tasks.misplaced import MisplacedRound
 from app.telemetry import metrics
 from app.utils.trouble import says, trouble_of
 
@@ -97,6 +98,7 @@ class Gauges:
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
+        self._misplaced = MisplacedRound(pool)
         self._look: asyncio.Task[None] | None = None
         self._looked = -SHARED_SECONDS
 
@@ -113,6 +115,11 @@ class Gauges:
             async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
                 await _fill(connection)
             metrics.database_up.set(1)
+            async with asyncio.timeout(_PATIENCE):
+                misplaced = await self._misplaced.look()
+            metrics.tasks_misplaced.clear()
+            for pool_id, count in misplaced.items():
+                metrics.tasks_misplaced.set(count, pool_id)
         except Exception as error:
             known = trouble_of(error) is not None
             log.warning("gauges.not_read", error=says(error), exc_info=None if known else error)
@@ -125,6 +132,7 @@ _RECEIVERS = ("ais", "webhook")
 _FILLED = (
     metrics.queue_lag,
     metrics.tasks_waiting,
+    metrics.tasks_misplaced,
     metrics.mae_fairness,
     metrics.mae_fairness_optimum,
     metrics.fairness_gap,

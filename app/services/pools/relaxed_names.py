@@ -43,6 +43,20 @@ async def keep_relaxed_names(
         pool.settings = {**pool.settings, "flow": {**pool.settings["flow"], "escalation": escalation}}
 
 
+async def relaxed_in_vain(
+    session: AsyncSession, *, pool_id: PoolId, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
+    """Names that the pool's escalation relaxes and that the new document has neither under this name nor another."""
+    pool = await session.get_one(Pool, pool_id)
+    try:
+        steps = flow_options(pool.settings).escalation
+    except BrokenSettings:
+        return []
+    old, new = _named(before), _named(after)
+    names = dict.fromkeys(name for step in steps for name in step.relax)
+    return [name for name in names if _follow(name, old, new) is None]
+
+
 def condition_names(document: Mapping[str, Any]) -> list[str]:
     """What the conditions of a document are called, in order; one without a name by its place."""
     return [name for name, _ in _named(document)]
@@ -66,14 +80,9 @@ def _now(
     step: int,
     pool_id: PoolId,
 ) -> list[str]:
-    """What a relaxed name is called in the new document."""
-    meant = [said for known, said in old if known == name]
-    kept = [said for known, said in new if known == name]
-    by_place = name.startswith("conditions[")
-    if kept and (not by_place or kept == meant):
-        return [name]
-    followed = [[known for known, each in new if each == said] for said in meant]
-    if not meant or not all(followed):
+    """What a relaxed name is called in the new document. Raises Invalid where it stands for nothing there."""
+    names = _follow(name, old, new)
+    if names is None:
         place = f"flow.escalation[{step}].relax"
         reason = say(
             "{place} of the pool names '{name}', which these rules do not have", place=place, name=name
@@ -86,4 +95,17 @@ def _now(
             say("rules.conditions: {reason}; {remedy}.", reason=reason, remedy=remedy),
             [FieldError("rules.conditions", reason, remedy)],
         )
-    return [names[0] for names in followed]
+    return names
+
+
+def _follow(
+    name: str, old: Sequence[tuple[str, dict[str, Any]]], new: Sequence[tuple[str, dict[str, Any]]]
+) -> list[str] | None:
+    """The names under which a document has what another one calls `name`; None where it has not all of it."""
+    meant = [said for known, said in old if known == name]
+    kept = [said for known, said in new if known == name]
+    by_place = name.startswith("conditions[")
+    if kept and (not by_place or kept == meant):
+        return [name]
+    followed = [[known for known, each in new if each == said] for said in meant]
+    return [names[0] for names in followed] if meant and all(followed) else None

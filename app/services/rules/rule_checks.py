@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from app.rule_engine.roster import (
     look_at_roster,
 )
 from app.services.pools.parameters import read_catalogue
+from app.services.pools.relaxed_names import relaxed_in_vain
 
 MOST_TASKS: Final = 5000
 """Recent tasks that rules are looked at with: the last day's, or the last ones where there were few."""
@@ -107,7 +108,22 @@ async def judge(
         return Verdict(faults=error.issues)
     executors = await read_executors(session, pool_id=pool_id)
     tasks = await read_recent_tasks(session, pool_id=pool_id, now=now)
-    return await asyncio.to_thread(_look, rule_set, catalogue, executors, tasks)
+    active = await find_active(session, pool_id=pool_id)
+    before = active.document if active else {}
+    in_vain = await relaxed_in_vain(session, pool_id=pool_id, before=before, after=document)
+    verdict = await asyncio.to_thread(_look, rule_set, catalogue, executors, tasks)
+    return replace(verdict, findings=[*verdict.findings, *map(_relaxes_nothing, in_vain)])
+
+
+def _relaxes_nothing(name: str) -> Finding:
+    return Finding(
+        "relaxes_nothing",
+        "$.conditions",
+        say(
+            "the pool's escalation relaxes '{name}', which these rules do not have: they will not be activated",
+            name=name,
+        ),
+    )
 
 
 def _look(

@@ -6,10 +6,13 @@ middle of it. It is listed with the reason, counted for the alarm, and moved by 
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+
+import structlog
 
 from app.database import HotConnection, HotPool
 from app.engine.types import ClassKey, Executor, ExecutorId, IntArray, PoolId, Rules, Task, TaskId
@@ -20,12 +23,17 @@ from app.services.placement.sql import PARAMETERS, POOL
 from app.services.tasks import sql as statements
 from app.services.tasks.moves import Move, Moved, MoveName, move_tasks
 from app.utils.remembered import Remembered
+from app.utils.trouble import says, trouble_of
+
+log = structlog.get_logger()
 
 MOST = 20_000
 """Open tasks of a pool that are looked at, the oldest first."""
 _AT_ONCE = 500
 _FRESH_SECONDS = 5.0
 _RESTS = 20
+_ROUND_SECONDS = 0.25
+_POOLS = "SELECT id FROM pools ORDER BY id DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +172,33 @@ class MisplacedCounts:
     def forget(self, pool_id: PoolId) -> None:
         """Look again at the next question."""
         self._known.forget(lambda known: known == pool_id)
+
+
+class MisplacedRound:
+    """Counts of all pools, some at each look: a look takes a bounded time and goes on where the last one ended."""
+
+    def __init__(self, pool: HotPool) -> None:
+        self._pool = pool
+        self._counts = MisplacedCounts(pool)
+        self._known: dict[PoolId, int] = {}
+        self._due: list[PoolId] = []
+
+    async def look(self) -> Mapping[PoolId, int]:
+        """What is known of each pool; one that cannot be looked at is left out, and logged.
+
+        Raises what the database raises.
+        """
+        began = time.monotonic()
+        if not self._due:
+            self._due = [PoolId(row["id"]) for row in await self._pool.fetch(_POOLS)]
+            self._known = {pool_id: self._known[pool_id] for pool_id in self._due if pool_id in self._known}
+        while self._due and time.monotonic() - began < _ROUND_SECONDS:
+            pool_id = self._due.pop()
+            try:
+                self._known[pool_id] = await self._counts.count(pool_id)
+            except Exception as error:
+                if trouble_of(error) is not None:
+                    raise
+                self._known.pop(pool_id, None)
+                log.warning("misplaced.not_counted", pool=pool_id, error=says(error), exc_info=error)
+        return self._known

@@ -297,3 +297,23 @@ def run(*command: str, codes: tuple[int, ...] = (0,), **environment: str) -> str
     )
     assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
+
+
+async def test_one_open_task_of_long_ago_keeps_its_own_frames_and_no_others(
+    database: Database, tmp_path: Path
+) -> None:
+    pool_id = await add_pool(database)
+    await write_tasks(database.hot, [NewTask(pool_id)])
+    async with database.hot.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO trail_frames (pool_id, number, start, content) "
+            "SELECT $1, n, (n - 1) / 10 * 10 + 1, '{}' FROM generate_series(1, 100) n",
+            pool_id,
+        )
+        await connection.execute(
+            "UPDATE tasks SET wait_reason = 'all_busy', wait_explanation = '{\"frame\": 25}'"
+        )
+        async for _ in archive_ended(database.hot, Files(tmp_path / "archive"), before=datetime.now(UTC)):
+            pass
+        left = [row["number"] for row in await connection.fetch("SELECT number FROM trail_frames ORDER BY 1")]
+    assert left == [*range(21, 26), *range(91, 101)]

@@ -51,22 +51,24 @@ ON CONFLICT (executor_id, business_day) DO UPDATE
 SET count = day.count + excluded.count, weight = day.weight + excluded.weight, routed = day.routed + excluded.routed
 """
 
-# Frames that no explanation needs any more: all before the one on which the oldest that is needed builds.
+# Frames that no explanation needs any more. One needs its own frame and those from the one on which that builds; the
+# newest frame is needed by the next. One open task of long ago keeps its few, and not all that came after.
 _OLD_FRAMES = """
 WITH needed AS (
-    SELECT pool_id, min(number) AS number
-    FROM (
-        SELECT pool_id, (explanation ->> 'frame')::bigint AS number FROM assignments
-        UNION ALL
-        SELECT pool_id, (wait_explanation ->> 'frame')::bigint FROM tasks WHERE wait_explanation IS NOT NULL
-        UNION ALL
-        SELECT pool_id, max(number) FROM trail_frames GROUP BY pool_id
-    ) every
-    WHERE number IS NOT NULL GROUP BY pool_id
-), first AS (
-    SELECT frame.pool_id, frame.start FROM needed JOIN trail_frames frame USING (pool_id, number)
+    SELECT pool_id, (explanation ->> 'frame')::bigint AS number FROM assignments
+    UNION
+    SELECT pool_id, (wait_explanation ->> 'frame')::bigint FROM tasks WHERE wait_explanation IS NOT NULL
+    UNION
+    SELECT pool_id, max(number) FROM trail_frames GROUP BY pool_id
+), kept AS MATERIALIZED (
+    SELECT frame.pool_id, frame.start, max(number) AS number
+    FROM needed JOIN trail_frames frame USING (pool_id, number) GROUP BY frame.pool_id, frame.start
+), newest AS (
+    SELECT pool_id, max(number) AS number FROM trail_frames GROUP BY pool_id
 )
-SELECT old.pool_id, old.number FROM trail_frames old JOIN first USING (pool_id) WHERE old.number < first.start
+SELECT old.pool_id, old.number FROM trail_frames old JOIN newest USING (pool_id)
+WHERE old.number < newest.number AND NOT EXISTS (
+    SELECT FROM kept WHERE kept.pool_id = old.pool_id AND old.number BETWEEN kept.start AND kept.number)
 """
 
 # What belongs to no task and is of no use after a while, with what of it is old before $1: a running day hour by

@@ -354,7 +354,7 @@ class Worker:
 
 def count_batch(picture: PoolPicture, batch: Batch) -> None:
     """Tell the metrics, the log and the trace what a batch decided."""
-    pool = str(picture.pool_id)
+    pool = metrics.pool_label(picture.pool_id)
     metrics.batch_size.observe(len(batch.decisions) + len(batch.waiting))
     latency = metrics.assignment_latency_seconds.labels(pool)
     for kind, count in Counter(decision.kind for decision in batch.decisions).items():
@@ -379,7 +379,7 @@ def _count_without_anyone(picture: PoolPicture, batch: Batch) -> None:
     """Rules that match nobody must not fail silently: GET /v1/rules/lint tells more."""
     nobodys = [waiting for waiting in batch.waiting if waiting.reason is WaitReason.NO_ONE_ELIGIBLE]
     if nobodys:
-        metrics.tasks_without_anyone_total.labels(str(picture.pool_id)).inc(len(nobodys))
+        metrics.tasks_without_anyone_total.labels(metrics.pool_label(picture.pool_id)).inc(len(nobodys))
         classes = list(dict.fromkeys(waiting.class_key for waiting in nobodys))
         log.warning(
             "rules.nobody_eligible",

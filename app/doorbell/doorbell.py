@@ -20,6 +20,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from app.doorbell.pool_owners import Serving
 from app.engine.types import PoolId
 from app.integrations.redis_address import open_redis
+from app.telemetry import metrics
 from app.utils.trouble import trouble_of
 
 STREAM = "executor-balancer:doorbell"
@@ -365,6 +366,7 @@ class RedisDoorbell:
 
     def _heard(self) -> None:
         self._is_refused = False
+        metrics.doorbell_up.set(1)
         if self._down:
             self._down = False
             log.info("doorbell.back")
@@ -373,6 +375,8 @@ class RedisDoorbell:
         self._is_refused = isinstance(error, NoPermissionError)
         if not self._down:
             self._down = True
+            metrics.doorbell_up.set(0)
+            metrics.doorbell_failures_total.inc()
             log.warning("doorbell.down", error=str(error), consequence="workers sweep PostgreSQL instead")
 
 

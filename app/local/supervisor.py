@@ -4,14 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import structlog
 
 from app.local.keeper import KeptProcess
+from app.local.rotation import append_to, trim
 
 FIRST_DELAY = 0.5
 """Seconds before the first restart of a service that ended; doubled each time up to the longest delay."""
@@ -83,7 +82,8 @@ class Supervisor:
                 self._note_end(running, now)
             if running.process is None and now >= running.restart_at:
                 self._restart(running, now)
-            _trim(running.service.log)
+            if running.service.log is not None:
+                trim(running.service.log, LOG_LIMIT)
 
     def stop(self) -> None:
         """Ask the services to end, the latest first, each when the one before has ended."""
@@ -114,7 +114,7 @@ class Supervisor:
     def _launch(self, running: _Running) -> None:
         service = running.service
         running.started_at = time.monotonic()
-        output = _open_log(service.log) if service.log else None
+        output = append_to(service.log) if service.log else None
         try:
             running.process = KeptProcess(
                 service.command,
@@ -127,22 +127,3 @@ class Supervisor:
         finally:
             if output:
                 output.close()
-
-
-def _open_log(path: Path) -> BinaryIO:
-    """Open a log at its end, readable by its owner alone, also where an earlier version made it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return os.fdopen(descriptor, "ab")
-
-
-def _trim(path: Path | None) -> None:
-    """Set an overgrown log aside and begin anew; writers append, so they go on at the beginning."""
-    if path is None:
-        return
-    with suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_LIMIT:
-            with _open_log(path.with_suffix(".log.1")) as kept:
-                kept.truncate(0)
-                kept.write(path.read_bytes())
-            os.truncate(path, 0)

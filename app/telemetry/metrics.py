@@ -4,7 +4,8 @@ What a process counts itself (counters, histograms) is in the default registry: 
 worker on a port of its own, and queries sum over processes. What is true of the whole system is in `SYSTEM`: the API
 reads it from the database (`app.services.live.gauges`), so that every process tells the same and nothing is told twice.
 
-Labels are bounded: pools, kinds, routes; executors by id, of large pools only those at both ends.
+Labels are bounded: kinds, routes; pools by id up to MOST_POOLS, all others as "other"; executors by id, of large pools
+only those at both ends.
 """
 
 import os
@@ -17,7 +18,21 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+MOST_POOLS = 50
+"""Pools that have series of their own in a process, and in each gauge of the system."""
+OTHER = "other"
+_labelled: set[int] = set()
+
 SYSTEM = CollectorRegistry()
+
+
+def pool_label(pool_id: int) -> str:
+    """Return the label of a pool for what this process counts: its id for the first MOST_POOLS that it counts."""
+    if pool_id not in _labelled:
+        if len(_labelled) >= MOST_POOLS:
+            return OTHER
+        _labelled.add(pool_id)
+    return str(pool_id)
 
 
 class SystemGauge:
@@ -97,6 +112,29 @@ audit_log_fault = Gauge(
     ["kind"],
     multiprocess_mode="max",
 )
+doorbell_up = Gauge(
+    "doorbell_up",
+    "1 where the last word to or from Redis succeeded, in this process.",
+    multiprocess_mode="min",
+)
+doorbell_failures_total = Counter(
+    "doorbell_failures_total", "Times that Redis was lost; workers sweep the database meanwhile."
+)
+listening = Gauge(
+    "database_listening", "1 while this process hears PostgreSQL's notifications.", multiprocess_mode="min"
+)
+listen_connections_total = Counter(
+    "database_listen_connections_total", "Connections made to hear notifications: one, and one for each loss."
+)
+pool_wait_seconds = Histogram(
+    "database_pool_wait_seconds",
+    "Time waited for a connection of the pool for hot statements, tried every few seconds in each process.",
+    buckets=LATENCY_BUCKETS[:14],
+)
+event_watchers = Gauge("event_stream_watchers", "Open streams of /v1/events.", multiprocess_mode="livesum")
+sign_in_failures_total = Counter(
+    "sign_in_failures_total", "Sign-ins and refreshes that were refused for what was sent."
+)
 clock_offset_seconds = Gauge(
     "clock_offset_seconds",
     "How far the clock of an API host is ahead of the database's, by which it goes; below 0 it is behind.",
@@ -118,6 +156,9 @@ database_up = SystemGauge("database_up", "Whether the last look at the database 
 queue_lag = SystemGauge("queue_lag", "Tasks that wait for a worker to look at them, up to 100,000.", "pool")
 tasks_misplaced = SystemGauge(
     "tasks_misplaced", "Open tasks whose executor was deactivated or no longer passes the rules.", "pool"
+)
+queue_oldest_seconds = SystemGauge(
+    "queue_oldest_seconds", "Age of the oldest task that waits for a worker to look at it.", "pool"
 )
 tasks_waiting = SystemGauge(
     "tasks_waiting", "Tasks that were looked at and that nobody can take now.", "pool", "reason"

@@ -411,3 +411,24 @@ def there(client: "redis.Redis[bytes]") -> bool:
         return bool(client.ping())
     except NotThere:
         return False
+
+
+def test_alerts_reach_receivers_that_are_to_be_filled_in_the_critical_ones_another():
+    alerts = yaml.safe_load((ROOT / "deploy" / "alertmanager.yml").read_text())
+    [night] = alerts["route"]["routes"]
+    receivers = {receiver["name"] for receiver in alerts["receivers"]}
+    assert {alerts["route"]["receiver"], night["receiver"]} == receivers
+    assert night["matchers"] == ["severity = critical"]
+    document = yaml.safe_load((ROOT / "docker-compose.alerts.yaml").read_text())
+    service = document["services"]["alertmanager"]
+    assert set(service["networks"]) <= DOCUMENT["networks"].keys()
+    common = ("read_only", "cap_drop", "security_opt", "restart", "logging")
+    assert {name: service[name] for name in common} == {name: SERVICES["grafana"][name] for name in common}
+    assert service["user"] != "root" and "healthcheck" in service
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    [found] = prometheus["alerting"]["alertmanagers"][0]["dns_sd_configs"]
+    [port] = service["ports"]
+    assert (
+        found["names"] == ["alertmanager"]
+        and port == f"127.0.0.1:${{ALERTMANAGER_PORT:-9093}}:{found['port']}"
+    )

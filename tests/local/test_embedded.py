@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -262,6 +263,23 @@ def test_without_any_redis_there_is_none(used_place, monkeypatch):
 
     with EmbeddedServers(used_place, Durability.FAST) as servers:
         assert servers.addresses.redis_url is None
+
+
+def test_an_overgrown_log_of_a_server_is_set_aside_while_it_runs(used_place, monkeypatch):
+    monkeypatch.setattr(data, "LOG_LIMIT", 1000)
+    file = used_place / "postgres.log"
+    with EmbeddedServers(used_place, Durability.FAST) as servers:
+        with file.open("a") as log:
+            log.write("old " * 1000)
+        servers.revive()
+        assert "old " in file.with_suffix(".log.1").read_text()
+        address = urlsplit(servers.addresses.database_url)
+        with socket.create_connection(("127.0.0.1", address.port or 0)) as stranger:
+            stranger.sendall(
+                bytes([0, 0, 0, 9, 9, 9, 9, 9, 9])
+            )  # a protocol that there is not: a line in the log
+        assert eventually(lambda: "protocol" in file.read_text())
+        assert "old " not in file.read_text()
 
 
 def test_redis_on_the_path_is_preferred_even_as_a_link_to_its_checker(place, monkeypatch):

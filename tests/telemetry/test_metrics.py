@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from app.services.placement.pool_snapshot import PoolPicture
 from app.telemetry import metrics
 from tests.api.conftest import client_of, serving
 from tests.builders import add_executors, add_pool
+from tests.conftest import Figure
 from tests.lifecycle.conftest import until
 from tests.placement.test_worker import worker_process
 
@@ -151,6 +153,67 @@ async def test_ten_thousand_executors_make_few_series(
     assert min(values) == 0 and max(values) == pytest.approx(2.0)
     system = {family.name for family in metrics.SYSTEM.collect()} & told.keys()
     assert sum(len(told[name]) for name in system) < 100
+
+
+LOADS = (
+    "INSERT INTO executor_loads (executor_id, pool_id, window_start, business_day, day_weight) "
+    "SELECT id, pool_id, now()::date, now()::date, id % 100 FROM executors"
+)
+
+
+async def test_a_thousand_pools_make_few_series_and_the_rest_is_one(
+    settings: Settings, database: Database, pool_id: PoolId, figure: Figure
+):
+    async with database.hot.acquire() as connection:
+        for statement in (
+            "INSERT INTO pools (code, name, timezone) SELECT 'p' || n, 'P', 'UTC' FROM generate_series(1, 999) n",
+            "INSERT INTO pool_states (pool_id) SELECT id FROM pools WHERE code <> 'default'",
+            "INSERT INTO executors (pool_id, name) SELECT id, 'E' || n FROM pools, generate_series(1, 10) n",
+            LOADS,
+            "INSERT INTO tasks (pool_id) SELECT id FROM pools, generate_series(1, 3)",
+            "UPDATE tasks SET wait_reason = 'all_busy' WHERE id % 3 = 0",
+            "ANALYZE",
+        ):
+            await connection.execute(statement, timeout=120)
+    async with client_of(settings) as client:
+        await scrape(client)
+        began = time.perf_counter()
+        told = await scrape(client)
+        figure("milliseconds of a scrape of 1,000 pools, shared look", (time.perf_counter() - began) * 1000)
+    system = {family.name for family in metrics.SYSTEM.collect()} & told.keys()
+    assert sum(len(told[name]) for name in system) <= 1_500
+    assert len(told["queue_lag"]) == metrics.MOST_POOLS + 1
+    assert sum(told["queue_lag"].values()) == 2000, "what the autoscaler sums up stays whole"
+    assert told["tasks_waiting"][metrics.OTHER, "all_busy"] == 1000 - metrics.MOST_POOLS
+    assert told["mae_fairness"][metrics.OTHER,] <= min(
+        value for (pool,), value in told["mae_fairness"].items() if pool != metrics.OTHER
+    )
+
+
+async def test_what_degrades_quietly_is_told(settings: Settings, database: Database, pool_id: PoolId):
+    async with client_of(settings) as client:
+        before = (await scrape(client))["sign_in_failures_total"][()]
+        wrong = {"username": "nobody", "password": "wrong password"}
+        assert (await client.post("/v1/auth/token", json=wrong)).status_code == 401
+        await client.post("/v1/tasks", json={})  # rings
+
+        async def heard() -> bool:
+            told = await scrape(client)
+            return bool(told["database_listening"][()] and told["doorbell_up"][()])
+
+        await until(heard)
+        told = await scrape(client)
+    assert told["sign_in_failures_total"][()] == before + 1
+    assert told["database_listen_connections_total"][()] >= 1
+    assert told["database_pool_wait_seconds_count"][()] >= 1
+    assert told["event_stream_watchers"][()] == 0 and told["doorbell_failures_total"][()] >= 0
+
+
+def test_a_process_counts_for_few_pools_by_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "_labelled", set())
+    labels = [metrics.pool_label(number) for number in range(1000)]
+    assert len(set(labels)) == metrics.MOST_POOLS + 1
+    assert metrics.pool_label(7) == "7" and metrics.pool_label(999) == metrics.OTHER
 
 
 async def test_strange_requests_make_no_series(settings: Settings, database: Database, pool_id: PoolId):

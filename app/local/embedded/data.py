@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO
 
 from app.local.keeper import RunAs
+from app.local.rotation import append_to, trim
 
 NAME = "executor-balancer"
 LOCK_PATIENCE = 30.0
@@ -150,9 +151,11 @@ class DataDirectory:
         with suppress(FileNotFoundError):
             if path.stat().st_size > LOG_LIMIT:
                 path.replace(path.with_suffix(".log.1"))
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.fchmod(descriptor, 0o600)  # one of an earlier version may be open to all
-        return os.fdopen(descriptor, "ab")
+        return append_to(path)
+
+    def trim_log(self, server: str) -> None:
+        """Set an overgrown log of a running server aside."""
+        trim(self.path / f"{server}.log", LOG_LIMIT)
 
     def log_tail(self, server: str, lines: int = 12) -> str:
         """Return the end of a server's log, for an error message."""

@@ -78,7 +78,9 @@ class EmbeddedServers:
         return self.addresses
 
     def revive(self) -> list[str]:
-        """Start again, on the same ports, the servers that have ended; returns their names."""
+        """Start again, on the same ports, the servers that have ended; returns their names. Bounds their logs."""
+        for server in self._servers():
+            self._data.trim_log(server.name)
         ended = [server for server in self._servers() if server.pid is None]
         for server in ended:
             server.start(same_port=True)

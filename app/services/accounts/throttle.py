@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from app.errors import Invalid, Overloaded, Unauthenticated
 from app.messages.message import say
+from app.telemetry.metrics import sign_in_failures_total
 
 _MOST_WAITING = 200
 """Tries of one key that wait for the outcome of others; more are told to come back."""
@@ -73,6 +74,7 @@ class Throttle:
             yield
         except (Unauthenticated, Invalid):
             bucket.left -= 1
+            sign_in_failures_total.inc()
             raise
         finally:
             bucket.under_way -= 1

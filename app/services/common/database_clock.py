@@ -41,8 +41,10 @@ class DatabaseClock:
 
     async def look(self, pool: HotPool) -> None:
         """Ask the database for the time; an answer that took long counts only if it is the first."""
+        asked = time.monotonic()
         async with pool.acquire(timeout=_PATIENCE) as connection:
             began = time.monotonic()
+            metrics.pool_wait_seconds.observe(began - asked)
             at: datetime = await connection.fetchval("SELECT clock_timestamp()", timeout=_PATIENCE)
             ended = time.monotonic()
         if ended - began > _SLOW_SECONDS and self._anchor is not None:

@@ -4,6 +4,7 @@ A report goes through the pool of connections that decisions use, which proves t
 on the worker's connection past the pooler. A worker that can reach nothing falls silent, and is known by that.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ import structlog
 
 from app.database import TROUBLE, HotConnection, HotPool
 from app.messages.message import NOTHING, Message, joined, say
+from app.telemetry import metrics
 from app.utils.trouble import says, storable, trouble_of
 
 log = structlog.get_logger()
@@ -91,8 +93,10 @@ class WorkerReporter:
             trouble = ""
         except TROUBLE as error:
             trouble = f"its connection for notes (DATABASE_DIRECT_URL): {says(error)}"
+        asked = time.monotonic()
         try:
             async with self._pool.acquire(timeout=_PATIENCE) as connection:
+                metrics.pool_wait_seconds.observe(time.monotonic() - asked)
                 await connection.execute(PROBE, timeout=_PATIENCE)
                 await connection.execute(_REPORT, *self._words(trouble), timeout=_PATIENCE)
         except TROUBLE as error:

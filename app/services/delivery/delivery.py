@@ -298,7 +298,7 @@ class Delivery:
             return
         now = await connection.fetchval("SELECT clock_timestamp()")
         for row in await connection.fetch(statements.DELIVERED, delivered):
-            metrics.deliveries_total.labels(str(row["pool_id"])).inc(row["count"])
+            metrics.deliveries_total.labels(metrics.pool_label(row["pool_id"])).inc(row["count"])
             await count_events(
                 connection, Happened(delivered=row["count"]), pool_id=PoolId(row["pool_id"]), at=now
             )

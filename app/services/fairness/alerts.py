@@ -51,7 +51,7 @@ async def keep_alarms(
     new = [alarm for name, alarm in seen.items() if name not in standing]
     for alarm in new:
         session.add(_row(pool_id, alarm, now))
-        metrics.fairness_alarms_total.labels(str(pool_id), alarm.kind.value).inc()
+        metrics.fairness_alarms_total.labels(metrics.pool_label(pool_id), alarm.kind.value).inc()
         log.warning(
             "fairness.alarm",
             pool=pool_id,

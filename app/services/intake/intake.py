@@ -21,7 +21,7 @@ from app.messages.message import say
 from app.services.common.loops import Loops
 from app.services.common.sent_keys import PREFIX
 from app.services.placement import sql as statements
-from app.telemetry.metrics import tasks_accepted_total
+from app.telemetry.metrics import pool_label, tasks_accepted_total
 from app.telemetry.tracing import ORIGIN
 from app.utils import fast_json
 from app.utils.failpoints import failpoint
@@ -341,5 +341,5 @@ class Intake:
             if isinstance(outcome, Receipt) and not outcome.duplicate:
                 accepted[task.pool_id] = accepted.get(task.pool_id, 0) + 1
         for pool_id, count in accepted.items():
-            tasks_accepted_total.labels(str(pool_id)).inc(count)
+            tasks_accepted_total.labels(pool_label(pool_id)).inc(count)
             self._doorbell.ring(pool_id)

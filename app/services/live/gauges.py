@@ -1,12 +1,15 @@
 """What is true of the whole system, read from the database for whoever asks: right however many processes there are.
 
-Each look is shared for some seconds, costs a bounded number of rows, and gives a bounded number of series: of large
-pools only the executors at both ends.
+Each look is shared for some seconds, costs a bounded number of rows, and gives a bounded number of series: of many
+pools only those that stand out, each figure for itself, with all others in one series (`pool="other"`: the sum of
+counts, the largest of anything else); of large pools only the executors at both ends.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from typing import Any
 
 import structlog
@@ -26,10 +29,20 @@ SHARED_SECONDS = 5.0
 MOST_EXECUTORS = 500
 """Executors in all pools up to which each has a series of its own."""
 ENDS = 10
-"""Beyond that: so many of a pool's most and least used."""
+"""Beyond that: so many of a pool's most and least used, fewer where many pools are shown."""
+MOST_POOLS = metrics.MOST_POOLS
 _MOST_COUNTED = 100_000
+_MOST_LOOKED_AT = 1000
 _PATIENCE = 5.0
 
+# Age of the oldest task that waits for a look, of pools that have any; of so many of them.
+_OLDEST = """
+SELECT pool_id, extract(epoch FROM clock_timestamp() - min(updated_at))::float8 AS oldest
+FROM unnest($1::bigint[]) AS asked(id), LATERAL (
+    SELECT pool_id, updated_at FROM tasks
+    WHERE pool_id = asked.id AND status = 'pending' AND wait_reason IS NULL LIMIT $2
+) unseen GROUP BY pool_id
+"""
 _WAITING = """
 SELECT parked.pool_id, parked.wait_reason AS reason, count(*) AS count
 FROM pools pool, LATERAL (
@@ -64,7 +77,7 @@ _BY_EXECUTOR = """SELECT pool_id, id, used FROM (
     SELECT used.*, count(*) OVER () AS everybody,
            row_number() OVER (PARTITION BY pool_id ORDER BY used DESC, id) AS from_above,
            row_number() OVER (PARTITION BY pool_id ORDER BY used, id DESC) AS from_below
-    FROM used
+    FROM used WHERE pool_id = ANY($3::bigint[])
 ) ranked
 WHERE everybody <= $1 OR from_above <= $2 OR from_below <= $2
 """
@@ -118,8 +131,8 @@ class Gauges:
             async with asyncio.timeout(_PATIENCE):
                 misplaced = await self._misplaced.look()
             metrics.tasks_misplaced.clear()
-            for pool_id, count in misplaced.items():
-                metrics.tasks_misplaced.set(count, pool_id)
+            rows = [{"pool_id": pool_id, "count": count} for pool_id, count in misplaced.items()]
+            _tell(metrics.tasks_misplaced, rows, "count", sum)
         except Exception as error:
             known = trouble_of(error) is not None
             log.warning("gauges.not_read", error=says(error), exc_info=None if known else error)
@@ -131,6 +144,7 @@ class Gauges:
 _RECEIVERS = ("ais", "webhook")
 _FILLED = (
     metrics.queue_lag,
+    metrics.queue_oldest_seconds,
     metrics.tasks_waiting,
     metrics.tasks_misplaced,
     metrics.mae_fairness,
@@ -157,8 +171,12 @@ async def _fill(connection: HotConnection) -> None:
     """Read everything first: between forgetting and telling nobody else gets a turn."""
     lag = await connection.fetch(BACKLOG, _MOST_COUNTED)
     waiting = await connection.fetch(_WAITING, _MOST_COUNTED)
+    due = [row["pool_id"] for row in lag if row["lag"]]
+    oldest = await connection.fetch(_OLDEST, due, _MOST_LOOKED_AT) if due else []
     summary = await connection.fetch(_UTILIZATION + _SUMMARY)
-    people = await connection.fetch(_UTILIZATION + _BY_EXECUTOR, MOST_EXECUTORS, ENDS)
+    shown = [row["pool_id"] for row in nlargest(MOST_POOLS, summary, key=lambda row: row["mae"] or 0)]
+    ends = max(1, min(ENDS, MOST_EXECUTORS // (2 * max(1, len(shown)))))
+    people = await connection.fetch(_UTILIZATION + _BY_EXECUTOR, MOST_EXECUTORS, ends, shown)
     fairness = await connection.fetch(_FAIRNESS)
     alerts = await connection.fetch(_ALERTS)
     outbox = await connection.fetch(_OUTBOX, _MOST_COUNTED)
@@ -166,26 +184,43 @@ async def _fill(connection: HotConnection) -> None:
     unwell = await read_reports(connection)
     breakers = {row["receiver"]: row["count"] for row in await connection.fetch(BREAKERS)}
     _forget()
-    for row in lag:
-        metrics.queue_lag.set(row["lag"], row["pool_id"])
-    for row in waiting:
-        metrics.tasks_waiting.set(row["count"], row["pool_id"], row["reason"])
-    for row in summary:
-        metrics.mae_fairness.set(row["mae"], row["pool_id"])
+    _tell(metrics.queue_lag, lag, "lag", sum)
+    _tell(metrics.queue_oldest_seconds, oldest, "oldest", max)
+    _tell(metrics.tasks_waiting, waiting, "count", sum, "reason")
+    _tell(metrics.mae_fairness, summary, "mae", max)
+    for row in summary if len(summary) <= MOST_POOLS else [row for row in summary if row["pool_id"] in shown]:
         for quantile, value in zip(_QUANTILES, row["quantiles"], strict=True):
             metrics.executor_utilization_quantile.set(value, row["pool_id"], quantile)
     for row in people:
         metrics.executor_utilization.set(row["used"], row["pool_id"], row["id"])
-    for row in fairness:
-        if row["fairness_gap"] is not None:
-            metrics.fairness_gap.set(row["fairness_gap"], row["pool_id"])
-        if row["mae_optimum"] is not None:
-            metrics.mae_fairness_optimum.set(row["mae_optimum"], row["pool_id"])
-    for row in alerts:
-        metrics.fairness_alerts.set(row["count"], row["pool_id"], row["kind"])
+    _tell(metrics.fairness_gap, fairness, "fairness_gap", max)
+    _tell(metrics.mae_fairness_optimum, fairness, "mae_optimum", max)
+    _tell(metrics.fairness_alerts, alerts, "count", sum, "kind")
     for report in unwell:
         metrics.loops_unwell.set(1, report.loop, report.part)
     _tell_deliveries(outbox, dead, breakers)
+
+
+def _tell(
+    gauge: metrics.SystemGauge,
+    rows: Sequence[Any],
+    column: str,
+    together: Callable[[list[float]], float],
+    label: str | None = None,
+) -> None:
+    """Tell a figure of each pool; of more than MOST_POOLS only the largest, and all others `together`."""
+    told = [row for row in rows if row[column] is not None]
+    largest = nlargest(MOST_POOLS, told, key=lambda row: row[column]) if len(told) > MOST_POOLS else told
+    for row in largest:
+        gauge.set(row[column], row["pool_id"], *([row[label]] if label else ()))
+    if len(largest) == len(told):
+        return
+    seen, others = set(map(id, largest)), defaultdict(list)
+    for row in told:
+        if id(row) not in seen:
+            others[(row[label],) if label else ()].append(float(row[column]))
+    for labels, values in others.items():
+        gauge.set(together(values), metrics.OTHER, *labels)
 
 
 def _tell_deliveries(outbox: Sequence[Any], dead: Sequence[Any], breakers: Mapping[str, int]) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from app.database import connect
 from app.services.common.loops import Loops
+from app.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -49,11 +50,14 @@ class Listener:
         try:
             for channel in self._hearers:
                 await connection.add_listener(channel, self._heard)
+            metrics.listen_connections_total.inc()
+            metrics.listening.set(1)
             self._connected()
             while True:
                 await asyncio.sleep(_PROBE_SECONDS)
                 await connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
         finally:
+            metrics.listening.set(0)
             connection.terminate()
 
     def _heard(self, _connection: Any, _pid: int, channel: str, payload: Any) -> None:

@@ -12,6 +12,7 @@ from app.errors import Overloaded, Unauthenticated, Unavailable
 from app.messages.message import Message, say
 from app.services.accounts.callers import Callers
 from app.services.common.loops import Loops
+from app.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -96,6 +97,7 @@ class StreamPlaces:
         if len(self._watchers) >= most:
             self._make_room(owned, watcher, most)
         self._watchers[watcher] = None
+        metrics.event_watchers.inc()
         if self._closing:
             watcher.ended.set()
 
@@ -113,7 +115,9 @@ class StreamPlaces:
 
     def leave(self, watcher: Watcher) -> None:
         """Give the place back; a second time does nothing."""
-        self._watchers.pop(watcher, None)
+        if watcher in self._watchers:
+            del self._watchers[watcher]
+            metrics.event_watchers.dec()
 
     async def _check_soon(self) -> None:
         async with asyncio.timeout(_CHECK_PATIENCE):

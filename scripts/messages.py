@@ -21,7 +21,7 @@ from app.messages.type_faults import PLURAL
 from app.messages.vocabulary import VOCABULARY
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYWORDS = {"say": 1, "say_count": 2}
+KEYWORDS = {"say": 1, "say_count": 2, "Template": 1}
 """Functions that make messages, and how many of their arguments are templates."""
 _OWN_WORDS = {"demo", "replay_report"}
 """Folders whose `say` is another one."""

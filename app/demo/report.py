@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.demo.player import Played
-from app.engine.placement.words import TEXTS
+from app.engine.placement.words import reason_to_wait
+from app.engine.types import WaitReason
+from app.messages.catalogue import told
 from app.replay_report.words import Voice
 
 _SHOWN = 8
@@ -144,7 +146,7 @@ def _lines(played: Played, figures: Mapping[str, Any], language: str) -> list[st
         lines.append(gap if real is None else f"{gap}; {say('happened', 1, gap=100 * real)}")
         lines.append(say("mae", 4, mae=figures["mae"], optimum=figures["mae_optimum"]))
     for reason, count in played.waiting.items():
-        because = TEXTS["ru" if language == "ru" else "en"].get(reason, reason)
+        because = told(reason_to_wait(WaitReason(reason)), "ru" if language == "ru" else "en")
         lines.append("[yellow]" + words["waiting"].format(count=number(count, language), reason=because))
     voice = Voice("ru" if language == "ru" else "en")
     for reason, count in played.scenario.dropped.items():

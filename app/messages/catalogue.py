@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from app.messages.message import Message, fill
+from app.messages.message import DECIMAL, Message, fill
 
 Language: TypeAlias = Literal["en", "ru"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
@@ -41,6 +41,8 @@ def told(text: str, language: Language) -> str:
     """A message in a language; a text that is no message as it is."""
     if language == "en" or not isinstance(text, Message) or not text.template:
         return str(text)
+    if text.template == DECIMAL:
+        return text.replace(".", ",")
     catalogue = _russian()
     if text.plural:
         template = catalogue.ngettext(text.template, text.plural, text.parameters["count"])

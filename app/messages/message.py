@@ -54,6 +54,25 @@ def say_count(singular: str, plural: str, /, count: int, **parameters: Any) -> M
     return Message(fill(singular if count == 1 else plural, parameters), singular, parameters, plural)
 
 
+class Template(str):
+    """An English template kept in a table until it is said: the catalogue collects it where it is marked so."""
+
+    __slots__ = ()
+
+
+def tell(template: Template, /, **parameters: Any) -> Message:
+    """The message of a template out of a table."""
+    return Message(fill(template, parameters), template, parameters)
+
+
+def decimal(text: str) -> Message:
+    """A number as it is written, whose point is a comma in Russian."""
+    return Message(text, DECIMAL, {"decimal": text})
+
+
+DECIMAL = "{decimal}"
+
+
 def as_is(text: str) -> Message:
     """A text of a person or another program, which is never translated; a message stays what it is."""
     return text if isinstance(text, Message) else Message(text, "", {})

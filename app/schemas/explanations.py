@@ -6,6 +6,8 @@ from pydantic import BaseModel, Field
 
 from app.engine.placement.explain import Because
 from app.engine.types import AssignmentKind, Policy, WaitReason
+from app.messages.catalogue import Language, told
+from app.messages.message import Message
 
 
 class Words(BaseModel):
@@ -13,6 +15,15 @@ class Words(BaseModel):
 
     ru: str
     en: str
+
+
+_BOTH: tuple[Language, ...] = ("ru", "en")
+
+
+def in_both(*sentences: Message) -> Words:
+    """Sentences one after another, in both languages."""
+    russian, english = (" ".join(told(each, language) for each in sentences) for language in _BOTH)
+    return Words(ru=russian, en=english)
 
 
 class Term(BaseModel):

@@ -15,8 +15,9 @@ from app.engine.placement.decision_log import ROUTED, picture_at
 from app.engine.placement.explain import Because, Explanation, Record, explain, explain_preview
 from app.engine.placement.snapshot import fold, list_or_pack, pack, unfold, unpack
 from app.engine.placement.state import PoolState
-from app.engine.placement.words import Language, because, sentences
+from app.engine.placement.words import because, sentences
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Task
+from app.messages.catalogue import Language, told as in_language
 from tests.engine.builders import a_pool, a_task, an_executor, executors, tasks
 from tests.engine.worlds import LOADS, World, worlds
 
@@ -204,7 +205,7 @@ CASES: dict[str, Task] = {
 def test_a_worse_preference_is_not_called_more_work() -> None:
     preferred = {"": {ExecutorId(1): 20.0}}
     told = explain_preview(a_pool(executors(2), levels={1: 5.0}, preferred=preferred), a_task())[1]
-    assert because(told, ExecutorId(2), "en", {}).startswith("the score of executor 2 was higher")
+    assert because(told, ExecutorId(2), {}).startswith("the score of executor 2 was higher")
 
 
 def speech(language: Language) -> str:
@@ -212,8 +213,10 @@ def speech(language: Language) -> str:
     lines: list[str] = []
     for case, task in CASES.items():
         told = told_of(task)
-        lines += [f"# {case}", *sentences(told, language, NAMES)]
-        lines += [f"- {because(told, ExecutorId(i), language, NAMES)}" for i in (*range(1, 9), 99)]
+        lines += [f"# {case}", *(in_language(each, language) for each in sentences(told, NAMES))]
+        lines += [
+            f"- {in_language(because(told, ExecutorId(i), NAMES), language)}" for i in (*range(1, 9), 99)
+        ]
     return "\n".join(lines) + "\n"
 
 

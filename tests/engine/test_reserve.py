@@ -16,6 +16,7 @@ from app.engine.placement.reserve_draw import MOST_PEOPLE, Mix, Reserve, lasts
 from app.engine.placement.state import PoolState
 from app.engine.placement.words import because, sentences
 from app.engine.types import ExecutorId, Policy, Task
+from app.messages.catalogue import LANGUAGES, told as in_language
 from tests.engine.builders import a_pool, a_task, executors, tasks
 from tests.engine.test_explanation import Archive
 from tests.engine.test_placement_properties import renamed
@@ -238,15 +239,17 @@ def test_explanations_say_that_the_mix_of_the_day_kept_people_back() -> None:
     told = told_of(state)
     assert told.record.executor_id == 3 and told.why_not(ExecutorId(1)).because is Because.SCORE
     names = {ExecutorId(i): name for i, name in enumerate(("Anna", "Boris", "Vera", "Gleb"), 1)}
-    english, russian = (" ".join(sentences(told, language, names)) for language in ("en", "ru"))
+    english, russian = (
+        " ".join(in_language(each, language) for each in sentences(told, names)) for language in LANGUAGES
+    )
     assert "counting by how much people are kept back for work that only few can take (level 20)" in english
     assert "going by the mix of today so far" in english and "forecast" not in english
     assert "судя по тому, какие заявки приходят сегодня" in russian and "рогноз" not in russian
-    assert "level 20, held back by" in because(told, ExecutorId(1), "en", names)
-    assert "придержано на" in because(told, ExecutorId(1), "ru", names)
+    assert "level 20, held back by" in because(told, ExecutorId(1), names)
+    assert "придержано на" in in_language(because(told, ExecutorId(1), names), "ru")
 
 
 def test_where_nobody_who_could_take_it_is_held_back_nothing_is_said() -> None:
     state, _ = drawn()
     told = explain_preview(state, a_task(1, "special"))[1]
-    assert "kept back" not in " ".join(sentences(told, "en", {}))
+    assert "kept back" not in " ".join(sentences(told, {}))

@@ -16,6 +16,7 @@ from app.engine.placement.state import PoolSettings
 from app.engine.placement.words import because, sentences
 from app.engine.replay import Turn, replay
 from app.engine.types import ExecutorId, Load, Policy
+from app.messages.catalogue import told as in_language
 from app.replay_report.words import TEXTS
 from app.schemas.distribution import ShareOut
 from tests.engine.builders import a_pool, a_task, an_executor, chosen, executors, received, tasks
@@ -97,8 +98,8 @@ def test_pitfall_12_why_not_anybody_has_an_answer_in_words(team: int, done: int,
     for one in people:
         assert told.why_not(one.id).because is not Because.UNKNOWN
         for language in ("ru", "en"):
-            assert len(because(told, one.id, language, {})) > 10  # type: ignore[arg-type]
-            assert sentences(told, language, {})  # type: ignore[arg-type]
+            assert len(in_language(because(told, one.id, {}), language)) > 10
+            assert all(in_language(each, language) for each in sentences(told, {}))
 
 
 def test_pitfall_13_what_counts_as_load_is_one_definition_and_is_said() -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
 from app.errors import Invalid
-from app.messages.message import say
+from app.messages.message import Message, Template, decimal, say, tell
 from app.models import Replay
 from app.replay_report.verdict import Effect
 
@@ -57,12 +58,9 @@ async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None
         remedy = say("measure it with POST /v1/pools/{pool_id}/forecast", pool_id=pool_id)
         raise Invalid.at(place, reason, remedy)
     if trial.effect is Effect.HURTS:
-        before, after = (f"{100 * (gap or 0.0):.2f}" for gap in (trial.gap_without, trial.gap_with))
         reason = say(
-            "The forecast would hurt: mean gap of a day {before} % → {after} % (days: {days})",
-            before=before,
-            after=after,
-            days=trial.days,
+            "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days)",
+            **_numbers(trial),
         )
         remedy = say(
             "measure it with POST /v1/pools/{pool_id}/forecast again when the weekdays are more alike",
@@ -71,31 +69,27 @@ async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None
         raise Invalid.at(place, reason, remedy)
 
 
-_UNMEASURED = {
-    "ru": "Прогноз ещё не измерен на прошедших днях.",
-    "en": "The forecast was not measured on past days yet.",
-}
-_WORDS = {
-    "ru": {
-        Effect.HELPS: "Прогноз помог бы: среднее отклонение дня {before} % → {after} % (дней: {days}).",
-        Effect.NEUTRAL: "Прогноз почти ничего не изменил бы: {before} % → {after} % (дней: {days}).",
-        Effect.HURTS: "Прогноз повредил бы: среднее отклонение дня {before} % → {after} % (дней: {days}).",
-        Effect.UNKNOWN: "Судить не по чему: ни у одного дня нет такого же дня недели раньше.",
-    },
-    "en": {
-        Effect.HELPS: "A forecast would have helped: mean gap of a day {before} % → {after} % ({days} days).",
-        Effect.NEUTRAL: "A forecast would have changed next to nothing: {before} % → {after} % ({days} days).",
-        Effect.HURTS: "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days).",
-        Effect.UNKNOWN: "Nothing to judge by: no day had the same weekday before it.",
-    },
+_TEMPLATES = {
+    Effect.HELPS: Template(
+        "A forecast would have helped: mean gap of a day {before} % → {after} % ({days} days)."
+    ),
+    Effect.NEUTRAL: Template(
+        "A forecast would have changed next to nothing: {before} % → {after} % ({days} days)."
+    ),
+    Effect.HURTS: Template(
+        "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days)."
+    ),
+    Effect.UNKNOWN: Template("Nothing to judge by: no day had the same weekday before it."),
 }
 
 
-def verdict_text(trial: Trial | None, language: str) -> str:
+def verdict_text(trial: Trial | None) -> Message:
     """The measurement as a sentence."""
     if trial is None:
-        return _UNMEASURED[language]
-    before, after = (f"{100 * (gap or 0.0):.2f}" for gap in (trial.gap_without, trial.gap_with))
-    if language == "ru":
-        before, after = before.replace(".", ","), after.replace(".", ",")
-    return _WORDS[language][trial.effect].format(before=before, after=after, days=trial.days)
+        return say("The forecast was not measured on past days yet.")
+    return tell(_TEMPLATES[trial.effect], **_numbers(trial))
+
+
+def _numbers(trial: Trial) -> dict[str, Any]:
+    before, after = (decimal(f"{100 * (gap or 0.0):.2f}") for gap in (trial.gap_without, trial.gap_with))
+    return {"before": before, "after": after, "days": trial.days}

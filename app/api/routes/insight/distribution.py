@@ -20,7 +20,7 @@ from app.schemas.distribution import (
     HourFairnessOut,
     ShareOut,
 )
-from app.schemas.explanations import Words
+from app.schemas.explanations import in_both
 from app.services.fairness.alert_words import alarm_text
 from app.services.fairness.alerts import Alert, list_alerts
 from app.services.fairness.distribution import get_distribution
@@ -136,5 +136,5 @@ def _alert(alert: Alert) -> AlertOut:
         value=alert.value,
         bound=alert.bound,
         raised_at=alert.raised_at,
-        text=Words(ru=alarm_text(alert, "ru"), en=alarm_text(alert, "en")),
+        text=in_both(alarm_text(alert)),
     )

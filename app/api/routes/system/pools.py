@@ -11,7 +11,7 @@ from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.models import Pool
 from app.schemas.common import Identifier
-from app.schemas.explanations import Words
+from app.schemas.explanations import in_both
 from app.schemas.pools import ForecastOut, PoolChange, PoolIn, PoolList, PoolOut
 from app.schemas.replays import ReplayOut
 from app.services.common.pool_options import BrokenSettings, fairness_options
@@ -78,7 +78,7 @@ async def get_forecast(pool_id: PoolIdPath, session: SessionDep) -> ForecastOut:
         gap_with=trial.gap_with if trial else None,
         measured_at=trial.measured_at if trial else None,
         replay_id=trial.replay_id if trial else None,
-        text=Words(ru=verdict_text(trial, "ru"), en=verdict_text(trial, "en")),
+        text=in_both(verdict_text(trial)),
     )
 
 

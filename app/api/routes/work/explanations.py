@@ -15,7 +15,7 @@ from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.errors import Forbidden
 from app.messages.message import say
 from app.schemas.common import Identifier
-from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, Words
+from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, in_both
 from app.schemas.tasks import TaskIn
 from app.services.tasks.explanations import Explained, explain_task, parents_executor
 
@@ -88,9 +88,7 @@ def explanation_out(explained: Explained, asked: int | None) -> ExplanationOut:
         at_limit=explanation.at_limit,
         busy=explanation.busy,
         excluded=dict(explanation.excluded),
-        text=Words(
-            ru=" ".join(sentences(explanation, "ru", names)), en=" ".join(sentences(explanation, "en", names))
-        ),
+        text=in_both(*sentences(explanation, names)),
         why_not=None if asked is None else _why_not(explained, ExecutorId(asked)),
     )
 
@@ -102,7 +100,7 @@ def _counts_out(explained: Explained, asked: int | None, caller: Caller) -> Expl
     whole = explanation_out(explained, None)
     explanation = explained.explanation
     own = whole.executor_id == caller.executor_id
-    text = Words(ru=" ".join(counted(explanation, "ru")), en=" ".join(counted(explanation, "en")))
+    text = in_both(*counted(explanation))
     return whole.model_copy(
         update={
             "executor_id": whole.executor_id if own else None,
@@ -116,7 +114,7 @@ def _counts_out(explained: Explained, asked: int | None, caller: Caller) -> Expl
 
 def _plain_why_not(explanation: Explanation, asked: ExecutorId) -> WhyNotOut:
     reason = explanation.why_not(asked)
-    text = Words(ru=plain_reason(reason, "ru"), en=plain_reason(reason, "en"))
+    text = in_both(plain_reason(reason))
     return WhyNotOut(executor_id=asked, because=reason.because, rule=reason.rule, text=text)
 
 
@@ -127,7 +125,7 @@ def _why_not(explained: Explained, asked: ExecutorId) -> WhyNotOut:
         executor_id=asked,
         because=reason.because,
         rule=reason.rule,
-        text=Words(ru=because(explanation, asked, "ru", names), en=because(explanation, asked, "en", names)),
+        text=in_both(because(explanation, asked, names)),
     )
 
 

@@ -187,7 +187,7 @@ async def test_a_sign_in_by_the_provider_ends_for_good_after_its_hours(open_hall
     await hall.database.hot.execute("UPDATE refresh_tokens SET ends_at = now() + interval '5 minutes'")
     again = await hall.client.post("/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert again.json()["refresh_expires_in"] <= 300 and again.json()["expires_in"] <= 300
-    await hall.database.hot.execute("UPDATE refresh_tokens SET expires_at = now()")
+    await hall.database.hot.execute("UPDATE refresh_tokens SET expires_at = now() - interval '1 second'")
     late = await hall.client.post("/v1/auth/refresh", json={"refresh_token": again.json()["refresh_token"]})
     assert late.status_code == 401
 
@@ -306,7 +306,7 @@ async def test_a_state_works_once_for_its_own_browser_and_in_time(open_hall: Any
     assert (await hall.finish(fresh, verifier="x" * 43)).status_code == 401  # a link sent to somebody else
     assert (await hall.finish(fresh)).status_code == 401  # spent by the try
     late = await hall.go()
-    await hall.database.hot.execute("UPDATE provider_sign_ins SET expires_at = now()")
+    await hall.database.hot.execute("UPDATE provider_sign_ins SET expires_at = now() - interval '1 second'")
     assert (await hall.finish(late)).status_code == 401
     first, second = await hall.go(), await hall.go()
     swapped = first | {

@@ -166,7 +166,7 @@ def test_times_are_read_in_the_form_that_fits_the_whole_column(texts: list[str],
 
 def test_a_column_that_can_be_read_in_two_ways_is_refused_until_its_format_is_named(tmp_path: Path) -> None:
     path = a_file(tmp_path, "activity,resource,time\ncheck,Anna,02/03/2026 09:00\n")
-    with pytest.raises(EventLogError, match=r"time: .*as dd/mm/yyyy or as mm/dd/yyyy; name the format"):
+    with pytest.raises(EventLogError, match=r"time: .*as dd/mm/yyyy or mm/dd/yyyy; name the format"):
         read_event_log(path)
     for form, month in (("dd/mm/yyyy", 3), ("mm/dd/yyyy", 2)):
         log = read_event_log(path, options=ReadOptions(date_format=form))

@@ -276,7 +276,9 @@ async def _loops(pool: HotPool) -> Symptom:
         reports = await read_reports(connection)
     if not reports:
         return Symptom("Background", State.WELL, "all loops get round")
-    listed = "; ".join(f"{each}{f': {each.error}' if each.error else ''}" for each in reports[:_MOST_LISTED])
+    listed = "; ".join(
+        f"{each.message}{f': {each.error}' if each.error else ''}" for each in reports[:_MOST_LISTED]
+    )
     more = f"; {len(reports) - _MOST_LISTED} more" if len(reports) > _MOST_LISTED else ""
     remedy = "The log has each failure with its traceback (loop.failed); everything else goes on meanwhile."
     return Symptom("Background", State.BROKEN, listed + more, remedy)

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 import structlog
 
-from app.config import Settings
+from app.config import ROOT, Settings
 from app.database import TROUBLE, Database, HotPool, trouble_in_words, where
 
 log = structlog.get_logger()
@@ -14,6 +15,7 @@ log = structlog.get_logger()
 Pause: TypeAlias = Callable[[float], Awaitable[object]]
 
 _SCHEMA = "SELECT to_regclass('pools') IS NOT NULL AND to_regclass('users') IS NOT NULL"
+_VERSION = "SELECT version_num FROM alembic_version"
 _FILLED = "SELECT EXISTS (SELECT FROM pools) AND EXISTS (SELECT FROM users)"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two looks; the pause doubles while nothing answers."""
@@ -28,12 +30,28 @@ class Lack:
     has_schema: bool = False
 
 
+@cache
+def _versions_before() -> frozenset[str]:
+    """Versions of the schema that this code is too new for: those of every migration but the newest.
+
+    A version that is not known is a newer one, which this code works with (docs/production.md). Empty where the
+    migrations are not installed beside the code.
+    """
+    versions = sorted(path.stem.partition("_")[0] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
+    return frozenset(versions[:-1])
+
+
 async def find_lack(pool: HotPool, settings: Settings) -> Lack | None:
     """Look at the database once; None where nothing is lacking. Never raises for a database that is down."""
     try:
         async with pool.acquire() as connection:
             if not await connection.fetchval(_SCHEMA):
                 return Lack(f"{where(settings)} has no tables yet: run alembic upgrade head")
+            if await connection.fetchval(_VERSION) in _versions_before():
+                return Lack(
+                    f"{where(settings)} has the tables of an older version, or is being migrated now:"
+                    " run alembic upgrade head"
+                )
             if not await connection.fetchval(_FILLED):
                 return Lack(
                     f"{where(settings)} has no pool or no user: run python init_db.py", has_schema=True

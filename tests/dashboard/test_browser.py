@@ -196,8 +196,9 @@ def test_a_lead_loads_a_list_looks_corrects_it_and_loads_it(
     )
     expect(window.locator("[data-testid=stDataFrame]").last).to_contain_text("Первая")
     sheet = window.get_by_role("textbox", name="Лист", exact=True)
-    if not sheet.is_visible():
-        window.get_by_text("Файл прочитан не так?").click()
+    how = window.locator("details").filter(has_text="Файл прочитан не так?")
+    if how.get_attribute("open") is None:
+        how.locator("summary").click()
     sheet.fill("Second")
     sheet.press("Enter")
     expect(window.locator("[data-testid=stDataFrame]").last).to_contain_text("Вторая")

@@ -101,7 +101,7 @@ def test_a_log_is_read_as_it_was_meant_and_how_is_said(tmp_path: Path, name: str
 
 
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
-    "either first": (text(HEAD, "7;check;Анна;02/03/2026 09:00"), {}, "dd/mm/yyyy or as mm/dd/yyyy"),
+    "either first": (text(HEAD, "7;check;Анна;02/03/2026 09:00"), {}, "dd/mm/yyyy or mm/dd/yyyy"),
     "digits that are no day": (text(HEAD, "7;check;Анна;20261399090000"), {}, "no listed format"),
     "an unquoted separator": (text(HEAD, "7;check; twice;Анна;13.02.2026 09:00"), {}, "5 cells, the headings 4"),
     "no such columns": (text("a;b", "1;2"), {}, "columns are a, b"),

@@ -37,7 +37,9 @@ def _versions_before() -> frozenset[str]:
     A version that is not known is a newer one, which this code works with (docs/production.md). Empty where the
     migrations are not installed beside the code.
     """
-    versions = sorted(path.stem.partition("_")[0] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
+    versions = sorted(
+        path.stem.partition("_")[0] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py")
+    )
     return frozenset(versions[:-1])
 
 

@@ -385,6 +385,24 @@ async def test_a_pull_does_not_bring_back_whom_a_lead_removed_or_who_was_erased(
     assert brought_back["active"], "whom it removed it brings back"
 
 
+async def test_pitfall_20_a_pull_that_would_switch_off_most_of_a_pool_stops_and_asks(
+    story: Story, emulator: External
+) -> None:
+    emulator.store.executors = {
+        f"{number}": {"external_id": f"{number}", "name": f"{number}", "active": True} for number in range(8)
+    }
+    assert (await story.client.post("/v1/executors/cache-sync")).json()["added"] == 8
+    for each in list(emulator.store.executors.values())[:6]:
+        each["active"] = False
+    emulator.store.executors["7"]["name"] = "Anna"
+    refused = await story.client.post("/v1/executors/cache-sync")
+    assert (refused.status_code, "6 of 8" in refused.json()["detail"]) == (409, True), refused.text
+    people = (await story.client.get("/v1/executors")).json()["items"]
+    assert all(each["active"] and each["name"] != "Anna" for each in people), "nothing is half done"
+    meant = await story.client.post("/v1/executors/cache-sync", params={"allow_many": True})
+    assert (meant.status_code, meant.json()["changed"]) == (200, 7)
+
+
 async def test_people_are_pulled_by_the_clock_too(
     settings: Settings, database: Database, pool_id: PoolId, emulator: External
 ) -> None:

@@ -95,6 +95,16 @@ def test_rows_of_older_versions_mean_what_they_meant() -> None:
     assert not stored.working(NOW) and stored.zone == MOSCOW
 
 
+def test_pitfall_19_hours_are_times_on_the_wall_all_year_and_carry_no_zone() -> None:
+    hours = WorkingHours.parse({"days": {day: [["09:00", "18:00"]] for day in DAYS}}, BERLIN)
+    for month, utc in ((1, 8), (7, 7)):
+        assert hours.working(datetime(2026, month, 5, utc, tzinfo=UTC))
+        assert not hours.working(datetime(2026, month, 5, utc - 1, 59, tzinfo=UTC))
+    for zoned in ("09:00Z", "09:00+03:00", "09:00-05", "2026-01-01T09:00"):
+        with pytest.raises(WrongHours):
+            WorkingHours.parse({"days": {"mon": [[zoned, "18:00"]]}}, BERLIN)
+
+
 BERLIN, APIA = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Apia")
 
 

@@ -91,7 +91,9 @@ AT = datetime(2026, 5, 4, 10, tzinfo=ZoneInfo("Europe/Moscow"))
         (None, "Имя,n\r\nАнна,1.5,2026-05-04,2026-05-04T10:00:00+03:00,7,,1234567.125\r\n"),
     ],
 )
-def test_a_file_is_written_as_the_spreadsheet_of_its_language_reads_it(language: Any, line: str) -> None:
+def test_pitfall_25_a_file_is_written_as_the_spreadsheet_of_its_language_reads_it(
+    language: Any, line: str
+) -> None:
     assert csv_text([["Имя", "n"], ["Анна", 1.5, AT.date(), AT, 7, None, 1234567.125]], language) == line
     assert csv_text([["Анна"]], language, begins=False) == "Анна\r\n"
 

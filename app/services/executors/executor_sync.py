@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import among
 from app.engine.types import PoolId
-from app.errors import DomainError
+from app.errors import Conflict, DomainError
 from app.messages.message import Message, as_is, say
 from app.messages.type_faults import fault_message
 from app.models import ErasedPerson, Executor
@@ -34,12 +34,23 @@ class Synced:
     refused: Sequence[Message]
 
 
+_FEW = 5
+_MANY = 0.5
+"""Of a pool's active people: when more are to be switched off at once, it is more likely a fault of the list."""
+
+
 async def sync_executors(
-    session: AsyncSession, said: Sequence[Any], *, pool_id: PoolId, now: datetime
+    session: AsyncSession,
+    said: Sequence[Any],
+    *,
+    pool_id: PoolId,
+    now: datetime,
+    allow_many: bool = False,
 ) -> Synced:
     """Put everybody whom the external system told of into a pool; what one person has wrong refuses that person only.
 
     What it says is fetched before the session begins: it takes 2 to 10 s, longer than a transaction may idle.
+    Raises Conflict, and changes nothing, where it would switch off most of the pool, unless `allow_many`.
     """
     people, refused = _readable(said)
     known = await known_people(session, pool_id, [person.external_id for person in people])
@@ -63,11 +74,32 @@ async def sync_executors(
                     executor_id=known[number].id,
                 )
             )
+    leaving = sum(
+        values.get("active") is False and number in known and known[number].active
+        for number, values in wanted.items()
+    )
+    if not allow_many and leaving > _FEW:
+        await _check_not_most(session, pool_id, leaving)
     differing = {number: values for number, values in wanted.items() if differs(values, known.get(number))}
     await session.rollback()
     written = await _put(session, pool_id, list(differing.values()), now, refused)
     added = sum(number not in known for number in written)
     return Synced(len(said), added, len(written) - added, refused)
+
+
+async def _check_not_most(session: AsyncSession, pool_id: PoolId, leaving: int) -> None:
+    """Raise Conflict where so many are most of the pool's active people."""
+    counted = select(func.count()).where(Executor.pool_id == pool_id, Executor.active)
+    active = int(await session.scalar(counted) or 0)
+    if leaving > _MANY * active:
+        raise Conflict(
+            say(
+                "The external system would switch off {leaving} of {active} active people, and nothing was changed."
+                " If that is meant, pull with allow_many=true.",
+                leaving=leaving,
+                active=active,
+            )
+        )
 
 
 async def _erased(session: AsyncSession, pool_id: PoolId, external_ids: Collection[str]) -> list[str]:

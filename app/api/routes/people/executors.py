@@ -111,6 +111,9 @@ async def sync_executors(
     now: NowDep,
     language: LanguageDep,
     pool_id: Annotated[Identifier | None, Query()] = None,
+    allow_many: Annotated[
+        bool, Query(description="Also where it switches off more than half of the pool's active people.")
+    ] = False,
 ) -> ExecutorSyncOut:
     """Pull people from the external system now; it is done periodically too."""
     pool = await directory.get(None if pool_id is None else PoolId(pool_id))
@@ -123,7 +126,7 @@ async def sync_executors(
             raise Unavailable(
                 say("The external system does not answer: {error}. Repeat.", error=error), retry_after=5
             ) from error
-    found = await executor_sync.sync_executors(session, said, pool_id=pool.id, now=now)
+    found = await executor_sync.sync_executors(session, said, pool_id=pool.id, now=now, allow_many=allow_many)
     doorbell.ring(pool.id)
     return ExecutorSyncOut(
         seen=found.seen,

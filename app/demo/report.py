@@ -145,10 +145,11 @@ def _lines(played: Played, figures: Mapping[str, Any], language: str) -> list[st
         real = figures["fairness_gap_in_log"]
         lines.append(gap if real is None else f"{gap}; {say('happened', 1, gap=100 * real)}")
         lines.append(say("mae", 4, mae=figures["mae"], optimum=figures["mae_optimum"]))
-    for reason, count in played.waiting.items():
-        because = told(reason_to_wait(WaitReason(reason)), "ru" if language == "ru" else "en")
-        lines.append("[yellow]" + words["waiting"].format(count=number(count, language), reason=because))
     voice = Voice("ru" if language == "ru" else "en")
+    for reason, count in played.waiting.items():
+        known = reason in set(WaitReason)  # else it is the status of a task that waits for nothing
+        because = told(reason_to_wait(WaitReason(reason)), voice.language) if known else reason
+        lines.append("[yellow]" + words["waiting"].format(count=number(count, language), reason=because))
     for reason, count in played.scenario.dropped.items():
         said = escape(voice.reason(reason))
         lines.append("[dim]" + words["dropped"].format(count=number(count, language), reason=said))

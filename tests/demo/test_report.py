@@ -1,7 +1,9 @@
 """The report as people read it; what it must say stands in `golden/`, kept by hand."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -9,13 +11,14 @@ from rich.console import Console
 from app.demo.player import Played
 from app.demo.report import number, quantile, show
 from app.demo.scenario import Scenario
+from app.engine.types import WaitReason
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def a_report(language: str) -> str:
+def a_report(language: str, **changes: Any) -> str:
     console = Console(file=io.StringIO(), width=100)
-    show(console, PLAYED, language)
+    show(console, replace(PLAYED, **changes), language)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
@@ -56,6 +59,13 @@ PLAYED = Played(
 @pytest.mark.parametrize("language", ["ru", "en"])
 def test_report_says_what_the_golden_file_says(language: str) -> None:
     assert a_report(language) == (GOLDEN / f"report.{language}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_every_reason_and_every_status_of_what_is_not_placed_is_told(language: str) -> None:
+    told = a_report(language, waiting=dict.fromkeys([*WaitReason, "cancelled"], 1))
+    assert "cancelled" in told
+    assert not any(reason in told for reason in WaitReason if "_" in reason)
 
 
 def test_numbers_are_written_as_the_language_does() -> None:

@@ -2,6 +2,7 @@
 
 from app.services.audit.audit_log import verify
 from tests.access.conftest import House
+from tests.builders import add_tasks
 from tests.conftest import Figure
 
 NAME = "Аделаида Вермишелева"
@@ -277,6 +278,43 @@ async def test_what_a_client_said_in_a_task_is_erased_by_its_id_or_its_external_
     assert (await house.client.post(f"/v1/privacy/tasks/{task_id}/erase", headers=admin)).status_code == 204
     assert await columns_with(house, MARK) == set()
     assert (await verify(house.database.hot)).holds
+
+
+async def test_the_values_that_rules_read_of_a_task_are_erased_with_the_last_task_that_had_them(
+    house: House,
+) -> None:
+    """Cross conditions compare a task's values with a person's: they are the key of its class."""
+    admin, pool_id, fetch = await house.as_role("admin"), house.mine.pool_id, house.database.hot.fetchval
+    executor_id, kinds, tasks = house.mine.ids["executor_id"], [], []
+    for digest, key in (("first", MARK), ("later roster", MARK), ("other kind", "another")):
+        kinds.append(
+            await fetch(
+                "INSERT INTO class_snapshots (pool_id, digest, content)"
+                " VALUES ($1, $2, jsonb_build_object('key', jsonb_build_array($3::text))) RETURNING id",
+                *(pool_id, digest, key),
+            )
+        )
+    for name, kind in (("T-1", kinds[0]), ("T-2", kinds[0]), ("T-3", kinds[2])):
+        [task_id] = await add_tasks(house.database, pool_id, 1)
+        tasks.append(task_id)
+        await fetch("UPDATE tasks SET status = 'completed', external_id = $2 WHERE id = $1", task_id, name)
+        await fetch(
+            "INSERT INTO assignments"
+            " (task_id, pool_id, executor_id, kind, weight, score, business_day, decided_at, class_id)"
+            " VALUES ($1, $2, $3, 'primary', 1, 0, now(), now(), $4)",
+            *(task_id, pool_id, executor_id, kind),
+        )
+    epoch = await fetch("SELECT config_epoch FROM pool_states WHERE pool_id = $1", pool_id)
+    found = []
+    for task_id in tasks[:2]:
+        erased = await house.client.post(f"/v1/privacy/tasks/{task_id}/erase", headers=admin)
+        assert erased.status_code == 204, erased.text
+        found.append(await columns_with(house, MARK))
+    assert found == [{"class_snapshots.content"}, set()], "the first is not the last"
+    assert await columns_with(house, "another") == {"class_snapshots.content"}
+    digests = await house.database.hot.fetch("SELECT digest FROM class_snapshots ORDER BY id")
+    assert [row[0] for row in digests] == [f"erased {kinds[0]}", f"erased {kinds[1]}", "other kind"]
+    assert await fetch("SELECT config_epoch > $2 FROM pool_states WHERE pool_id = $1", pool_id, epoch)
 
 
 async def test_no_session_hides_what_it_changes_behind_erasing_or_a_table_of_its_own(house: House) -> None:

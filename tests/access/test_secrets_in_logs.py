@@ -58,7 +58,9 @@ def requests_of(house: House) -> dict[str, tuple[str, str, dict[str, object]]]:
     }
 
 
-@pytest.mark.xdist_group("broken statements")  # one kind at a time: the log is the server's, not the database's
+@pytest.mark.xdist_group(
+    "broken statements"
+)  # one kind at a time: the log is the server's, not the database's
 @pytest.mark.parametrize("kind", BREAKS)
 async def test_broken_statements_leave_no_secret_in_any_log(
     capfd: pytest.CaptureFixture[str], house: House, servers: RunServers, figure: Figure, kind: str

@@ -42,7 +42,7 @@ class Client:
     """A running application and its client, as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        self._lifespan = LifespanManager(create_app(settings))
+        self._lifespan = LifespanManager(create_app(settings), startup_timeout=60, shutdown_timeout=60)
 
     async def __aenter__(self) -> httpx.AsyncClient:
         app = (await self._lifespan.__aenter__()).app

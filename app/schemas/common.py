@@ -1,6 +1,5 @@
 """Fields and types that several resources share."""
 
-import math
 import re
 from datetime import date
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from pydantic import (
 
 from app.messages.message import say
 from app.utils.normal_form import nfc, visible
+from app.utils.parameter_values import LONGEST_LIST, LONGEST_TEXT, MOST_KEYS, storable_values
 
 Name = Annotated[
     str,
@@ -78,50 +78,8 @@ Day = Annotated[date, BeforeValidator(_written_out, json_schema_input_type=date)
 Instant = Annotated[AwareDatetime, BeforeValidator(_written_out, json_schema_input_type=AwareDatetime)]
 """An ISO 8601 instant with its offset."""
 
-_LONGEST_TEXT = 10_000
-_LARGEST_INTEGER = 2**53  # beyond it neither JavaScript nor the engine's float64 counts exactly
-_LONGEST_LIST = 1_000
-_MOST_KEYS = 200
-
-
-def _storable(values: dict[str, Any]) -> dict[str, Any]:
-    """Refuse here what PostgreSQL could not keep or the engine could not compare. Raises ValueError."""
-    for key, value in values.items():
-        if not (0 < len(key) <= 100 and _is_text(key)):
-            raise ValueError(say("{key!r} is no key; use 1 to 100 characters", key=key[:100]))
-        if not key.strip():
-            raise ValueError(say("{key!r} is no key: it is blank", key=key))
-        members = value if isinstance(value, list) else (value,)
-        if len(members) > _LONGEST_LIST or not all(map(_is_scalar, members)):
-            raise ValueError(
-                say(
-                    "{key}: neither a string (up to {longest} characters), a number, true, false, null, "
-                    "nor a list of these (up to {most})",
-                    key=key,
-                    longest=_LONGEST_TEXT,
-                    most=_LONGEST_LIST,
-                )
-            )
-    return values
-
-
-def _is_scalar(value: object) -> bool:
-    if isinstance(value, str):
-        return _is_text(value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or (isinstance(value, int) and abs(value) <= _LARGEST_INTEGER)
-
-
-def _is_text(value: str) -> bool:
-    """Whether PostgreSQL can keep it: no NUL, no lone surrogates."""
-    if len(value) > _LONGEST_TEXT or "\x00" in value:
-        return False
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
-
-
 _SCALARS: list[dict[str, Any]] = [
-    {"type": "string", "maxLength": _LONGEST_TEXT, "pattern": r"^[^\x00]*$"},
+    {"type": "string", "maxLength": LONGEST_TEXT, "pattern": r"^[^\x00]*$"},
     {"type": "number"},
     {"type": "boolean"},
     {"type": "null"},
@@ -129,16 +87,16 @@ _SCALARS: list[dict[str, Any]] = [
 
 Parameters = Annotated[
     dict[str, Any],
-    Field(max_length=_MOST_KEYS),
-    AfterValidator(_storable),
+    Field(max_length=MOST_KEYS),
+    AfterValidator(storable_values),
     WithJsonSchema(
         {
             "type": "object",
-            "maxProperties": _MOST_KEYS,
+            "maxProperties": MOST_KEYS,
             "additionalProperties": {
                 "anyOf": [
                     *_SCALARS,
-                    {"type": "array", "items": {"anyOf": _SCALARS}, "maxItems": _LONGEST_LIST},
+                    {"type": "array", "items": {"anyOf": _SCALARS}, "maxItems": LONGEST_LIST},
                 ]
             },
         }

@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import app
+from app.commands.doctor import newest_schema
 from app.config import Settings
 from app.database import Database
+from app.services.audit.doctor import State, examine
 from app.services.audit.invariants import CHECKS, find_violations
 from app.services.placement.assignment import place_batch
 from app.services.placement.pool_snapshot import PoolPicture
@@ -98,3 +100,56 @@ def test_where_nothing_runs_it_says_what_to_set(tmp_path: object) -> None:
     result = doctor("--data", str(tmp_path))
     assert result.exit_code == 2
     assert "DATABASE_URL" in result.output
+
+
+STOPS = {
+    "Stored values": (
+        (
+            "UPDATE executors SET working_hours = '{\"days\": 5}' WHERE id = (SELECT min(id) FROM executors);"
+            'UPDATE executors SET parameters = \'{"address": {"city": 1}}\''
+            " WHERE id = (SELECT max(id) FROM executors);"
+            "INSERT INTO pools (code, name, timezone, settings) VALUES ('odd', 'odd', 'Europe', '{\"flow\": 5}');"
+            "INSERT INTO webhooks (pool_id, url, secret, created_by)"
+            " SELECT id, 'http://a..example/', 's', 'x' FROM pools WHERE code = 'odd'"
+        ),
+        ["working_hours", "parameters.address", "'Europe'", "flow", "looked up"],
+    ),
+    "Background": (
+        (
+            "INSERT INTO loop_reports (process, loop, part, failures, error)"
+            " VALUES ('w', 'sweep', '7', 9, 'TypeError: x')"
+        ),
+        ["sweep (7) failed 9 times", "TypeError: x"],
+    ),
+    "Waiting": (
+        "UPDATE tasks SET wait_reason = 'set_aside' WHERE id = (SELECT max(id) FROM tasks WHERE status = 'pending')",
+        ["set_aside 1"],
+    ),
+    "Delivery": (
+        (
+            "UPDATE outbox SET dead_at = now() WHERE id = (SELECT min(id) FROM outbox);"
+            "INSERT INTO delivery_breakers (destination, failed, open_until, last_error)"
+            " VALUES ('ais', 9, now(), 'no answer in time'), ('webhook:99', 9, now(), 'deleted')"
+        ),
+        ["1 given up", "ais (no answer in time)"],
+    ),
+}
+"""Each state that stays and that something stops at or waits for: how it is planted, and what doctor says of it."""
+
+
+async def test_every_state_that_stays_is_named(database: Database) -> None:
+    await a_day_of_work(database)
+    before = {
+        each.name: each for each in await examine(database.hot, None, schema=newest_schema(), repair=False)
+    }
+    assert {before[name].state for name in STOPS} == {State.WELL}
+    async with database.hot.acquire() as connection:
+        for planted, _ in STOPS.values():
+            await connection.execute(planted)
+    after = {
+        each.name: each for each in await examine(database.hot, None, schema=newest_schema(), repair=False)
+    }
+    for name, (_, said) in STOPS.items():
+        assert after[name].state is not State.WELL and after[name].remedy, name
+        assert [each for each in said if each not in after[name].found] == [], (name, after[name].found)
+    assert "webhook:99" not in after["Delivery"].found, "there is none any more"

@@ -218,7 +218,9 @@ WHERE status = 'pending' AND wait_reason IS NOT NULL GROUP BY wait_reason ORDER 
 _OUTBOX = """
 SELECT count(*) FILTER (WHERE delivered_at IS NULL AND dead_at IS NULL AND created_at < now() - interval '2 minutes')
        AS late,
-       count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead
+       count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
+       (SELECT string_agg(destination || ' (' || last_error || ')', ', ' ORDER BY destination) FROM delivery_breakers
+        WHERE destination = 'ais' OR destination IN (SELECT 'webhook:' || id FROM webhooks WHERE active)) AS alone
 FROM outbox
 """
 
@@ -248,8 +250,10 @@ def _of_parked(parked: dict[str, int]) -> Symptom:
 
 
 def _of_outbox(outbox: Any) -> Symptom:
-    bad = outbox["dead"] or outbox["late"] > _LONG_QUEUE
+    bad = outbox["dead"] or outbox["late"] > _LONG_QUEUE or outbox["alone"]
     found = f"{outbox['late']} messages late, {outbox['dead']} given up"
+    if outbox["alone"]:
+        found += f"; receivers that do not answer: {outbox['alone']}"
     remedy = "Does the external system answer? See last_error in the table outbox." if bad else ""
     return Symptom("Delivery", State.WORTH_KNOWING if bad else State.WELL, found, remedy)
 

@@ -12,16 +12,22 @@ from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
 from app.engine.calendar import WorkingHours, WrongHours
+from app.errors import Invalid
+from app.integrations.public_addresses import check_url, parse_networks
 from app.services.common.pool_options import BrokenSettings, fairness_options, flow_options, pool_zone
 from app.services.common.rows import availability_of, catalogue_of, rules_of
 from app.services.placement import sql as statements
+from app.utils.parameter_values import storable_values
 
 _PEOPLE = """
 SELECT id, pool_id, active, availability, working_hours, parameters, NULL::timestamptz AS edge, false AS away
 FROM executors
-WHERE active AND (jsonb_typeof(working_hours) <> 'null' OR jsonb_typeof(parameters) <> 'object') ORDER BY id
+WHERE active AND (jsonb_typeof(working_hours) <> 'null' OR jsonb_typeof(parameters) <> 'object'
+                  OR parameters @? '$.*[*] ? (@.type() == "object" || @.type() == "array")') ORDER BY id
 """
 _POOLS = "SELECT id, timezone, settings FROM pools WHERE active ORDER BY id"
+_WEBHOOKS = "SELECT id, pool_id, url FROM webhooks WHERE active ORDER BY id"
+_ANYWHERE = parse_networks("0.0.0.0/0, ::/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ async def find_unreadable(connection: HotConnection) -> list[Unreadable]:
         found += await _faults_of_rules(connection, row["id"])
     for row in await connection.fetch(_PEOPLE):
         found += _faults_of_person(row)
+    for row in await connection.fetch(_WEBHOOKS):
+        found += _faults_of_webhook(row)
     return found
 
 
@@ -73,6 +81,11 @@ def _faults_of_person(row: Any) -> Iterator[Unreadable]:
     where = f"executor {row['id']} of pool {row['pool_id']}"
     if not isinstance(row["parameters"], dict):
         yield Unreadable(where, "parameters: no object")
+    else:
+        try:
+            storable_values(row["parameters"])
+        except ValueError as error:
+            yield Unreadable(where, f"parameters.{error}; rules take it for absent", stops=False)
     seen = availability_of(row, ZoneInfo("UTC"), datetime.now(UTC))
     if seen.fault:
         yield Unreadable(where, seen.fault)
@@ -81,3 +94,12 @@ def _faults_of_person(row: Any) -> Iterator[Unreadable]:
             WorkingHours.parse(row["working_hours"], ZoneInfo("UTC"))
         except WrongHours as error:
             yield Unreadable(where, f"{error.place}: {error.reason}; it has no effect", stops=False)
+
+
+def _faults_of_webhook(row: Any) -> Iterator[Unreadable]:
+    """An address that no request can be sent to; whether it lies inside this network is asked when it is sent to."""
+    try:
+        check_url(row["url"], _ANYWHERE)
+    except Invalid as error:
+        fault = f"{error.detail} Delete it and make another."
+        yield Unreadable(f"webhook {row['id']} of pool {row['pool_id']}", fault, stops=False)

@@ -71,6 +71,8 @@ class WebhookReceiver:
                 said = await read_bounded(response)
         except Invalid as refused:
             return Verdict(False, refused.detail)
+        except httpx.InvalidURL as error:  # stored by an older version: no repetition makes it an address
+            return Verdict(False, f"url: {error}")
         except httpx.HTTPError as error:
             raise AisDown(str(error) or type(error).__name__) from error
         if response.is_success:

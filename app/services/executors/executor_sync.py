@@ -106,7 +106,9 @@ async def _erased(session: AsyncSession, pool_id: PoolId, external_ids: Collecti
     """Those of these ids whose people were erased."""
     digests = {digest_of(pool_id, number): number for number in external_ids}
     rows = await session.scalars(
-        select(ErasedPerson.digest).where(ErasedPerson.pool_id == pool_id, ErasedPerson.digest.in_(digests))
+        select(ErasedPerson.digest).where(
+            ErasedPerson.pool_id == pool_id, among(ErasedPerson.digest, digests)
+        )
     )
     return sorted(digests[digest] for digest in rows)
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.models import Executor
 from app.utils.normal_form import nfc_of, visible
+from app.utils.parameter_values import MOST_KEYS, storable_values
 
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$"), AfterValidator(visible)
@@ -33,6 +34,9 @@ class NumberedPerson(Person):
     """One whom another system knows by number."""
 
     external_id: Name
+    parameters: Annotated[dict[str, Any], AfterValidator(nfc_of), AfterValidator(storable_values)] = Field(
+        default_factory=dict, max_length=MOST_KEYS
+    )
 
 
 def values_of(person: Person, known: Executor | None) -> dict[str, Any]:

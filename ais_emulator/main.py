@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ais_emulator.state import AssignmentMessage, EmulatorSettings, Faults, Store
+from ais_emulator.state import AssignmentMessage, EmulatedFaults, EmulatorSettings, Store
 
 Ids = Annotated[list[int] | None, Query(description="Only these.")]
 
@@ -115,15 +115,15 @@ async def put_assignments(body: AssignmentsIn, store: UpDep) -> Any:
 
 
 @admin.get("/faults")
-async def get_faults(store: StoreDep) -> Faults:
+async def get_faults(store: StoreDep) -> EmulatedFaults:
     """How it behaves now."""
     return store.faults
 
 
 @admin.post("/faults")
-async def set_faults(faults: dict[str, Any], store: StoreDep) -> Faults:
+async def set_faults(faults: dict[str, Any], store: StoreDep) -> EmulatedFaults:
     """Change what is sent of its behaviour, from the next request on."""
-    store.faults = Faults.model_validate({**store.faults.model_dump(), **faults})
+    store.faults = EmulatedFaults.model_validate({**store.faults.model_dump(), **faults})
     return store.faults
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Faults(BaseModel):
+class EmulatedFaults(BaseModel):
     """How the system behaves; change it while it runs by POST /ais/admin/faults."""
 
     model_config = ConfigDict(extra="forbid")
@@ -74,7 +74,7 @@ class Counters:
 class Store:
     """Everything in memory: it is an emulator."""
 
-    faults: Faults
+    faults: EmulatedFaults
     random: random.Random
     executors: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Store:
     @classmethod
     def of(cls, settings: EmulatorSettings) -> "Store":
         """An empty system that behaves as the environment says."""
-        faults = Faults(
+        faults = EmulatedFaults(
             delay_min=settings.delay_min, delay_max=settings.delay_max, error_rate=settings.error_rate
         )
         return cls(faults, random.Random(settings.seed))  # noqa: S311 - plays chance, guards nothing

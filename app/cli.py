@@ -14,7 +14,7 @@ from app import __version__
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandPlace:
     """Where a command is, and what the list of commands says of it: the first sentence of its docstring."""
 
     module: str
@@ -23,38 +23,38 @@ class Place:
 
 
 COMMANDS = {
-    "run": Place(
+    "run": CommandPlace(
         "app.commands.run",
         "run",
         "Start the whole system here and keep it running: servers, API, workers, dashboard.",
     ),
-    "worker": Place(
+    "worker": CommandPlace(
         "app.commands.worker",
         "worker",
         "Run one worker process; start as many as you like, on any machine that reaches the database.",
     ),
-    "replay": Place(
+    "replay": CommandPlace(
         "app.commands.replay",
         "replay",
         "Play an event log through the engine: what really happened beside what would have, and how fair each is.",
     ),
-    "doctor": Place(
+    "doctor": CommandPlace(
         "app.commands.doctor",
         "doctor",
         "Check a live system: servers, versions, lag, and that every invariant holds.",
     ),
-    "archive": Place(
+    "archive": CommandPlace(
         "app.commands.archive",
         "archive",
         "Write ended tasks and all that belongs to them to compressed CSV, then delete them.",
     ),
-    "rotate-key": Place(
+    "rotate-key": CommandPlace(
         "app.commands.rotate_key",
         "rotate_key",
         "Put a fresh SECRET_KEY into .env; restart the API when it suits you.",
     ),
-    "audit": Place("app.commands.audit", "audit", "The audit log."),
-    "users": Place("app.commands.users", "users", "Who may sign in, as what."),
+    "audit": CommandPlace("app.commands.audit", "audit", "The audit log."),
+    "users": CommandPlace("app.commands.users", "users", "Who may sign in, as what."),
 }
 
 

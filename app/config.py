@@ -27,7 +27,7 @@ from app.access.keys import LEAST_SECRET, KeyRing, make_secret, split_api_key
 from app.integrations.postgresql import BadAddress, read_address
 from app.integrations.public_addresses import Network, parse_networks
 from app.integrations.redis_address import read_redis
-from app.local.places import Place, embedded_system, find_place
+from app.local.places import RunningSystem, embedded_system, find_place
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_DATABASE_URL = "postgresql://postgres:postgres@localhost:5432/executor_balancer"
@@ -290,7 +290,7 @@ class Settings(BaseSettings):
             read_redis(url)
         return url
 
-    _place: Place | None = PrivateAttr(None)
+    _place: RunningSystem | None = PrivateAttr(None)
 
     @field_validator("redis_url", "ais_url", "oidc_issuer", "stack_file", mode="before")
     @classmethod
@@ -425,7 +425,7 @@ class Settings(BaseSettings):
         return "database_url" in self.model_fields_set and self._place is None
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> RunningSystem | None:
         """The system of this machine to which these settings lead; None where DATABASE_URL or the default does."""
         return self._place
 
@@ -470,7 +470,7 @@ def read_settings(data: Path | None = None, **changes: Any) -> Settings:
     return found
 
 
-def _place_of(settings: Settings, data: Path | None) -> Place | None:
+def _place_of(settings: Settings, data: Path | None) -> RunningSystem | None:
     if data is not None:
         place = embedded_system(data)
         if place is None:

@@ -25,7 +25,7 @@ import uvicorn
 from fastapi import Depends, FastAPI
 
 from app.access.oidc import Provider
-from app.api.deps import Parts
+from app.api.deps import AppParts
 from app.api.edge.guard import decided, routes_of
 from app.api.edge.local_only import Exposed, check_exposure, open_host
 from app.api.edge.middleware import add_middleware
@@ -134,7 +134,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+async def _parts(settings: Settings) -> AsyncIterator[AppParts]:
     database = await Database.open(settings)
     doorbell = open_doorbell(settings.redis_url)
     intake = Intake(database.hot, doorbell, batch=settings.intake_batch, queue=settings.intake_queue)
@@ -163,7 +163,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     try:
         examination = Examination(database.hot, doorbell)
         previewer = Previewer(database.hot)
-        yield Parts(
+        yield AppParts(
             settings=settings,
             database=database,
             doorbell=doorbell,

@@ -46,7 +46,7 @@ from app.services.live.listen import Listener
 from app.services.placement import sql as statements
 from app.services.placement.assignment import Batch, EpochMoved, Found, place_batch
 from app.services.placement.poison import Attempts
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.setup.readiness import until_ready
 from app.services.tasks.housekeeping import Housekeeper, end_hung
 from app.telemetry import metrics
@@ -75,7 +75,7 @@ _WARM_POOLS = 50
 
 
 @dataclass(slots=True)
-class Pace:
+class BatchPace:
     """How many tasks the next batch of a pool takes: as many as are decided and committed within `seconds`.
 
     Idle, a batch is whatever came; under load it grows as long as it stays short. A failure shrinks it: a batch too
@@ -105,8 +105,8 @@ class Pace:
 class _Served:
     """A pool that this worker serves: its picture, the rings to answer, and whether its loop was started."""
 
-    picture: PoolPicture
-    pace: Pace
+    picture: PoolSnapshot
+    pace: BatchPace
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     rings: list[Ring] = field(default_factory=list)
     is_served: bool = False
@@ -256,8 +256,8 @@ class Worker:
     def _serve(self, pool_id: PoolId, ring: Ring | None = None) -> None:
         served = self._served.get(pool_id)
         if served is None:
-            pace = Pace(self._settings.worker_batch, self._settings.worker_batch_seconds)
-            served = self._served[pool_id] = _Served(PoolPicture(pool_id), pace)
+            pace = BatchPace(self._settings.worker_batch, self._settings.worker_batch_seconds)
+            served = self._served[pool_id] = _Served(PoolSnapshot(pool_id), pace)
         if ring is not None:
             served.rings.append(ring)
         served.rung.set()
@@ -324,7 +324,7 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
-    async def _try_batch(self, picture: PoolPicture, pace: Pace) -> Batch | None:
+    async def _try_batch(self, picture: PoolSnapshot, pace: BatchPace) -> Batch | None:
         """One look at the pool; None where another transaction was in the way, and the look must be repeated.
 
         Raises what else went wrong: nothing was written, and the pool rests before it is looked at again.
@@ -352,7 +352,7 @@ class Worker:
         return batch
 
 
-def count_batch(picture: PoolPicture, batch: Batch) -> None:
+def count_batch(picture: PoolSnapshot, batch: Batch) -> None:
     """Tell the metrics, the log and the trace what a batch decided."""
     pool = metrics.pool_label(picture.pool_id)
     metrics.batch_size.observe(len(batch.decisions) + len(batch.waiting))
@@ -375,7 +375,7 @@ def count_batch(picture: PoolPicture, batch: Batch) -> None:
     _count_without_anyone(picture, batch)
 
 
-def _count_without_anyone(picture: PoolPicture, batch: Batch) -> None:
+def _count_without_anyone(picture: PoolSnapshot, batch: Batch) -> None:
     """Rules that match nobody must not fail silently: GET /v1/rules/lint tells more."""
     nobodys = [waiting for waiting in batch.waiting if waiting.reason is WaitReason.NO_ONE_ELIGIBLE]
     if nobodys:

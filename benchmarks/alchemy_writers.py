@@ -14,8 +14,8 @@ from app.models import (
     ExecutorDay,
     ExecutorLoad,
     KpiHour,
-    PoolState,
-    Task,
+    PoolStateRow,
+    TaskRow,
     TrailFrame,
 )
 from app.services.placement import sql as statements
@@ -47,8 +47,10 @@ class _Alchemy:
 
 
 def _fence(batch: Batch) -> Update:
-    found = update(PoolState).where(PoolState.pool_id == batch.pool_id, PoolState.epoch == batch.epoch)
-    return found.values(epoch=PoolState.epoch + 1)
+    found = update(PoolStateRow).where(
+        PoolStateRow.pool_id == batch.pool_id, PoolStateRow.epoch == batch.epoch
+    )
+    return found.values(epoch=PoolStateRow.epoch + 1)
 
 
 def _assignments(batch: Batch) -> list[dict[str, Any]]:
@@ -86,10 +88,13 @@ class Core(_Alchemy):
         async with self.engine.begin() as connection:
             assert (await connection.execute(_fence(batch))).rowcount == 1
             await connection.execute(
-                update(Task)
-                .where(Task.id == bindparam("task"), Task.status == "pending")
+                update(TaskRow)
+                .where(TaskRow.id == bindparam("task"), TaskRow.status == "pending")
                 .values(
-                    status="assigned", executor_id=bindparam("person"), version=Task.version + 1, **_PENDING
+                    status="assigned",
+                    executor_id=bindparam("person"),
+                    version=TaskRow.version + 1,
+                    **_PENDING,
                 )
                 .values(updated_at=batch.now),
                 [
@@ -183,7 +188,7 @@ class Orm(_Alchemy):
         async with AsyncSession(self.engine) as session, session.begin():
             moved = await session.execute(_fence(batch), execution_options={"synchronize_session": False})
             assert moved.rowcount == 1  # type: ignore[attr-defined]
-            await session.execute(update(Task), self._tasks(batch))
+            await session.execute(update(TaskRow), self._tasks(batch))
             await session.execute(insert(Assignment).returning(Assignment.id), _assignments(batch))
             await self._loads(session, batch)
             await self._days(session, batch)

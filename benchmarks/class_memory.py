@@ -16,7 +16,7 @@ from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId, RuleSetId
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.rules.rules import activate_rule_set, create_rule_set
 from benchmarks.results import Cell, Result, Table, Target
 from benchmarks.system import running_servers
@@ -103,7 +103,7 @@ async def _filled(database: Database, dsn: str, tasks: int) -> PoolId:
 
 
 async def _decide(database: Database, pool_id: PoolId, tasks: int) -> list[list[Cell]]:
-    process, picture, rows = psutil.Process(), PoolPicture(pool_id), list[list[Cell]]()
+    process, picture, rows = psutil.Process(), PoolSnapshot(pool_id), list[list[Cell]]()
     seen, said, started = 0, 0, time.perf_counter()
     while seen < tasks:
         batch = await place_batch(database.hot, picture, limit=_BATCH, deliver=False)

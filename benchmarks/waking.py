@@ -18,7 +18,7 @@ from app.database import Database
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.services.executors.executors import change_executor, create_executor
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from app.services.waking.waking import Overlooked, wake_everything
 from benchmarks import scene
@@ -97,7 +97,7 @@ class _Crowd:
 
     def __init__(self, database: Database, pool_id: PoolId, size: int) -> None:
         self.database, self.hot, self.pool_id, self.size = database, database.hot, pool_id, size
-        self.picture = PoolPicture(pool_id)
+        self.picture = PoolSnapshot(pool_id)
         self.back = ExecutorId(0)
 
     async def measure(self, repeats: int) -> list[list[Any]]:

@@ -21,7 +21,7 @@ from app.config import Settings
 from app.demo.domains import DOMAINS
 from app.local.embedded import temporary_directory
 from app.local.embedded.data import free_port
-from app.local.system import Wishes, running_system
+from app.local.system import RunOptions, running_system
 from tests.dashboard.browser import PATIENCE, address_of, browser, find_browser, open_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +79,9 @@ def _stage() -> Iterator[Stage]:
     """A system in a directory of its own, with a team in each language."""
     directory = temporary_directory("executor-balancer-pictures-")
     try:
-        wishes = Wishes(port=free_port(), data=directory, dashboard_port=free_port(), ais_port=free_port())
+        wishes = RunOptions(
+            port=free_port(), data=directory, dashboard_port=free_port(), ais_port=free_port()
+        )
         with running_system(wishes, Settings(_env_file=None)) as running:
             with httpx.Client(base_url=running.places["api"], timeout=PATIENCE) as client:
                 pools = _play(client)

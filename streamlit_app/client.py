@@ -15,7 +15,7 @@ _TIMEOUT = httpx.Timeout(30.0, connect=3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ApiFault:
     """One wrong value: where it is, what is wrong, what to do."""
 
     field: str
@@ -30,7 +30,7 @@ class ApiError(Exception):
     status: int
     code: str
     detail: str
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ApiFault] = field(default_factory=list)
     members: Json = field(default_factory=dict)
     by_hand: bool = False
     """Whether something was to be changed: pages that look again by themselves only ask."""
@@ -147,7 +147,7 @@ def _error(answer: httpx.Response) -> ApiError:
     try:
         problem = answer.json()
         faults = [
-            Fault(fault["field"], fault["reason"], fault.get("remedy", ""))
+            ApiFault(fault["field"], fault["reason"], fault.get("remedy", ""))
             for fault in problem.get("errors") or ()
         ]
         return ApiError(answer.status_code, problem["code"], problem["detail"], faults, problem)

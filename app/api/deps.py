@@ -35,7 +35,7 @@ from app.services.tasks.moves import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AppParts:
     """What the application is made of, as long as it serves."""
 
     settings: Settings
@@ -61,8 +61,8 @@ class Parts:
     clock: DatabaseClock
 
 
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
+async def _parts(request: Request) -> AppParts:
+    parts: AppParts = request.app.state.parts
     return parts
 
 
@@ -72,7 +72,7 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
-PartsDep = Annotated[Parts, Depends(_parts)]
+PartsDep = Annotated[AppParts, Depends(_parts)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 
 

@@ -23,14 +23,14 @@ from app.engine.placement.state import PoolSettings
 from app.engine.replay import Window, recount, replay as play
 from app.engine.types import Policy
 from app.errors import DomainError
-from app.eventlog import EventLog, EventLogError, ReadOptions, parse_mapping, read_event_log
-from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
+from app.eventlog import EventLog, EventLogError, LogOptions, parse_mapping, read_event_log
+from app.replay_report.comparison import ACTUAL, FORECAST, Run, RunComparison, Source, as_json, moved
 from app.replay_report.from_log import PreparedLog, Presence, prepare
 from app.replay_report.page import page
 from app.replay_report.terminal import show
 from app.replay_report.words import TEXTS, Language, Voice
 from app.rule_engine import RuleSetInvalid
-from app.services.replays.history import TooMuch
+from app.services.replays.history import TooMuchHistory
 from app.services.replays.replays import Wish, play_history
 from app.utils.written_dates import FORMATS
 
@@ -116,7 +116,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             wish = Wish(until - timedelta(days=days), until, wanted, theta, limit, max_open, forecast)
             result = asyncio.run(_of_history(read_settings(data), pool, wish, wishes))
         else:
-            options = ReadOptions(encoding, date_format, sheet, heading_row)
+            options = LogOptions(encoding, date_format, sheet, heading_row)
             log = read_event_log(source, parse_mapping(mapping), zone, options)
             if preview:
                 _show_reading(log, Voice(spoken))
@@ -132,7 +132,15 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             result = _compare(prepared, wishes, source.name, presence)
         if html:
             html.write_text(page(result, spoken), encoding="utf-8")
-    except (_Refused, BadSettings, EventLogError, TooMuch, DomainError, SQLAlchemyError, OSError) as error:
+    except (
+        _Refused,
+        BadSettings,
+        EventLogError,
+        TooMuchHistory,
+        DomainError,
+        SQLAlchemyError,
+        OSError,
+    ) as error:
         typer.echo(f"replay: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json_:
@@ -154,7 +162,7 @@ def _show_reading(log: EventLog, voice: Voice) -> None:
         typer.echo(f"{at}  {item.activity}  {item.resource}  case {item.case}  weight {item.weight:g}")
 
 
-async def _of_history(settings: Settings, pool: str, wish: Wish, wishes: _Wishes) -> Comparison:
+async def _of_history(settings: Settings, pool: str, wish: Wish, wishes: _Wishes) -> RunComparison:
     database = await Database.open(settings)
     try:
         return await play_history(
@@ -175,7 +183,7 @@ async def _of_history(settings: Settings, pool: str, wish: Wish, wishes: _Wishes
         await database.close()
 
 
-def _compare(prepared: PreparedLog, wishes: _Wishes, name: str, presence: str) -> Comparison:
+def _compare(prepared: PreparedLog, wishes: _Wishes, name: str, presence: str) -> RunComparison:
     total = len(prepared.log.items)
     try:
         actual = recount(prepared.state(prepared.rules(wishes.rules), PoolSettings()), prepared.stream)
@@ -197,7 +205,7 @@ def _compare(prepared: PreparedLog, wishes: _Wishes, name: str, presence: str) -
             ahead = replace(prepared.stream, forecasts=True)
             played = play(prepared.state(prepared.rules(wishes.rules), settings), ahead)
             runs.append(Run(FORECAST, played.figures(), moved(actual, played)))
-    return Comparison(_source(prepared, wishes, name, presence), runs, prepared.names)
+    return RunComparison(_source(prepared, wishes, name, presence), runs, prepared.names)
 
 
 def _move(bars: Progress, bar: TaskID, done: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from app.config import Settings
 from app.local.embedded import EmbeddedError
-from app.local.system import Running, StartError, StopRequested, Wishes, running_system, stop_on_signals
+from app.local.system import Running, RunOptions, StartError, StopRequested, running_system, stop_on_signals
 from app.telemetry.logs import configure_logging
 
 console = Console()
@@ -57,7 +57,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     """
     try:
         settings = Settings()
-        wishes = Wishes(
+        wishes = RunOptions(
             host or settings.host,
             port or settings.port,
             workers,

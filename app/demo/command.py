@@ -17,11 +17,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from app.config import BadSettings, Settings, read_settings
 from app.demo.domains import DOMAINS, generate
 from app.demo.log_scenario import scenario_of
-from app.demo.player import DemoError, Pace, Played, Player, Progress as Played_so_far
+from app.demo.player import DemoError, PlayedScenario, Player, Progress as Played_so_far, SendingPace
 from app.demo.report import WORDS, number, show, summary
 from app.demo.scenario import Scenario
 from app.demo.stage import DIRECT, a_stage, kept_token
-from app.eventlog import EventLogError, ReadOptions, parse_mapping, read_event_log
+from app.eventlog import EventLogError, LogOptions, parse_mapping, read_event_log
 from app.replay_report.words import Voice
 from app.utils.written_dates import FORMATS
 
@@ -85,13 +85,15 @@ def demo(
     try:
         if language not in WORDS:
             raise DemoError(f"--lang {language}: use ru or en")
-        reading = ReadOptions(encoding, date_format, sheet, heading_row)
+        reading = LogOptions(encoding, date_format, sheet, heading_row)
         if source is None:
             _check_no_log(mapping, reading)
             scenarios = _generated(domain, tasks, executors, seed, language)
         else:
             scenarios = [_of_log(source, mapping, reading, language)]
-        played = _play_somewhere(scenarios, Pace(batch, rate), url, token, language, read_settings(data))
+        played = _play_somewhere(
+            scenarios, SendingPace(batch, rate), url, token, language, read_settings(data)
+        )
     except (DemoError, BadSettings, EventLogError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
@@ -105,7 +107,7 @@ def demo(
         show(console, each, language)
 
 
-def _check_no_log(mapping: str, reading: ReadOptions) -> None:
+def _check_no_log(mapping: str, reading: LogOptions) -> None:
     """Raise DemoError for an option that says how a log is read where none is."""
     given = {"--map": mapping} | {
         f"--{name.replace('_', '-')}": value for name, value in asdict(reading).items()
@@ -115,7 +117,7 @@ def _check_no_log(mapping: str, reading: ReadOptions) -> None:
         raise DemoError(f"{', '.join(idle)}: of a log alone; name the log with --input")
 
 
-def _of_log(source: Path, mapping: str, reading: ReadOptions, language: str) -> Scenario:
+def _of_log(source: Path, mapping: str, reading: LogOptions, language: str) -> Scenario:
     """A log as work to play; how it was read is said. Raises EventLogError."""
     log = read_event_log(source, parse_mapping(mapping), options=reading)
     say = Voice("en" if language == "en" else "ru").note
@@ -148,8 +150,8 @@ def _generated(domain: str, tasks: int, executors: int, seed: int, language: str
 
 
 def _play_somewhere(
-    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str, settings: Settings
-) -> list[Played]:
+    scenarios: list[Scenario], pace: SendingPace, url: str, token: str, language: str, settings: Settings
+) -> list[PlayedScenario]:
     console = Console(stderr=True)
     place = settings.place
     usual = (place.api_url if place else None) or f"http://127.0.0.1:{settings.port}"
@@ -164,8 +166,8 @@ def _play_somewhere(
 
 
 async def _play_all(
-    scenarios: list[Scenario], pace: Pace, url: str, token: str, language: str
-) -> list[Played]:
+    scenarios: list[Scenario], pace: SendingPace, url: str, token: str, language: str
+) -> list[PlayedScenario]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -178,7 +180,9 @@ async def _play_all(
             return [await _play(Player(client), scenario, pace, bars, language) for scenario in scenarios]
 
 
-async def _play(player: Player, scenario: Scenario, pace: Pace, bars: Progress, language: str) -> Played:
+async def _play(
+    player: Player, scenario: Scenario, pace: SendingPace, bars: Progress, language: str
+) -> PlayedScenario:
     bar = bars.add_task(scenario.name, total=len(scenario.tasks), figures="")
     words = WORDS[language]
     started = time.perf_counter()

@@ -29,7 +29,7 @@ class DemoError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SendingPace:
     """How tasks are sent: in batches of `batch` (1: single requests), at most `rate` a second (None: as fast as it goes)."""
 
     batch: int = 500
@@ -47,7 +47,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedScenario:
     """Result of a scenario: figures of the pool, and for each task the seconds from commit to decision.
 
     `paced`: the tasks came at a rate, not all at once. `seconds` go from the first commit to the last decision.
@@ -70,7 +70,9 @@ class Player:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def play(self, scenario: Scenario, pace: Pace, report: Callable[[Progress], None]) -> Played:
+    async def play(
+        self, scenario: Scenario, pace: SendingPace, report: Callable[[Progress], None]
+    ) -> PlayedScenario:
         """Play a scenario to its end. Raises DemoError."""
         pool_id = await self._prepare(scenario)
         sent = _Counter()
@@ -95,7 +97,7 @@ class Player:
         await self._ask("POST", f"/v1/rules/{made['rule_set_id']}/activate")
         return pool_id
 
-    async def _send_all(self, pool_id: int, scenario: Scenario, pace: Pace, sent: "_Counter") -> None:
+    async def _send_all(self, pool_id: int, scenario: Scenario, pace: SendingPace, sent: "_Counter") -> None:
         size = max(1, pace.batch)
         parcels = [scenario.tasks[start : start + size] for start in range(0, len(scenario.tasks), size)]
         gate = asyncio.Semaphore(_SINGLES_AT_ONCE if size == 1 else _BATCHES_AT_ONCE)
@@ -153,15 +155,15 @@ class Player:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _collect(
-        self, scenario: Scenario, pace: Pace, pool_id: int, tasks: Sequence[dict[str, Any]]
-    ) -> Played:
+        self, scenario: Scenario, pace: SendingPace, pool_id: int, tasks: Sequence[dict[str, Any]]
+    ) -> PlayedScenario:
         waiting: dict[str, int] = {}
         for task in tasks:
             if task["assignment"] is None:
                 reason = task["wait_reason"] or task["status"]
                 waiting[reason] = waiting.get(reason, 0) + 1
         placed = [task for task in tasks if task["assignment"]]
-        return Played(
+        return PlayedScenario(
             scenario=scenario,
             paced=pace.rate is not None,
             pool_id=pool_id,

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.demo.player import Played
+from app.demo.player import PlayedScenario
 from app.engine.placement.words import reason_to_wait
 from app.engine.types import WaitReason
 from app.messages.catalogue import told
@@ -68,7 +68,7 @@ WORDS = {
 }
 
 
-def summary(played: Played) -> dict[str, Any]:
+def summary(played: PlayedScenario) -> dict[str, Any]:
     """The figures of one scenario, for machines."""
     latencies = played.latencies
     placed = len(latencies)
@@ -93,7 +93,7 @@ def summary(played: Played) -> dict[str, Any]:
     }
 
 
-def gap_in_log(played: Played) -> float | None:
+def gap_in_log(played: PlayedScenario) -> float | None:
     """The fairness gap of what really happened, against the same fair shares; None where no log says it."""
     happened, shares = played.scenario.happened, played.fairness["executors"]
     total = sum(each["fair_share"] for each in shares)
@@ -113,7 +113,7 @@ def number(value: float, language: str, digits: int = 0, sign: str = "") -> str:
     return text.translate(str.maketrans(",.", "\u00a0,")) if language == "ru" else text
 
 
-def show(console: Console, played: Played, language: str) -> None:
+def show(console: Console, played: PlayedScenario, language: str) -> None:
     """Print the report of one scenario."""
     words, figures = WORDS[language], summary(played)
     console.rule(f"[bold]{escape(played.scenario.name)}")
@@ -125,7 +125,7 @@ def show(console: Console, played: Played, language: str) -> None:
         console.print(escape(str(played.example["text"][language])))
 
 
-def _lines(played: Played, figures: Mapping[str, Any], language: str) -> list[str]:
+def _lines(played: PlayedScenario, figures: Mapping[str, Any], language: str) -> list[str]:
     words = WORDS[language]
 
     def say(template: str, digits: int = 0, **values: float) -> str:
@@ -156,7 +156,7 @@ def _lines(played: Played, figures: Mapping[str, Any], language: str) -> list[st
     return lines
 
 
-def _loads(played: Played, language: str) -> Table:
+def _loads(played: PlayedScenario, language: str) -> Table:
     words, happened = WORDS[language], played.scenario.happened
     people = sorted(played.fairness["executors"], key=lambda each: -each["received"])
     most = max((each["received"] for each in people), default=0) or 1

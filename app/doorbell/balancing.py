@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from app.doorbell.pool_owners import Serving, Told
+from app.doorbell.pool_owners import Serving, WorkerReport
 from app.engine.types import PoolId
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ _DECIDE_SECONDS = 0.9
 _SAMPLE_SECONDS = 0.5
 
 
-class Share:
+class CoreShare:
     """The share of a core that this process uses: a mean of some seconds, recent ones counting most."""
 
     def __init__(
@@ -78,11 +78,11 @@ class Sharing:
         serving: Serving,
         me: str,
         machine: Machine,
-        share: Share | None = None,
+        share: CoreShare | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._serving, self._me, self._clock = serving, me, clock
-        self._share, self._machine = share or Share(), machine
+        self._share, self._machine = share or CoreShare(), machine
         self._random = random.Random()  # noqa: S311 - spreads those who relieve, decides no task
         self._heir: str | None = None
         self._relieved: PoolId | None = None
@@ -125,8 +125,8 @@ class Sharing:
         is_mine = rung or self._serving.of(pool_id) == self._me
         return self._heir if is_mine and pool_id != self._relieved else None
 
-    def news(self, pool_id: PoolId) -> Told | None:
+    def news(self, pool_id: PoolId) -> WorkerReport | None:
         """The load report to publish with a batch; None if the same was published a moment ago."""
         if self._serving.knows(pool_id, self._me):
             return None
-        return Told(self._me, self._share.now(), is_new=self._serving.is_new(pool_id, self._me))
+        return WorkerReport(self._me, self._share.now(), is_new=self._serving.is_new(pool_id, self._me))

@@ -27,7 +27,7 @@ _AGAIN_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WorkerReport:
     """Load report of a worker, published with a batch: its share of a core, and whether its tasks wait long.
 
     A worker that `is_new` to a pool is not late there: tasks waited until now for another worker.
@@ -41,7 +41,7 @@ class Told:
 
 @dataclass(slots=True)
 class _Worker:
-    told: Told
+    told: WorkerReport
     until: float
     pools: int = 0
 
@@ -50,7 +50,7 @@ class _Worker:
         return self.told.is_late or self.told.share > _STRAINED
 
 
-_NOBODY = _Worker(Told(""), 0.0)
+_NOBODY = _Worker(WorkerReport(""), 0.0)
 
 
 class Serving:
@@ -58,16 +58,19 @@ class Serving:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last: dict[PoolId, tuple[Told, float]] = {}
+        self._last: dict[PoolId, tuple[WorkerReport, float]] = {}
 
-    def note(self, pool_id: PoolId, told: Told) -> None:
+    def note(self, pool_id: PoolId, told: WorkerReport) -> None:
         """Learn that this worker has just committed a batch of this pool."""
         self._last[pool_id] = (told, self._clock() + HOT_SECONDS)
 
     def heard(self, said: Mapping[str, Any]) -> None:
         """Learn it from what is said on the channel `statements.SERVING_CHANNEL`."""
         if "by" in said:
-            self.note(PoolId(said["pool"]), Told(said["by"], said.get("share", 0.0), said.get("late", False)))
+            self.note(
+                PoolId(said["pool"]),
+                WorkerReport(said["by"], said.get("share", 0.0), said.get("late", False)),
+            )
 
     def knows(self, pool_id: PoolId, me: str) -> bool:
         """Whether everybody has just heard that I serve this pool, and needs not be told again."""
@@ -77,11 +80,11 @@ class Serving:
     def pass_to(self, pool_id: PoolId, worker: str) -> None:
         """From now on this worker serves the pool: believed for as long as it has said something itself, no longer."""
         known = self._workers().get(worker)
-        self._last[pool_id] = (known.told, known.until) if known else (Told(worker), 0.0)
+        self._last[pool_id] = (known.told, known.until) if known else (WorkerReport(worker), 0.0)
 
     def receive(self, pool_id: PoolId, me: str) -> None:
         """Note that this worker serves the pool from now on; others learn it with the next report."""
-        self._last[pool_id] = (Told(me, is_new=True), 0.0)
+        self._last[pool_id] = (WorkerReport(me, is_new=True), 0.0)
 
     def is_new(self, pool_id: PoolId, me: str) -> bool:
         """Whether I have not served this pool yet, or since it was another's."""

@@ -128,7 +128,7 @@ def window_start(day: date, window: str) -> date:
     return day
 
 
-class WrongHours(WrongInput):
+class UnreadableHours(WrongInput):
     """Working hours that cannot be read: `place` is the field, `reason` what is wrong, `remedy` what to send."""
 
     def __init__(self, place: str, reason: Message, remedy: Message) -> None:
@@ -147,7 +147,7 @@ class WorkingHours:
 
     @classmethod
     def parse(cls, document: object, zone: ZoneInfo) -> "WorkingHours":
-        """Read what is sent, whole: what is not understood is refused. Raises WrongHours."""
+        """Read what is sent, whole: what is not understood is refused. Raises UnreadableHours."""
         _check_keys(document)
         return cls.stored(document, zone)
 
@@ -155,18 +155,22 @@ class WorkingHours:
     def stored(cls, document: object, zone: ZoneInfo) -> "WorkingHours":
         """Read what was kept, perhaps by an older version: keys that never meant anything are passed over.
 
-        Days that are not named are days without work. Raises WrongHours.
+        Days that are not named are days without work. Raises UnreadableHours.
         """
         if not isinstance(document, Mapping):
-            raise WrongHours("working_hours", say("{value} is no object", value=_shown(document)), _REMEDY)
+            raise UnreadableHours(
+                "working_hours", say("{value} is no object", value=_shown(document)), _REMEDY
+            )
         own_zone = document.get("timezone")
         try:
             where = zone if own_zone is None or own_zone == "" else zone_of(own_zone)
         except WrongInput as error:
-            raise WrongHours("working_hours.timezone", error.reason, error.remedy) from error
+            raise UnreadableHours("working_hours.timezone", error.reason, error.remedy) from error
         days = document.get("days", {})
         if not isinstance(days, Mapping):
-            raise WrongHours("working_hours.days", say("{value} is no object", value=_shown(days)), _REMEDY)
+            raise UnreadableHours(
+                "working_hours.days", say("{value} is no object", value=_shown(days)), _REMEDY
+            )
         spans = {_weekday(day): _spans(day, listed) for day, listed in days.items()}
         return cls(where, spans, _days_off(document.get("days_off", [])))
 
@@ -219,28 +223,34 @@ def _check_keys(document: object) -> None:
         return
     for key in document:
         if key not in _KEYS:
-            raise WrongHours(
+            raise UnreadableHours(
                 f"working_hours.{str(key)[:60]}", say("unknown"), say("use {known}", known=_KEYS)
             )
     if "days" not in document:
-        raise WrongHours(
+        raise UnreadableHours(
             "working_hours.days", say("missing: without it nobody would work on any day"), _REMEDY
         )
 
 
 def _weekday(day: str) -> int:
     if day not in DAYS:
-        raise WrongHours(f"working_hours.days.{day[:60]}", say("unknown day"), say("use {known}", known=DAYS))
+        raise UnreadableHours(
+            f"working_hours.days.{day[:60]}", say("unknown day"), say("use {known}", known=DAYS)
+        )
     return DAYS.index(day)
 
 
 def _spans(day: str, listed: object) -> list[tuple[time, time]]:
     if not isinstance(listed, (list, tuple)):
         remedy = say('send a list of spans, such as [["09:00", "18:00"]]')
-        raise WrongHours(f"working_hours.days.{day}", say("{value} is no list", value=_shown(listed)), remedy)
+        raise UnreadableHours(
+            f"working_hours.days.{day}", say("{value} is no list", value=_shown(listed)), remedy
+        )
     if len(listed) > MOST_SPANS:
         reason = say("{count} spans are too many", count=len(listed))
-        raise WrongHours(f"working_hours.days.{day}", reason, say("send up to {most} a day", most=MOST_SPANS))
+        raise UnreadableHours(
+            f"working_hours.days.{day}", reason, say("send up to {most} a day", most=MOST_SPANS)
+        )
     return [_span(day, span) for span in listed]
 
 
@@ -252,7 +262,7 @@ def _span(day: str, span: object) -> tuple[time, time]:
         return _time(start), time.min if end == "24:00" else _time(end)
     except (TypeError, ValueError) as error:
         reason = say("{value} is not a span", value=_shown(span))
-        raise WrongHours(f"working_hours.days.{day}", reason, say('use ["09:00", "18:00"]')) from error
+        raise UnreadableHours(f"working_hours.days.{day}", reason, say('use ["09:00", "18:00"]')) from error
 
 
 def _time(text: str) -> time:
@@ -266,11 +276,11 @@ def _time(text: str) -> time:
 def _days_off(listed: object) -> frozenset[date]:
     place = "working_hours.days_off"
     if not isinstance(listed, (list, tuple)):
-        raise WrongHours(
+        raise UnreadableHours(
             place, say("{value} is no list", value=_shown(listed)), say('send dates, such as ["2026-01-01"]')
         )
     if len(listed) > MOST_DAYS_OFF:
-        raise WrongHours(
+        raise UnreadableHours(
             place,
             say("{count} days are too many", count=len(listed)),
             say("send up to {most}", most=MOST_DAYS_OFF),
@@ -280,7 +290,7 @@ def _days_off(listed: object) -> frozenset[date]:
         try:
             days.add(date.fromisoformat(day))
         except (TypeError, ValueError) as error:
-            raise WrongHours(
+            raise UnreadableHours(
                 place, say("{value} is no date", value=_shown(day)), say("send dates as YYYY-MM-DD")
             ) from error
     return frozenset(days)

@@ -79,7 +79,7 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class StreamFigures:
     """The outcome of a stream: fairness, load, waits, and the tasks left over."""
 
     people: Sequence[PersonFigures]
@@ -203,7 +203,7 @@ class Ledger:
         fair = fair_share_of_spans([self._closed(span) for span in day.spans], day.fixed, self._memo)
         return {i: day.received.get(i, 0.0) - fair.get(i, 0.0) for i in fair.keys() | day.received.keys()}
 
-    def figures(self) -> Figures:
+    def figures(self) -> StreamFigures:
         """Solve what would have been fair, and sum up."""
         fair, even, received = (defaultdict[int, float](float) for _ in range(3))
         days, present = [], Counter[int]()
@@ -234,7 +234,7 @@ class Ledger:
     def _closed(self, span: _Span) -> Span:
         return Span(span.members, [(self._sets[name], weight) for name, weight in span.work.items()])
 
-    def _summed_up(self, days: Sequence[DayFigures], sums: "_Sums") -> Figures:
+    def _summed_up(self, days: Sequence[DayFigures], sums: "_Sums") -> StreamFigures:
         ids = sorted(sums.fair.keys() | sums.even.keys() | sums.received.keys())
         people = [
             PersonFigures(
@@ -249,7 +249,7 @@ class Ledger:
         ]
         received, fair = np.array([one.received for one in people]), np.array([one.fair for one in people])
         q, limits = self._capacities(people)
-        return Figures(
+        return StreamFigures(
             people=people,
             days=days,
             hours=self._hours(),

@@ -22,8 +22,8 @@ from zoneinfo import ZoneInfo
 
 from app.engine.calendar import business_day, next_midnight, window_start
 from app.engine.fairness.forecast import Forecast, outlook_of
-from app.engine.ledger import Figures, Ledger
-from app.engine.placement.allocate import Decision, Outcome, place
+from app.engine.ledger import Ledger, StreamFigures
+from app.engine.placement.allocate import BatchOutcome, Decision, place
 from app.engine.placement.decision_log import ROUTED
 from app.engine.placement.eligibility import EligibilityClass
 from app.engine.placement.reserve_draw import Reserve, lasts, people_in
@@ -87,25 +87,25 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Played:
+class PlayedStream:
     """A stream played to its end."""
 
     ledger: Ledger
     holders: dict[TaskId, ExecutorId] = field(default_factory=dict)
 
-    def figures(self) -> Figures:
+    def figures(self) -> StreamFigures:
         """Fairness, load, waits, what was left over."""
         return self.ledger.figures()
 
 
-def replay(state: PoolState, stream: Stream, progress: Progress | None = None) -> Played:
+def replay(state: PoolState, stream: Stream, progress: Progress | None = None) -> PlayedStream:
     """Place the stream anew; `state` carries the loads of its end afterwards."""
     return _Player(state, stream, progress or _silent).play()
 
 
-def recount(state: PoolState, stream: Stream) -> Played:
+def recount(state: PoolState, stream: Stream) -> PlayedStream:
     """Count what really happened; `broken` counts what the rules or the roster of `state` would not have allowed."""
-    played = Played(Ledger(state, stream.zone))
+    played = PlayedStream(Ledger(state, stream.zone))
     turns = deque(stream.turns)
     for arrival in sorted(stream.arrivals, key=_placed_at):
         at = _placed_at(arrival)
@@ -119,7 +119,7 @@ def recount(state: PoolState, stream: Stream) -> Played:
     return played
 
 
-def _count(state: PoolState, played: Played, arrival: Arrival, who: ExecutorId, at: float) -> None:
+def _count(state: PoolState, played: PlayedStream, arrival: Arrival, who: ExecutorId, at: float) -> None:
     key = state.rules.task_key(arrival.task)
     found = state.classes.meet(key)
     position, routed = state.position[who], arrival.kind in ROUTED
@@ -161,7 +161,7 @@ class _Player:
         self._state = state
         self._stream = stream
         self._progress = progress
-        self._played = Played(Ledger(state, stream.zone))
+        self._played = PlayedStream(Ledger(state, stream.zone))
         self._arrivals = deque(sorted(stream.arrivals, key=lambda one: one.at))
         self._turns = deque(stream.turns)
         self._arrived: dict[TaskId, Arrival] = {}
@@ -185,7 +185,7 @@ class _Player:
         asked = self._state.settings.policy is Policy.LONGEST_IDLE
         return asked or any(one.max_open is not None for one in people)
 
-    def play(self) -> Played:
+    def play(self) -> PlayedStream:
         total = len(self._arrivals)
         while self._arrivals:
             at = self._arrivals[0].at
@@ -322,7 +322,7 @@ class _Player:
             self._park(by_id[waiting.task_id], waiting.weight, waiting.class_key)
         return outcome.decisions
 
-    def _decide(self, tasks: Collection[Task]) -> Outcome:
+    def _decide(self, tasks: Collection[Task]) -> BatchOutcome:
         """Place as the engine would, leaving room by the mix of the day where nothing is forecast."""
         self._state.forget_old_classes()
         if self._forecast is not None:

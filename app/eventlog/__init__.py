@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, RawEvent, ReadOptions, WorkItem
+from app.eventlog.model import MOST_BYTES, ROLES, EventLog, EventLogError, LogOptions, RawEvent, WorkItem
 from app.eventlog.table import read_table
 from app.eventlog.xes import read_xes
 from app.utils.written_dates import DateFormatError, Reader, column_reader
 from app.utils.written_numbers import NOT_SAID, number_of, separators_of
 
-__all__ = ["ROLES", "EventLog", "EventLogError", "ReadOptions", "WorkItem", "parse_mapping", "read_event_log"]
+__all__ = ["ROLES", "EventLog", "EventLogError", "LogOptions", "WorkItem", "parse_mapping", "read_event_log"]
 
 _UTC = ZoneInfo("UTC")
 _DONE = frozenset({"complete", "completed", "end", ""})
@@ -38,14 +38,14 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-_AS_FOUND = ReadOptions()
+_AS_FOUND = LogOptions()
 
 
 def read_event_log(
     path: Path,
     mapping: Mapping[str, str] | None = None,
     zone: ZoneInfo = _UTC,
-    options: ReadOptions = _AS_FOUND,
+    options: LogOptions = _AS_FOUND,
 ) -> EventLog:
     """Read a log from a file; times without an offset are `zone`'s. Raises EventLogError where it cannot be read."""
     raw = _bytes(path)
@@ -79,7 +79,7 @@ def _inflated(path: Path, raw: bytes) -> bytes:
 class _Sorter:
     """From events to work items: what is finished, by whom, when; and what is no work item, and why."""
 
-    def __init__(self, path: Path, zone: ZoneInfo, options: ReadOptions, said: Sequence[str]) -> None:
+    def __init__(self, path: Path, zone: ZoneInfo, options: LogOptions, said: Sequence[str]) -> None:
         self._path = path
         self._zone = zone
         self._options = options

@@ -20,7 +20,7 @@ class EventLogError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
+class LogOptions:
     """What the reader of a file says of it, where it does not say it itself; empty: found out.
 
     `encoding` is a codec's name, `date_format` one of `app.utils.written_dates.FORMATS`, `sheet` a name or a number,

@@ -13,8 +13,8 @@ from app.eventlog.model import (
     MOST_ITEMS,
     MOST_VALUES,
     EventLogError,
+    LogOptions,
     RawEvent,
-    ReadOptions,
 )
 from app.utils.encodings import EncodingError, encoding_of
 from app.utils.normal_form import nfc
@@ -51,7 +51,7 @@ _DELIMITERS = ",;\t|"
 
 
 def read_table(
-    path: Path, raw: bytes, mapping: Mapping[str, str], options: ReadOptions, notes: list[str]
+    path: Path, raw: bytes, mapping: Mapping[str, str], options: LogOptions, notes: list[str]
 ) -> Iterator[RawEvent]:
     """The events of a table; `notes` say what was guessed. Raises EventLogError where a column is missing."""
     sheets = _sheets(path, raw, options, notes)
@@ -81,7 +81,7 @@ def read_table(
 
 
 def _sheets(
-    path: Path, raw: bytes, options: ReadOptions, notes: list[str]
+    path: Path, raw: bytes, options: LogOptions, notes: list[str]
 ) -> Iterator[tuple[str, Iterator[list[str]]]]:
     """The tables in a file with their names; a text file is one."""
     if not is_spreadsheet(raw):
@@ -108,7 +108,7 @@ def _text(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
-def _text_rows(path: Path, raw: bytes, options: ReadOptions, notes: list[str]) -> Iterator[list[str]]:
+def _text_rows(path: Path, raw: bytes, options: LogOptions, notes: list[str]) -> Iterator[list[str]]:
     try:
         encoding, guessed = encoding_of(raw, options.encoding)
     except EncodingError as error:
@@ -147,7 +147,7 @@ def _found(
     path: Path,
     sheets: Iterator[tuple[str, Iterator[list[str]]]],
     mapping: Mapping[str, str],
-    options: ReadOptions,
+    options: LogOptions,
     notes: list[str],
 ) -> tuple[Iterator[list[str]], list[str], dict[str, int]]:
     """The rows below the headings, the headings and where each role is, of the first sheet that has them."""

@@ -25,7 +25,7 @@ _REFUSED = frozenset({400, 404, 409, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryVerdict:
     """Answer to one message: taken in, or refused for good with a reason."""
 
     accepted: bool
@@ -43,7 +43,7 @@ class AisClient:
             trust_env=False,
         )
 
-    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
+    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, DeliveryVerdict]:
         """Hand over messages about different tasks; the verdict on each by delivery id. Raises AisDown."""
         try:
             body = await self._ask("POST", "/ais/assignments", json={"assignments": list(messages)})
@@ -53,16 +53,18 @@ class AisClient:
         if not isinstance(results, list):
             raise AisDown("the answer is not as agreed: no results")
         return {
-            number: Verdict(bool(result.get("accepted")), str(result.get("reason", "")))
+            number: DeliveryVerdict(bool(result.get("accepted")), str(result.get("reason", "")))
             for result in results
             if isinstance(result, dict) and (number := whole_number(result.get("delivery_id"))) is not None
         }
 
-    async def _one_by_one(self, messages: Sequence[dict[str, Any]], reason: str) -> dict[int, Verdict]:
+    async def _one_by_one(
+        self, messages: Sequence[dict[str, Any]], reason: str
+    ) -> dict[int, DeliveryVerdict]:
         """One message that the system cannot read must not hold up its neighbours."""
         if len(messages) == 1:
-            return {messages[0]["delivery_id"]: Verdict(False, reason)}
-        verdicts: dict[int, Verdict] = {}
+            return {messages[0]["delivery_id"]: DeliveryVerdict(False, reason)}
+        verdicts: dict[int, DeliveryVerdict] = {}
         for said in await asyncio.gather(*(self.send([message]) for message in messages)):
             verdicts |= said
         return verdicts

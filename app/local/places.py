@@ -28,7 +28,7 @@ _STACK_SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunningSystem:
     """A system that runs on this machine: what it is called, and the settings that lead to it, by field name."""
 
     name: str
@@ -36,7 +36,7 @@ class Place:
     api_url: str | None = None
 
 
-def running_stack(file: Path | None) -> Place | None:
+def running_stack(file: Path | None) -> RunningSystem | None:
     """Return the stack that wrote `file` (`.secrets/host.env`); None where there is none or it does not run.
 
     Raises
@@ -55,10 +55,10 @@ def running_stack(file: Path | None) -> Place | None:
     ):
         return None
     settings = {name.lower(): given[name] for name in _STACK_SETTINGS if given.get(name)}
-    return Place(str(file), {"redis_url": "", **settings}, given.get("API_URL"))
+    return RunningSystem(str(file), {"redis_url": "", **settings}, given.get("API_URL"))
 
 
-def embedded_system(data: Path | None = None) -> Place | None:
+def embedded_system(data: Path | None = None) -> RunningSystem | None:
     """Return the embedded system that runs on a data directory, the usual one by default; None where none runs."""
     try:
         from app.local.embedded import default_data_directory, running_addresses
@@ -79,10 +79,10 @@ def embedded_system(data: Path | None = None) -> Place | None:
     api_url = None
     with suppress(OSError):
         api_url = (directory / API_ADDRESS).read_text(encoding="utf-8").strip() or None
-    return Place(str(directory), settings, api_url)
+    return RunningSystem(str(directory), settings, api_url)
 
 
-def find_place(stack_file: Path | None) -> Place | None:
+def find_place(stack_file: Path | None) -> RunningSystem | None:
     """Return the system that runs here: the stack of this checkout, else the embedded one, else None."""
     return running_stack(stack_file) or embedded_system()
 

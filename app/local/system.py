@@ -49,7 +49,7 @@ class StopRequested(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RunOptions:
     """Options of a run: services and ports."""
 
     host: str = LOOPBACK
@@ -90,7 +90,7 @@ class Running:
 
 
 @contextmanager
-def running_system(wishes: Wishes, settings: Settings) -> Iterator[Running]:
+def running_system(wishes: RunOptions, settings: Settings) -> Iterator[Running]:
     """Start everything, hand it over, and stop it in order.
 
     Raises
@@ -147,7 +147,7 @@ def _needs_servers(settings: Settings) -> bool:
     return not settings.names_database
 
 
-def _check_safety(wishes: Wishes, settings: Settings) -> None:
+def _check_safety(wishes: RunOptions, settings: Settings) -> None:
     if settings.secret_key is None and wishes.host not in _LOOPBACKS:
         raise StartError(
             f"{wishes.host} is reached by other machines: set SECRET_KEY first (`make env` writes one into .env)"
@@ -166,7 +166,7 @@ def _secret_of(directory: Path) -> str:
 
 
 def _environment(
-    wishes: Wishes, settings: Settings, servers: EmbeddedServers | None, directory: Path
+    wishes: RunOptions, settings: Settings, servers: EmbeddedServers | None, directory: Path
 ) -> dict[str, str]:
     """Environment of every service: addresses of the servers and the API."""
     here = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
@@ -203,7 +203,7 @@ def _prepare_database(environment: dict[str, str]) -> list[str]:
 
 
 def _services(
-    wishes: Wishes, environment: dict[str, str], directory: Path
+    wishes: RunOptions, environment: dict[str, str], directory: Path
 ) -> Iterator[tuple[Service, str | None]]:
     """Every service in the order of starting, with the address that a user opens, if any."""
     programs = Path(sys.executable).parent
@@ -250,16 +250,16 @@ def _services(
         yield board, address.replace("https:", "http:")
 
 
-def _has_dashboard(wishes: Wishes) -> bool:
+def _has_dashboard(wishes: RunOptions) -> bool:
     present = (ROOT / "streamlit_app" / "dashboard.py").exists() and importlib.util.find_spec("streamlit")
     return bool(wishes.dashboard_port and present)
 
 
-def _has_emulator(wishes: Wishes) -> bool:
+def _has_emulator(wishes: RunOptions) -> bool:
     return bool(wishes.ais_port and (ROOT / "ais_emulator" / "main.py").exists())
 
 
-def _check_ports(wishes: Wishes) -> None:
+def _check_ports(wishes: RunOptions) -> None:
     """Refuse in one line what would otherwise fail in the log of a service."""
     wanted = [(wishes.host, wishes.port, "--port")]
     if _has_dashboard(wishes) and wishes.dashboard_port:
@@ -277,7 +277,7 @@ def _check_ports(wishes: Wishes) -> None:
             raise StartError(str(error)) from None
 
 
-def _await_api(wishes: Wishes, supervisor: Supervisor, service: Service) -> None:
+def _await_api(wishes: RunOptions, supervisor: Supervisor, service: Service) -> None:
     """Return when the API answers; an API that ends instead is not worth restarting."""
     host = LOOPBACK if wishes.host in {"0.0.0.0", "::"} else wishes.host  # noqa: S104 - compared, not bound
     deadline = time.monotonic() + API_PATIENCE
@@ -290,14 +290,14 @@ def _await_api(wishes: Wishes, supervisor: Supervisor, service: Service) -> None
     raise StartError(f"the API did not start{_tail(service.log)}")
 
 
-def _answers(host: str, wishes: Wishes) -> bool:
+def _answers(host: str, wishes: RunOptions) -> bool:
     with closing(_connection(host, wishes)) as connection, suppress(OSError):
         connection.request("GET", "/v1/health/live")
         return connection.getresponse().status == http.HTTPStatus.OK
     return False
 
 
-def _connection(host: str, wishes: Wishes) -> http.client.HTTPConnection:
+def _connection(host: str, wishes: RunOptions) -> http.client.HTTPConnection:
     if wishes.certificate is None:
         return http.client.HTTPConnection(host, wishes.port, timeout=5)
     context = ssl.create_default_context(cafile=str(wishes.certificate[0]))

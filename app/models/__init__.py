@@ -12,13 +12,13 @@ executors and decided tasks are never deleted while anything names them, and `do
 from app.models.access import ApiKey, AuditEntry, ProviderSignIn, RefreshToken, User
 from app.models.base import Base
 from app.models.delivery import DeliveryBreaker, OutboxMessage, Webhook
-from app.models.evidence import ClassHour, ClassSnapshot, Roster, TrailFrame
+from app.models.evidence import ClassHour, ClassSnapshotRow, RosterRow, TrailFrame
 from app.models.fairness import FairnessAlert, FairnessHour, Replay
 from app.models.figures import ArchivedDay, KpiDay, KpiHour
-from app.models.people import ErasedPerson, Executor, ExecutorAbsence, ExecutorDay, ExecutorLoad
-from app.models.pools import Parameter, Pool, PoolAttempt, PoolState, RuleSet
-from app.models.upkeep import Lease, LoopReport
-from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, MoveKey, Task, TaskEvent
+from app.models.people import ErasedPerson, ExecutorAbsence, ExecutorDay, ExecutorLoad, ExecutorRow
+from app.models.pools import ParameterRow, Pool, PoolAttempt, PoolStateRow, RuleSetRow
+from app.models.upkeep import Lease, LoopReportRow
+from app.models.work import TASK_STATUSES, Assignment, IdempotencyKey, MoveKey, TaskEvent, TaskRow
 
 __all__ = [
     "TASK_STATUSES",
@@ -28,33 +28,33 @@ __all__ = [
     "AuditEntry",
     "Base",
     "ClassHour",
-    "ClassSnapshot",
+    "ClassSnapshotRow",
     "DeliveryBreaker",
     "ErasedPerson",
-    "Executor",
     "ExecutorAbsence",
     "ExecutorDay",
     "ExecutorLoad",
+    "ExecutorRow",
     "FairnessAlert",
     "FairnessHour",
     "IdempotencyKey",
     "KpiDay",
     "KpiHour",
     "Lease",
-    "LoopReport",
+    "LoopReportRow",
     "MoveKey",
     "OutboxMessage",
-    "Parameter",
+    "ParameterRow",
     "Pool",
     "PoolAttempt",
-    "PoolState",
+    "PoolStateRow",
     "ProviderSignIn",
     "RefreshToken",
     "Replay",
-    "Roster",
-    "RuleSet",
-    "Task",
+    "RosterRow",
+    "RuleSetRow",
     "TaskEvent",
+    "TaskRow",
     "TrailFrame",
     "User",
     "Webhook",

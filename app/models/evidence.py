@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models.base import NOW, Base, Json
 
 
-class ClassSnapshot(Base):
+class ClassSnapshotRow(Base):
     """One eligibility class under one rule set and one roster: who could take it, and which rule kept the others out.
 
     Stored once, however many tasks are decided on it; assignments refer to it, which makes them explainable for good.
@@ -46,7 +46,7 @@ class TrailFrame(Base):
     content: Mapped[Json]
 
 
-class Roster(Base):
+class RosterRow(Base):
     """Executors present together: `members` are `[executor id, qualification, daily limit or null]`, by id."""
 
     __tablename__ = "rosters"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models.base import EMPTY_OBJECT, NOW, Base, Json, one_of
 
 
-class Executor(Base):
+class ExecutorRow(Base):
     """A person who does the work. Never deleted while history names them: `active` says who counts.
 
     `removed_here`: deactivated by a person and not by a pull from the external system, which then does not undo it.

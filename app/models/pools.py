@@ -43,7 +43,7 @@ class Pool(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW, onupdate=NOW)
 
 
-class PoolState(Base):
+class PoolStateRow(Base):
     """The pool's lock and its epoch, apart from `pools` so that foreign keys to the pool never wait for it.
 
     Every transaction that changes what a decision depends on raises `epoch` first; a worker that decided on an
@@ -77,7 +77,7 @@ class PoolAttempt(Base):
     careful: Mapped[int] = mapped_column(Integer(), server_default="0")
 
 
-class Parameter(Base):
+class ParameterRow(Base):
     """A parameter of tasks or executors: added by a person, known to rules at once, without code or migration."""
 
     __tablename__ = "parameters"
@@ -106,7 +106,7 @@ class Parameter(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW, onupdate=NOW)
 
 
-class RuleSet(Base):
+class RuleSetRow(Base):
     """A version of a pool's rules. Immutable once active; exactly one is active per pool."""
 
     __tablename__ = "rule_sets"

@@ -10,7 +10,7 @@ from app.models.base import Base
 _NOW = func.clock_timestamp()
 
 
-class LoopReport(Base):
+class LoopReportRow(Base):
     """A background loop of a process, or one part of it, that keeps failing or is late; no row: it is well."""
 
     __tablename__ = "loop_reports"

@@ -11,7 +11,7 @@ from app.models.base import EMPTY_OBJECT, NOW, Base, Json, one_of
 TASK_STATUSES = ("pending", "assigned", "in_progress", "completed", "rejected", "cancelled", "returned")
 
 
-class Task(Base):
+class TaskRow(Base):
     """A piece of work.
 
     Pending with a `wait_reason` means parked: looked at, nobody could take it; an event or the pool's clock wakes it

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.engine.ledger import Figures, PersonFigures
-from app.engine.replay import Played
+from app.engine.ledger import PersonFigures, StreamFigures
+from app.engine.replay import PlayedStream
 from app.engine.types import ExecutorId, Policy
-from app.replay_report.verdict import Verdict, judge
+from app.replay_report.verdict import ForecastVerdict, judge
 
 ACTUAL = "actual"
 FORECAST = "fair_forecast"
@@ -19,7 +19,7 @@ class Run:
     """One distribution of the stream, real or replayed; `moved` tasks went to another executor than in fact."""
 
     name: str
-    figures: Figures
+    figures: StreamFigures
     moved: int | None = None
 
 
@@ -40,7 +40,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """The source and its runs, the actual one first, the proposed one next."""
 
     source: Source
@@ -58,7 +58,7 @@ class Comparison:
         return next(run for run in self.runs if run.name != ACTUAL)
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> ForecastVerdict | None:
         """Whether a forecast would have helped; None where it was not tried."""
         runs = {run.name: run.figures for run in self.runs}
         if FORECAST not in runs or Policy.FAIR.value not in runs:
@@ -66,12 +66,12 @@ class Comparison:
         return judge(runs[Policy.FAIR.value], runs[FORECAST])
 
 
-def moved(actual: Played, proposed: Played) -> int:
+def moved(actual: PlayedStream, proposed: PlayedStream) -> int:
     """Number of tasks that went to another executor."""
     return sum(actual.holders.get(task_id, who) != who for task_id, who in proposed.holders.items())
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
+def as_json(comparison: RunComparison) -> dict[str, Any]:
     """Plain JSON; weights in task units, waits in seconds, gaps as shares of one."""
     source = asdict(comparison.source)
     for edge in ("first", "last"):

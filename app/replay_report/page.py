@@ -3,7 +3,7 @@
 from html import escape
 
 from app.replay_report.charts import bars, columns, lines
-from app.replay_report.comparison import Comparison
+from app.replay_report.comparison import RunComparison
 from app.replay_report.terminal import headlines, rows_of
 from app.replay_report.words import Language, Voice
 
@@ -32,7 +32,7 @@ svg .mark { stroke: var(--ink); stroke-width: 2; } svg polyline { fill: none; st
 )
 
 
-def page(comparison: Comparison, language: Language) -> str:
+def page(comparison: RunComparison, language: Language) -> str:
     """The whole document."""
     voice = Voice(language)
     title = escape(voice.say("title", name=comparison.source.name))
@@ -55,7 +55,7 @@ def page(comparison: Comparison, language: Language) -> str:
     )
 
 
-def _headlines(comparison: Comparison, voice: Voice) -> list[str]:
+def _headlines(comparison: RunComparison, voice: Voice) -> list[str]:
     *facts, verdict = headlines(comparison, voice)
     return [
         *(f'<p class="facts">{escape(fact)}</p>' for fact in facts),
@@ -63,7 +63,7 @@ def _headlines(comparison: Comparison, voice: Voice) -> list[str]:
     ]
 
 
-def _table(comparison: Comparison, voice: Voice) -> str:
+def _table(comparison: RunComparison, voice: Voice) -> str:
     head = "".join(f"<th>{escape(voice.say(run.name))}</th>" for run in comparison.runs)
     body = "".join(
         f"<tr><td>{escape(title)}</td>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
@@ -79,7 +79,7 @@ def _key(names: list[str]) -> str:
     return f'<p class="key">{spans}</p>'
 
 
-def _people(comparison: Comparison, voice: Voice) -> list[str]:
+def _people(comparison: RunComparison, voice: Voice) -> list[str]:
     actual, proposed = comparison.actual, comparison.proposed
     people = sorted(proposed.figures.people, key=lambda one: -one.fair)[:_SHOWN]
     before = {one.executor_id: one.received for one in actual.figures.people} if actual else {}
@@ -102,7 +102,7 @@ def _people(comparison: Comparison, voice: Voice) -> list[str]:
     ]
 
 
-def _days(comparison: Comparison, voice: Voice) -> list[str]:
+def _days(comparison: RunComparison, voice: Voice) -> list[str]:
     days = comparison.proposed.figures.days
     if len(days) < 2:
         return []
@@ -117,7 +117,7 @@ def _days(comparison: Comparison, voice: Voice) -> list[str]:
     ]
 
 
-def _hours(comparison: Comparison, voice: Voice) -> list[str]:
+def _hours(comparison: RunComparison, voice: Voice) -> list[str]:
     title = f"{voice.say('hours_title')}: {voice.say('arrived')}"
     return [
         f"<h2>{escape(title)}</h2>",
@@ -125,7 +125,7 @@ def _hours(comparison: Comparison, voice: Voice) -> list[str]:
     ]
 
 
-def _assumptions(comparison: Comparison, voice: Voice) -> list[str]:
+def _assumptions(comparison: RunComparison, voice: Voice) -> list[str]:
     source = comparison.source
     rules = source.settings.get("rules")
     said = [

@@ -5,13 +5,13 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from app.replay_report.comparison import Comparison, Run
+from app.replay_report.comparison import Run, RunComparison
 from app.replay_report.words import Language, Voice
 
 _SHOWN = 15
 
 
-def show(console: Console, comparison: Comparison, language: Language) -> None:
+def show(console: Console, comparison: RunComparison, language: Language) -> None:
     """The verdict, the runs side by side, and who would receive how much."""
     voice = Voice(language)
     said = escape("\n".join(headlines(comparison, voice)))
@@ -20,11 +20,11 @@ def show(console: Console, comparison: Comparison, language: Language) -> None:
     console.print(_people(comparison, voice))
 
 
-def _title(comparison: Comparison, voice: Voice) -> str:
+def _title(comparison: RunComparison, voice: Voice) -> str:
     return escape(voice.say("title", name=comparison.source.name))
 
 
-def headlines(comparison: Comparison, voice: Voice) -> list[str]:
+def headlines(comparison: RunComparison, voice: Voice) -> list[str]:
     """Sentences about the stream, the rows left out, and the result."""
     source = comparison.source
     period = "period" if source.first else "no_period"
@@ -55,7 +55,7 @@ def headlines(comparison: Comparison, voice: Voice) -> list[str]:
     return [*_on_forecast(comparison, voice), *said]
 
 
-def _on_forecast(comparison: Comparison, voice: Voice) -> list[str]:
+def _on_forecast(comparison: RunComparison, voice: Voice) -> list[str]:
     """Whether a forecast would have helped, where it was tried."""
     verdict = comparison.verdict
     if verdict is None:
@@ -64,7 +64,7 @@ def _on_forecast(comparison: Comparison, voice: Voice) -> list[str]:
     return [voice.say(f"forecast_{verdict.effect.value}", before=before, after=after, days=verdict.days)]
 
 
-def rows_of(comparison: Comparison, voice: Voice) -> list[tuple[str, list[str]]]:
+def rows_of(comparison: RunComparison, voice: Voice) -> list[tuple[str, list[str]]]:
     """The figures, one row each, the runs in columns."""
     runs = comparison.runs
 
@@ -89,7 +89,7 @@ def rows_of(comparison: Comparison, voice: Voice) -> list[tuple[str, list[str]]]
     return rows
 
 
-def _worst(run: Run, comparison: Comparison, voice: Voice) -> str:
+def _worst(run: Run, comparison: RunComparison, voice: Voice) -> str:
     worst = run.figures.worst
     if worst is None:
         return "–"
@@ -98,7 +98,7 @@ def _worst(run: Run, comparison: Comparison, voice: Voice) -> str:
     return f"{name}: {sign}{voice.number(abs(worst.deviation), 1)} / {voice.number(worst.fair, 1)}"
 
 
-def _runs(comparison: Comparison, voice: Voice) -> Table:
+def _runs(comparison: RunComparison, voice: Voice) -> Table:
     table = Table()
     table.add_column("")
     for run in comparison.runs:
@@ -108,7 +108,7 @@ def _runs(comparison: Comparison, voice: Voice) -> Table:
     return table
 
 
-def _people(comparison: Comparison, voice: Voice) -> Table:
+def _people(comparison: RunComparison, voice: Voice) -> Table:
     actual, proposed = comparison.actual, comparison.proposed
     before = {one.executor_id: one for one in actual.figures.people} if actual else {}
     ranked = sorted(

@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Any
 
 from app.engine.fairness.forecast import WEEKS
-from app.engine.ledger import DayFigures, Figures
+from app.engine.ledger import DayFigures, StreamFigures
 
 NOISE = 0.002
 """A difference of mean gaps below this says nothing."""
 
 
-class Effect(StrEnum):
+class ForecastEffect(StrEnum):
     """Effect that the forecast would have had."""
 
     HELPS = "helps"
@@ -22,10 +22,10 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ForecastVerdict:
     """Mean gaps of those days for which there was something to go by; shares of one."""
 
-    effect: Effect
+    effect: ForecastEffect
     days: int
     gap_without: float | None
     gap_with: float | None
@@ -40,7 +40,7 @@ class Verdict:
         }
 
 
-def judge(without: Figures, with_it: Figures) -> Verdict:
+def judge(without: StreamFigures, with_it: StreamFigures) -> ForecastVerdict:
     """Compare the days that had the same weekday before them."""
     known = {one.day for one in without.days if one.placed}
     gaps = [
@@ -49,13 +49,13 @@ def judge(without: Figures, with_it: Figures) -> Verdict:
         if before.gap is not None and after.gap is not None and _has_past(before, known)
     ]
     if not gaps:
-        return Verdict(Effect.UNKNOWN, 0, None, None)
+        return ForecastVerdict(ForecastEffect.UNKNOWN, 0, None, None)
     plain = sum(before for before, _ in gaps) / len(gaps)
     ahead = sum(after for _, after in gaps) / len(gaps)
-    effect = Effect.NEUTRAL
+    effect = ForecastEffect.NEUTRAL
     if abs(plain - ahead) > NOISE:
-        effect = Effect.HELPS if ahead < plain else Effect.HURTS
-    return Verdict(effect, len(gaps), round(plain, 6), round(ahead, 6))
+        effect = ForecastEffect.HELPS if ahead < plain else ForecastEffect.HURTS
+    return ForecastVerdict(effect, len(gaps), round(plain, 6), round(ahead, 6))
 
 
 def _has_past(one: DayFigures, known: set[Any]) -> bool:

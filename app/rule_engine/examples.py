@@ -44,7 +44,7 @@ def read_examples(examples: Sequence[Any], catalogue: Catalogue, faults: Faults)
             say("keep the telling ones"),
         )
         return ()
-    reader = _Reader(catalogue, faults)
+    reader = _FieldReader(catalogue, faults)
     read = [reader.example(each, f"$.tests[{index}]") for index, each in enumerate(examples)]
     return tuple(each for each in read if each is not None)
 
@@ -78,7 +78,7 @@ def _product(weights: Sequence[Weight], values: Mapping[str, Value]) -> float:
     return prod((each.weight for each in weights if holds(each.condition, values)), start=1.0)
 
 
-class _Reader:
+class _FieldReader:
     def __init__(self, catalogue: Catalogue, faults: Faults) -> None:
         self._catalogue = catalogue
         self._faults = faults

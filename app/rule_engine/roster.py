@@ -71,7 +71,7 @@ class ClassCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TriedExecutor:
     """One executor and one task: eligible with a preference, or the first condition that fails."""
 
     executor_id: int
@@ -135,7 +135,7 @@ class Roster:
         found = [ClassCount(self._shown(key), count, *self._look(key)) for key, count in counted.items()]
         return sorted(found, key=lambda each: (each.eligible, -each.tasks))
 
-    def candidates(self, task: Task) -> list[Candidate]:
+    def candidates(self, task: Task) -> list[TriedExecutor]:
         """All executors, the eligible and preferred first."""
         key = self.rules.task_key(task)
         failed = self.rules.excluded_by(key).tolist()
@@ -143,7 +143,7 @@ class Roster:
         preferences = [1.0] * len(failed) if preference is None else preference.tolist()
         labels = self.rules.condition_labels
         found = [
-            Candidate(
+            TriedExecutor(
                 executor.id,
                 executor.name,
                 failed[at] < 0,

@@ -21,7 +21,7 @@ class ShareOut(BaseModel):
     )
 
 
-class AlertOut(BaseModel):
+class FairnessAlarmOut(BaseModel):
     """A bound of fairness that was passed and still is."""
 
     kind: AlarmKind
@@ -39,7 +39,7 @@ class AlertOut(BaseModel):
 class AlertsOut(BaseModel):
     """The bounds of fairness that are passed now, the pool's own first."""
 
-    alerts: list[AlertOut]
+    alerts: list[FairnessAlarmOut]
 
 
 class DistributionStats(BaseModel):
@@ -65,7 +65,7 @@ class DistributionStats(BaseModel):
     avg_latency: float | None = Field(
         description="Mean seconds from a task's arrival to its assignment, today."
     )
-    alerts: list[AlertOut] = Field(
+    alerts: list[FairnessAlarmOut] = Field(
         description="Bounds of fairness that are passed now; see PATCH /v1/pools/{id}."
     )
 

@@ -33,7 +33,7 @@ class Term(BaseModel):
     weight: float
 
 
-class CandidateOut(BaseModel):
+class ContenderOut(BaseModel):
     """An executor who could have taken the task, with their load at that time."""
 
     executor_id: int
@@ -76,8 +76,8 @@ class ExplanationOut(BaseModel):
     wait_reason: WaitReason | None
     weight: float
     executor_id: int | None
-    chosen: CandidateOut | None
-    runners_up: list[CandidateOut]
+    chosen: ContenderOut | None
+    runners_up: list[ContenderOut]
     eligible: int = Field(description="How many pass the rules.")
     absent: int
     at_limit: int

@@ -51,7 +51,7 @@ class ActiveRulesOut(BaseModel):
     version: int
 
 
-class AlertOut(BaseModel):
+class OverviewAlertOut(BaseModel):
     """Something to look at, as a stable code with the numbers that belong into the sentence."""
 
     code: str
@@ -78,4 +78,4 @@ class OverviewOut(BaseModel):
     latency: LatencyOut | None = Field(description="Null where nothing was assigned in the period.")
     people: PeopleOut
     rule_set: ActiveRulesOut | None
-    alerts: list[AlertOut]
+    alerts: list[OverviewAlertOut]

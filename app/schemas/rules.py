@@ -134,7 +134,7 @@ class RulesFunnelOut(BaseModel):
     recent: StreamFunnelOut | None = None
 
 
-class CandidateOut(BaseModel):
+class TriedExecutorOut(BaseModel):
     """One executor and the task that was tried."""
 
     executor_id: int
@@ -149,7 +149,7 @@ class RulesTrial(BaseModel):
     """Executors who could take the task: the eligible and preferred first."""
 
     funnel: FunnelOut
-    candidates: list[CandidateOut] = Field(description="At most 500.")
+    candidates: list[TriedExecutorOut] = Field(description="At most 500.")
 
 
 class FindingOut(BaseModel):

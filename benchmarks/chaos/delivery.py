@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from ais_emulator.main import create_app
-from ais_emulator.state import EmulatorSettings, Faults, Store
+from ais_emulator.state import EmulatedFaults, EmulatorSettings, Store
 from app.engine.types import PoolId, TaskId
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
@@ -58,7 +58,7 @@ async def run(
             children = [stage.start(**settings) for _ in range(senders)]
             report.figures["only slow"] = await _stretch(play, pool_id, tasks, seconds)
             first = await play.database.hot.fetchval("SELECT max(id) FROM tasks")
-            worst = Faults(delay_min=low, delay_max=high, error_rate=0.1, lost_answer_rate=0.1)
+            worst = EmulatedFaults(delay_min=low, delay_max=high, error_rate=0.1, lost_answer_rate=0.1)
             store.faults = worst
             failing = asyncio.create_task(_fail(store, worst, children[0], seconds, outage))
             report.figures["at its worst"] = await _stretch(play, pool_id, tasks, seconds, after=first)
@@ -110,7 +110,7 @@ async def _watch(play: Play, ended: asyncio.Event) -> list[float]:
     return ages
 
 
-async def _fail(store: Store, worst: Faults, sender: Any, seconds: float, outage: float) -> None:
+async def _fail(store: Store, worst: EmulatedFaults, sender: Any, seconds: float, outage: float) -> None:
     await asyncio.sleep(seconds / 3)
     await sender.kill()
     store.faults = worst.model_copy(update={"outage": True})

@@ -21,7 +21,7 @@ from app.database import HotPool
 from app.main import create_app
 from app.services.audit.invariants import find_violations
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.setup.first_start import prepare
 from app.services.setup.sample import add_sample
 from benchmarks.chaos.breaker import BLOWS, Breaker
@@ -139,7 +139,7 @@ async def _fill(play: Play) -> int:
             pool_id,
             _FILLED,
         )
-    await place_batch(play.database.hot, PoolPicture(pool_id), limit=2 * _FILLED, deliver=False)
+    await place_batch(play.database.hot, PoolSnapshot(pool_id), limit=2 * _FILLED, deliver=False)
     return pool_id
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from ais_emulator.main import create_app
-from ais_emulator.state import EmulatorSettings, Faults, Store
+from ais_emulator.state import EmulatedFaults, EmulatorSettings, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class External:
 
     def behave(self, **faults: Any) -> None:
         """Change how it behaves."""
-        self.store.faults = Faults.model_validate({**self.store.faults.model_dump(), **faults})
+        self.store.faults = EmulatedFaults.model_validate({**self.store.faults.model_dump(), **faults})
 
     def inversions(self) -> int:
         """Messages that came after a later one of the same task."""

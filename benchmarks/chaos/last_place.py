@@ -13,7 +13,7 @@ from app.database import HotPool, prepare_connection
 from app.engine.types import PoolId
 from app.services.placement import sql as statements
 from app.services.placement.assignment import EpochMoved, Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from benchmarks.chaos.planted import plant
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 
@@ -43,7 +43,7 @@ async def _rounds(play: Play, report: Report, rng: random.Random, workers: int) 
     hot = await asyncpg.create_pool(
         play.stage.settings().dsn, min_size=workers, max_size=workers, init=prepare_connection, timeout=60
     )
-    pictures = [PoolPicture(pool_id) for _ in range(workers)]
+    pictures = [PoolSnapshot(pool_id) for _ in range(workers)]
     waits: list[float] = []
     taken = over = unused = retries = 0
     for _ in range(report.n):
@@ -93,7 +93,7 @@ async def _send_four(play: Play, pool_id: PoolId, done: asyncio.Event) -> int:
     return 0
 
 
-async def _work(hot: HotPool, picture: PoolPicture, waits: list[float], done: asyncio.Event) -> int:
+async def _work(hot: HotPool, picture: PoolSnapshot, waits: list[float], done: asyncio.Event) -> int:
     """Work as a worker does until nothing is left to look at; how often a decision was made anew."""
     retries = 0
     while True:

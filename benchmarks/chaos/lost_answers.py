@@ -10,7 +10,7 @@ from app.engine.types import PoolId
 from app.errors import Unavailable
 from app.services.intake.intake import NewTask, Receipt, write_tasks
 from app.services.placement import assignment
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from benchmarks.chaos.proxy import Proxy, Toxic
 from benchmarks.chaos.stage import Play, Report, Stage
 
@@ -72,7 +72,7 @@ async def _cut_intake(hot: HotPool, proxy: Proxy, pool_id: PoolId, count: int) -
 
 
 async def _cut_workers(play: Play, hot: HotPool, proxy: Proxy, pool_id: PoolId, count: int) -> None:
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     for _ in range(count):
         await play.send(pool_id, 3, ring=False)
         proxy.toxic = Toxic(cut_after=lambda chunk: b"COMMIT;" in chunk)

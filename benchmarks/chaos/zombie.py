@@ -8,7 +8,7 @@ from typing import Any
 
 from app.engine.types import PoolId
 from app.services.placement import assignment, sql as statements
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from benchmarks.chaos.planted import plant
 from benchmarks.chaos.stage import Play, Report, Stage, quantiles
 
@@ -85,7 +85,7 @@ async def _races(play: Play, pool_id: PoolId, rounds: int) -> tuple[int, int]:
         raise RuntimeError("TAKE_POOL no longer locks as this fault expects")
     if play.stage.defect:
         plant(play.stage.defect)
-    late, other = PoolPicture(pool_id), PoolPicture(pool_id)
+    late, other = PoolSnapshot(pool_id), PoolSnapshot(pool_id)
     accepted = 0
 
     async def decided_late(*arguments: Any) -> Any:

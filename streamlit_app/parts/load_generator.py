@@ -25,7 +25,7 @@ State = Literal["preparing", "running", "draining", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """Plan of a load test: tasks per second, seconds, and number of people."""
 
     rate: float
@@ -57,7 +57,7 @@ class Sample:
 class LoadTest:
     """One test, seen from every session."""
 
-    plan: Plan
+    plan: LoadPlan
     api: Api
     state: State = "preparing"
     why: str = ""
@@ -169,7 +169,7 @@ def _task(number: str, mix: Mix, chance: random.Random) -> Json:
     }
 
 
-def _prepare(api: Api, plan: Plan) -> int:
+def _prepare(api: Api, plan: LoadPlan) -> int:
     """The pool with its catalogue, people and rules; what is there already stays."""
     pools = {each["code"]: each for each in api.get("/v1/pools")["items"]}
     pool = pools.get(POOL) or api.post("/v1/pools", {"code": POOL, "name": plan.pool_name})
@@ -236,7 +236,7 @@ class Bench:
         self.test: LoadTest | None = None
         self._lock = threading.Lock()
 
-    def start(self, plan: Plan, api: Api) -> None:
+    def start(self, plan: LoadPlan, api: Api) -> None:
         """Begin a test, unless one runs."""
         with self._lock:
             if self.test is None or not self.test.running:

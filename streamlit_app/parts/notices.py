@@ -9,7 +9,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from streamlit_app import session
-from streamlit_app.client import ApiError, Fault, api_url
+from streamlit_app.client import ApiError, ApiFault, api_url
 from streamlit_app.words import TABLE, t
 from streamlit_app.words.places import place_in_russian
 from streamlit_app.words.stored_reasons import reason_in_russian
@@ -36,7 +36,7 @@ def tell(error: ApiError) -> None:
     st.error("\n".join(lines), icon=":material/error:")
 
 
-def _fault(fault: Fault) -> str:
+def _fault(fault: ApiFault) -> str:
     place = fault.field if session.language() == "en" else place_in_russian(fault.field)
     remedy = f" — *{plain(fault.remedy)}*" if fault.remedy else ""
     return f"- **{plain(place)}**: {plain(fault.reason)}{remedy}"

@@ -13,7 +13,7 @@ from streamlit_app.parts.notices import plain
 from streamlit_app.parts.rule_language import (
     LISTED,
     OPERATORS,
-    Field,
+    RuleField,
     default_value,
     fresh,
     partners,
@@ -54,13 +54,13 @@ class Editor:
         self.revision += 1
 
 
-def show(editor: Editor, parameters: list[Json], fields: dict[str, Field]) -> None:
+def show(editor: Editor, parameters: list[Json], fields: dict[str, RuleField]) -> None:
     """The three parts of a document."""
     _Form(editor, parameters, fields).show()
 
 
 class _Form:
-    def __init__(self, editor: Editor, parameters: list[Json], fields: dict[str, Field]) -> None:
+    def __init__(self, editor: Editor, parameters: list[Json], fields: dict[str, RuleField]) -> None:
         self._editor = editor
         self._parameters = parameters
         self._fields = fields
@@ -251,7 +251,7 @@ class _Form:
             help=t("rules.on_missing_help"),
         )  # fmt: skip
 
-    def _value(self, condition: Json, one: Field, path: str) -> None:
+    def _value(self, condition: Json, one: RuleField, path: str) -> None:
         operator, value = condition["operator"], condition.get("value")
         if operator == "is_null":
             self._select(condition, "value", path, t("rules.value"), [True, False],
@@ -273,7 +273,7 @@ class _Form:
                 lambda: self._source_changed(condition, one, others, other), icon="sync_alt", kind="tertiary",
             )  # fmt: skip
 
-    def _literal(self, condition: Json, one: Field, path: str) -> None:
+    def _literal(self, condition: Json, one: RuleField, path: str) -> None:
         operator, value = condition["operator"], condition.get("value")
         key = self._editor.key(path, "value")
         if operator == "between":
@@ -303,7 +303,7 @@ class _Form:
         else:
             self._scalar(condition, "value", one, path, t("rules.value"))
 
-    def _scalar(self, holder: Any, name: Any, one: Field, path: str, label: str) -> None:
+    def _scalar(self, holder: Any, name: Any, one: RuleField, path: str, label: str) -> None:
         """An input for one value of the field's type; a list field's members are what its options are."""
         kind = one.type
         options = one.parameter.get("options", [])
@@ -364,7 +364,7 @@ class _Form:
         ):
             condition["value"] = default_value(one, condition["operator"])
 
-    def _source_changed(self, condition: Json, one: Field, others: list[Field], source: str) -> None:
+    def _source_changed(self, condition: Json, one: RuleField, others: list[RuleField], source: str) -> None:
         other_side = [each for each in others if each.owner != one.owner] or others
         condition["value"] = (
             {"field": other_side[0].path} if source == "field" else default_value(one, condition["operator"])

@@ -28,7 +28,7 @@ _OWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RuleField:
     """A field that rules may read."""
 
     path: str
@@ -43,20 +43,22 @@ class Field:
         return f"{self.label} ({t('common.owner.' + self.owner)})"
 
 
-def fields_of(parameters: list[Json]) -> dict[str, Field]:
+def fields_of(parameters: list[Json]) -> dict[str, RuleField]:
     """All fields by path: parameters first, then what every task and executor has."""
     known = {}
     for owner in ("task", "executor"):
         for each in parameters:
             if each["owner"] == owner:
                 path = f"{owner}.parameters.{each['key']}"
-                known[path] = Field(path, owner, each["type"], catalogue.label(each), each)
+                known[path] = RuleField(path, owner, each["type"], catalogue.label(each), each)
         for name, kind in _OWN[owner].items():
-            known[f"{owner}.{name}"] = Field(f"{owner}.{name}", owner, kind, t(f"rules.field.{owner}.{name}"))
+            known[f"{owner}.{name}"] = RuleField(
+                f"{owner}.{name}", owner, kind, t(f"rules.field.{owner}.{name}")
+            )
     return known
 
 
-def partners(one: Field, operator: str, fields: dict[str, Field]) -> list[Field]:
+def partners(one: RuleField, operator: str, fields: dict[str, RuleField]) -> list[RuleField]:
     """Fields that this one can be compared with."""
     if operator in {"between", "is_null", "starts_with"}:
         return []
@@ -71,14 +73,14 @@ def partners(one: Field, operator: str, fields: dict[str, Field]) -> list[Field]
     return [each for each in fields.values() if each.type in wanted and each.path != one.path]
 
 
-def fresh(fields: dict[str, Field]) -> Json:
+def fresh(fields: dict[str, RuleField]) -> Json:
     """A new comparison to begin with."""
     first = next(iter(fields.values()))
     operator = OPERATORS[first.type][0]
     return {"operator": operator, "field": first.path, "value": default_value(first, operator)}
 
 
-def default_value(one: Field, operator: str) -> Any:
+def default_value(one: RuleField, operator: str) -> Any:
     """A value of the right kind, to begin with."""
     if operator == "is_null":
         return True
@@ -92,7 +94,7 @@ def default_value(one: Field, operator: str) -> Any:
     return {"number": 1, "boolean": True, "datetime": "2026-01-01T00:00:00Z"}.get(one.type, "")
 
 
-def told(condition: Any, fields: dict[str, Field]) -> str:
+def told(condition: Any, fields: dict[str, RuleField]) -> str:
     """A condition in words."""
     try:
         return _told(condition, fields)
@@ -100,7 +102,7 @@ def told(condition: Any, fields: dict[str, Field]) -> str:
         return "…"
 
 
-def in_words(document: Json, fields: dict[str, Field]) -> str:
+def in_words(document: Json, fields: dict[str, RuleField]) -> str:
     """A document as sentences."""
     lines = [f"**{t('rules.conditions')}**"]
     lines += [f"- {plain(told(each, fields))}" for each in document.get("conditions", ())]
@@ -114,7 +116,7 @@ def in_words(document: Json, fields: dict[str, Field]) -> str:
     return "\n".join(lines)
 
 
-def _told(condition: Json, fields: dict[str, Field]) -> str:
+def _told(condition: Json, fields: dict[str, RuleField]) -> str:
     operator = condition["operator"]
     if operator in {"and", "or"}:
         inner = [_told(each, fields) for each in condition["conditions"]]
@@ -128,7 +130,7 @@ def _told(condition: Json, fields: dict[str, Field]) -> str:
     return f"{name} {t('rules.op.' + operator)} {_value(condition.get('value'), one, fields)}"
 
 
-def _value(value: Any, one: Field | None, fields: dict[str, Field]) -> str:
+def _value(value: Any, one: RuleField | None, fields: dict[str, RuleField]) -> str:
     if isinstance(value, dict):
         other = fields.get(value.get("field", ""))
         return other.shown if other else str(value.get("field"))

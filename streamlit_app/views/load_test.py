@@ -10,7 +10,7 @@ from streamlit_app.client import Json
 from streamlit_app.formatting import number, percent, seconds
 from streamlit_app.parts import charts, figures, notices
 from streamlit_app.parts.figures import Figure
-from streamlit_app.parts.load_generator import POOL, LoadTest, Plan, bench
+from streamlit_app.parts.load_generator import POOL, LoadPlan, LoadTest, bench
 from streamlit_app.styles import EVEN, OVER, PURPLE, UNDER
 from streamlit_app.words import t
 
@@ -41,7 +41,7 @@ def _ask() -> None:
         sent = st.form_submit_button(t("load.start"), type="primary", icon=":material/play_arrow:")
     if sent:
         name, language = t("load.pool_name"), session.language()
-        bench().start(Plan(float(rate), int(duration), int(people), mix, name, language), session.api())
+        bench().start(LoadPlan(float(rate), int(duration), int(people), mix, name, language), session.api())
         st.rerun()
 
 

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.database import Database
 from app.main import create_app
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.setup.first_start import prepare
 from app.services.setup.sample import add_sample
 from tests.api.conftest import serving
@@ -60,7 +60,7 @@ async def _fill(settings: Settings) -> None:
         await add_sample(session, pool_code=settings.default_pool)
     async with database.hot.acquire() as connection:
         pool_id = await connection.fetchval("SELECT id FROM pools")
-    await place_batch(database.hot, PoolPicture(pool_id), limit=1000, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=1000, deliver=False)
     await database.close()
 
 

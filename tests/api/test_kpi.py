@@ -22,7 +22,7 @@ from app.engine.types import PoolId
 from app.services.fairness.closed_days import Books
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.worker import Worker
 from tests.api.conftest import client_of
 from tests.builders import add_executors, add_pool
@@ -34,7 +34,7 @@ NOW = datetime.now(UTC)
 async def a_day_of_work(database: Database, pool_id: PoolId, *, people: int = 4, tasks: int = 30) -> None:
     await add_executors(database, pool_id, people, daily_limit=20)
     await write_tasks(database.hot, [NewTask(pool_id)] * tasks)
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=100, deliver=False)).found is Found.WORK:
         pass
 

@@ -26,7 +26,7 @@ from app.services.audit.archive import _ASIDE, _PARTS, KEPT, Files, archive_ende
 from app.services.audit.invariants import find_violations
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.builders import add_executors, add_pool
 from tests.servers import RunServers
 
@@ -70,13 +70,13 @@ async def worked(database: Database) -> PoolId:
     return pool_id
 
 
-async def _work(database: Database, pool_id: PoolId, count: int, picture: PoolPicture | None = None) -> None:
+async def _work(database: Database, pool_id: PoolId, count: int, picture: PoolSnapshot | None = None) -> None:
     tasks = [
         NewTask(pool_id, external_id=f"{datetime.now(UTC)}-{n}", idempotency_key=f"{datetime.now(UTC)}-{n}")
         for n in range(count)
     ]
     await write_tasks(database.hot, tasks)
-    picture = picture or PoolPicture(pool_id)
+    picture = picture or PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=100, deliver=True)).found is Found.WORK:
         pass
 
@@ -208,7 +208,7 @@ async def test_classes_that_nothing_refers_to_any_more_go_to_files(
             waiting,
         )
     before = datetime.now(UTC) - timedelta(days=50)
-    picture = PoolPicture(worked)
+    picture = PoolSnapshot(worked)
     await _work(database, worked, 1, picture)
     files = Files(tmp_path / "archive")
     assert [count async for count in archive_ended(database.hot, files, before=before)] == [20]

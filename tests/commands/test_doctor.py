@@ -14,7 +14,7 @@ from app.database import Database
 from app.services.audit.doctor import State, examine
 from app.services.audit.invariants import CHECKS, find_violations
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.builders import add_executors, add_pool, add_tasks
 
 
@@ -26,7 +26,7 @@ async def a_day_of_work(database: Database) -> None:
     pool_id = await add_pool(database)
     await add_executors(database, pool_id, 3, daily_limit=20, max_open=15)
     await add_tasks(database, pool_id, 50)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=100, deliver=True)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=100, deliver=True)
 
 
 PLANTED: dict[str, str] = {

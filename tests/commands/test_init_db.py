@@ -15,7 +15,7 @@ from app.config import Settings
 from app.database import Database
 from app.services.audit.invariants import find_violations
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.servers import with_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +113,7 @@ async def every_sample_task_finds_somebody(database_url: str) -> None:
     try:
         async with database.hot.acquire() as connection:
             pool_id = await connection.fetchval("SELECT id FROM pools")
-        batch = await place_batch(database.hot, PoolPicture(pool_id), limit=1000, deliver=False)
+        batch = await place_batch(database.hot, PoolSnapshot(pool_id), limit=1000, deliver=False)
         assert (batch.found, len(batch.decisions), len(batch.waiting)) == (Found.WORK, 60, 0)
         async with database.hot.acquire() as connection:
             assert await find_violations(connection) == []

@@ -21,7 +21,7 @@ from app.services.delivery.delivery import Breaker
 from app.services.delivery.reconciliation import reconcile
 from app.services.live.gauges import Gauges
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.telemetry.metrics import exposition
 from benchmarks.chaos.external import on_a_socket
 from tests.api.conftest import problem_in
@@ -236,7 +236,7 @@ async def test_pitfall_18_an_assignment_says_that_it_drifted_until_it_is_mended(
         await reconcile(database.hot, system, after=0, settle=0)
         await note()
 
-    await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=True)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=True)
     await database.hot.execute(EARLIER)
     await note()
     async with sending(quiet, database):

@@ -11,7 +11,7 @@ from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
 from app.errors import Invalid
-from app.integrations.ais import AisClient, AisDown, Verdict
+from app.integrations.ais import AisClient, AisDown, DeliveryVerdict
 from app.integrations.public_addresses import check_url
 from app.services.delivery.delivery import Breaker
 from app.services.delivery.webhooks import WebhookReceiver
@@ -112,7 +112,7 @@ async def test_an_answer_that_names_no_message_harms_no_other(database: Database
 
     with on_a_socket(odd) as port:
         client = AisClient(f"http://127.0.0.1:{port}", timeout=10)
-        assert await client.send([{"delivery_id": 1}, {"delivery_id": 2}]) == {2: Verdict(True)}
+        assert await client.send([{"delivery_id": 1}, {"delivery_id": 2}]) == {2: DeliveryVerdict(True)}
         with pytest.raises(AisDown):
             await client.executors()
         await client.close()
@@ -157,7 +157,7 @@ async def test_a_redirect_is_a_refusal_as_any_other(
         )
         said = await receiver.send([{"delivery_id": 7}])
         await receiver.close()
-    assert said[7] == Verdict(False, f"{status} ")
+    assert said[7] == DeliveryVerdict(False, f"{status} ")
 
 
 def test_a_try_of_an_open_breaker_whose_end_nobody_notes_is_forgotten() -> None:

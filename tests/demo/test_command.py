@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.demo.command import _of_log, app
-from app.eventlog import ReadOptions
+from app.eventlog import LogOptions
 from app.local.embedded import free_port, temporary_directory
 from app.local.embedded.data import process_arguments
 from app.services.setup.first_start import prepare
@@ -99,7 +99,7 @@ async def test_a_system_that_asks_who_calls_is_played_with_an_admins_token(
 def test_a_log_is_read_as_asked_and_how_is_said(tmp_path, capsys, language, said) -> None:
     log = tmp_path / "log.csv"
     log.write_bytes("отчёт\ncase;activity;resource;time\n7;Приём;Анна;02/03/2026\n".encode("koi8_r"))
-    reading = ReadOptions("koi8_r", "mm/dd/yyyy", heading_row=2)
+    reading = LogOptions("koi8_r", "mm/dd/yyyy", heading_row=2)
     scenario = _of_log(log, "", reading, language)
     assert [each["name"] for each in scenario.executors] == ["Анна"]
     told = capsys.readouterr().err

@@ -7,7 +7,7 @@ from app.config import Settings
 from app.database import Database
 from app.demo.domains import DOMAINS, Domain, generate
 from app.demo.log_scenario import scenario_of
-from app.demo.player import DemoError, Pace, Played, Player, Progress
+from app.demo.player import DemoError, PlayedScenario, Player, Progress, SendingPace
 from app.demo.report import gap_in_log, summary
 from app.demo.scenario import Scenario
 from app.eventlog import read_event_log
@@ -21,10 +21,12 @@ FROM assignments one JOIN executors person ON person.id = one.executor_id JOIN t
 """
 
 
-async def play(address: str, scenario: Scenario, pace: Pace | None = None) -> tuple[Played, list[Progress]]:
+async def play(
+    address: str, scenario: Scenario, pace: SendingPace | None = None
+) -> tuple[PlayedScenario, list[Progress]]:
     told: list[Progress] = []
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
-        played = await Player(client).play(scenario, pace or Pace(), told.append)
+        played = await Player(client).play(scenario, pace or SendingPace(), told.append)
     return played, told
 
 
@@ -35,7 +37,7 @@ async def hold_all(database: Database) -> None:
 
 async def test_log_goes_to_those_who_have_ever_done_the_activity(stage, database, tmp_path) -> None:
     log = read_event_log(write_log(tmp_path / "log.csv", 210))
-    _, told = await play(stage, scenario_of(log, tmp_path / "log.csv", "log"), Pace(batch=50))
+    _, told = await play(stage, scenario_of(log, tmp_path / "log.csv", "log"), SendingPace(batch=50))
     assert (told[-1].sent, told[-1].assigned, told[-1].waiting) == (210, 210, 0)
     async with database.hot.acquire() as connection:
         rows = await connection.fetch(WHO_DID_WHAT)
@@ -109,7 +111,7 @@ async def test_a_crowded_intake_is_asked_again_and_nothing_is_doubled(
 ) -> None:
     scenario = generate(DOMAINS["it"], code="crowd", people=5, tasks=80, seed=1)
     with serving(settings.model_copy(update={"intake_queue": 1, "intake_batch": 1})) as crowded:
-        played, _ = await play(crowded, scenario, Pace(batch=1))
+        played, _ = await play(crowded, scenario, SendingPace(batch=1))
     assert len(played.latencies) == 80
     async with database.hot.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM tasks") == 80
@@ -152,7 +154,7 @@ class LosesFirstAnswers(httpx.AsyncHTTPTransport):
 async def test_what_was_made_though_its_answer_was_lost_is_not_made_again(stage, database) -> None:
     scenario = generate(DOMAINS["it"], code="lossy", people=5, tasks=20, seed=3)
     async with httpx.AsyncClient(base_url=stage, timeout=60, transport=LosesFirstAnswers()) as client:
-        played = await Player(client).play(scenario, Pace(batch=10), lambda _: None)
+        played = await Player(client).play(scenario, SendingPace(batch=10), lambda _: None)
     async with database.hot.acquire() as connection:
         assert (
             await connection.fetchval("SELECT count(*) FROM tasks WHERE pool_id = $1", played.pool_id) == 20
@@ -170,4 +172,4 @@ async def test_many_parcels_that_fail_at_once_are_told_as_one(stage) -> None:
         task["priority"] = "urgent"
     async with httpx.AsyncClient(base_url=stage, timeout=60) as client:
         with pytest.raises(DemoError, match="422"):
-            await Player(client).play(scenario, Pace(batch=10), lambda _: None)
+            await Player(client).play(scenario, SendingPace(batch=10), lambda _: None)

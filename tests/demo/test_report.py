@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.demo.player import Played
+from app.demo.player import PlayedScenario
 from app.demo.report import number, quantile, show
 from app.demo.scenario import Scenario
 from app.engine.types import WaitReason
@@ -27,7 +27,7 @@ def a_person(name: str, received: float, fair: float) -> dict[str, object]:
     return {"name": name, "received": received, "fair_share": fair, "deviation": received - fair}
 
 
-PLAYED = Played(
+PLAYED = PlayedScenario(
     scenario=Scenario(
         "log",
         "work.csv [2011]",

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from app.doorbell import doorbell
 from app.doorbell.doorbell import GROUP, STREAM, Doorbell, RedisDoorbell, Ring, SilentDoorbell, open_doorbell
-from app.doorbell.pool_owners import Told
+from app.doorbell.pool_owners import WorkerReport
 from app.engine.types import PoolId
 
 
@@ -118,14 +118,14 @@ async def test_closing_ends_soon_whenever_it_comes(redis_url: str) -> None:
 
 async def test_a_pool_that_somebody_serves_is_rung_at_them_alone(bell: RedisDoorbell, redis: Redis) -> None:
     await bell.listen_to_own("a", 0.01)
-    bell.serving.note(PoolId(7), Told("a"))
+    bell.serving.note(PoolId(7), WorkerReport("a"))
     bell.ring(PoolId(7))
     assert [ring.pool_id for ring in await _heard_by_own(bell, "a")] == [7]
     assert await redis.xlen(STREAM) == 0
 
 
 async def test_a_worker_that_has_gone_is_not_rung_any_more(bell: RedisDoorbell) -> None:
-    bell.serving.note(PoolId(7), Told("gone"))
+    bell.serving.note(PoolId(7), WorkerReport("gone"))
     bell.ring(PoolId(7))
     assert [ring.pool_id for ring in await _heard(bell, "here")] == [7]
     assert bell.serving.of(PoolId(7)) is None
@@ -138,7 +138,7 @@ async def test_a_pool_is_handed_over_to_who_hears_it_and_keeps_it(
     assert not await bell.hand_over(PoolId(7), "heir"), "nobody hears it yet"
     assert bell.serving.of(PoolId(7)) is None
     await heir.listen_to_own("heir", 0.01)
-    heir.serving.note(PoolId(7), Told("giver"))
+    heir.serving.note(PoolId(7), WorkerReport("giver"))
     assert await bell.hand_over(PoolId(7), "heir")
     assert bell.serving.of(PoolId(7)) == "heir"
     assert await _heard_by_own(heir, "heir") == [Ring(None, PoolId(7), is_given=True)]
@@ -156,7 +156,7 @@ async def test_a_redis_that_hangs_keeps_nobody_from_sweeping() -> None:
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     bell = RedisDoorbell(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
-    bell.serving.note(PoolId(7), Told("a"))
+    bell.serving.note(PoolId(7), WorkerReport("a"))
     async with asyncio.timeout(4):  # the doorbell's own patience with Redis is 5 s
         assert not await bell.hand_over(PoolId(7), "b")
         await bell.forget_gone([PoolId(7)], "me")
@@ -169,15 +169,15 @@ async def test_a_redis_that_hangs_keeps_nobody_from_sweeping() -> None:
 
 async def test_who_is_no_longer_there_is_forgotten(bell: RedisDoorbell, patient: None) -> None:
     await bell.listen_to_own("here", 0.01)
-    bell.serving.note(PoolId(7), Told("gone"))
-    bell.serving.note(PoolId(8), Told("here"))
+    bell.serving.note(PoolId(7), WorkerReport("gone"))
+    bell.serving.note(PoolId(8), WorkerReport("here"))
     await bell.forget_gone([PoolId(7), PoolId(8), PoolId(9)], "me")
     assert [bell.serving.of(PoolId(number)) for number in (7, 8, 9)] == [None, "here", None]
 
 
 async def test_who_leaves_hears_nothing_more(bell: RedisDoorbell) -> None:
     await bell.listen_to_own("leaving", 0.01)
-    bell.serving.note(PoolId(7), Told("leaving"))
+    bell.serving.note(PoolId(7), WorkerReport("leaving"))
     await bell.leave("leaving")
     bell.ring(PoolId(7))
     assert [ring.pool_id for ring in await _heard(bell, "staying")] == [7]

@@ -6,8 +6,8 @@ from random import Random
 
 from hypothesis import given, strategies as st
 
-from app.doorbell.balancing import Machine, Share, Sharing
-from app.doorbell.pool_owners import HOT_SECONDS, Serving, Told
+from app.doorbell.balancing import CoreShare, Machine, Sharing
+from app.doorbell.pool_owners import HOT_SECONDS, Serving, WorkerReport
 from app.engine.types import PoolId
 
 P, Q, R = PoolId(1), PoolId(2), PoolId(3)
@@ -25,9 +25,9 @@ def test_whoever_committed_last_is_left_alone_for_a_moment_and_remembered_for_go
     clock = Clock()
     serving = Serving(clock)
     assert serving.of(P) is None
-    serving.note(P, Told("a"))
+    serving.note(P, WorkerReport("a"))
     assert serving.of(P) == "a"
-    serving.note(P, Told("b"))
+    serving.note(P, WorkerReport("b"))
     assert serving.of(P) == "b"
     assert serving.leaves(P, "a")
     clock.now += HOT_SECONDS
@@ -38,7 +38,7 @@ def test_whoever_committed_last_is_left_alone_for_a_moment_and_remembered_for_go
 def test_a_pool_that_nobody_serves_is_left_by_nobody() -> None:
     serving = Serving(Clock())
     assert not serving.leaves(P, "a")
-    serving.note(P, Told("a"))
+    serving.note(P, WorkerReport("a"))
     assert not serving.leaves(P, "a")
     serving.forget(P)
     assert not serving.leaves(P, "b")
@@ -60,7 +60,7 @@ def test_a_worker_repeats_itself_only_after_a_moment() -> None:
 def test_a_worker_that_hangs_is_not_kept_alive_by_those_who_give_to_it() -> None:
     clock = Clock()
     serving = Serving(clock)
-    serving.note(P, Told("hung", 0.1))
+    serving.note(P, WorkerReport("hung", 0.1))
     clock.now += HOT_SECONDS / 2
     serving.pass_to(Q, "hung")
     assert serving.leaves(Q, "me")
@@ -73,7 +73,7 @@ def test_a_worker_that_hangs_is_not_kept_alive_by_those_who_give_to_it() -> None
 
 def test_who_receives_a_pool_says_so_with_its_first_batch() -> None:
     serving = Serving(Clock())
-    serving.note(P, Told("a", 0.1))
+    serving.note(P, WorkerReport("a", 0.1))
     serving.receive(Q, "a")
     assert serving.of(Q) == "a"
     assert not serving.knows(Q, "a")
@@ -82,20 +82,20 @@ def test_who_receives_a_pool_says_so_with_its_first_batch() -> None:
 def test_who_has_just_come_to_a_pool_is_new_there_until_it_has_served_it() -> None:
     clock = Clock()
     serving = Serving(clock)
-    serving.note(P, Told("gone"))
+    serving.note(P, WorkerReport("gone"))
     mine = _idle(serving, "me")
-    assert mine.news(P) == Told("me", is_new=True)
+    assert mine.news(P) == WorkerReport("me", is_new=True)
     serving.heard({"pool": P, "by": "me", "share": 0.0, "late": False})
     clock.now += HOT_SECONDS
-    assert mine.news(P) == Told("me")
+    assert mine.news(P) == WorkerReport("me")
     serving.receive(Q, "me")
-    assert mine.news(Q) == Told("me", is_new=True), "what waited there waited for who gave it"
+    assert mine.news(Q) == WorkerReport("me", is_new=True), "what waited there waited for who gave it"
 
 
 def test_two_workers_with_time_to_spare_become_one() -> None:
     serving = Serving(Clock())
     for pool_id, worker in ((P, "a"), (Q, "b"), (R, "b")):
-        serving.note(pool_id, Told(worker, share=0.1))
+        serving.note(pool_id, WorkerReport(worker, share=0.1))
     assert serving.heir("a", 0.1) == "b"
     assert serving.heir("b", 0.1) is None
     assert serving.heir("a", 0.6) is None, "together they would have too much to do"
@@ -104,25 +104,25 @@ def test_two_workers_with_time_to_spare_become_one() -> None:
 
 def test_nobody_gives_to_who_is_late_unless_late_too() -> None:
     serving = Serving(Clock())
-    serving.note(P, Told("a", 0.1))
-    serving.note(Q, Told("b", 0.1, is_late=True))
-    serving.note(R, Told("b", 0.1, is_late=True))
+    serving.note(P, WorkerReport("a", 0.1))
+    serving.note(Q, WorkerReport("b", 0.1, is_late=True))
+    serving.note(R, WorkerReport("b", 0.1, is_late=True))
     assert serving.heir("a", 0.1) is None
-    serving.note(P, Told("a", 0.1, is_late=True))
+    serving.note(P, WorkerReport("a", 0.1, is_late=True))
     assert serving.heir("a", 0.1) == "b"
 
 
 def test_who_has_too_much_to_do_is_relieved_by_who_has_time() -> None:
     serving = Serving(Clock())
-    serving.note(P, Told("a", 0.9))
+    serving.note(P, WorkerReport("a", 0.9))
     assert serving.to_relieve("b", 0.0) == set(), "one pool is as heavy elsewhere"
-    serving.note(Q, Told("a", 0.9))
+    serving.note(Q, WorkerReport("a", 0.9))
     assert serving.to_relieve("b", 0.0) == {P, Q}
     assert serving.to_relieve("b", 0.6) == set(), "who is busy relieves nobody"
     assert serving.to_relieve("a", 0.0) == set()
-    serving.note(Q, Told("a", 0.2))
+    serving.note(Q, WorkerReport("a", 0.2))
     assert serving.to_relieve("b", 0.0) == set()
-    serving.note(Q, Told("a", 0.2, is_late=True))
+    serving.note(Q, WorkerReport("a", 0.2, is_late=True))
     assert serving.to_relieve("b", 0.0) == {P, Q}
 
 
@@ -130,7 +130,7 @@ def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
     clock = Clock()
     serving = Serving(clock)
     for pool_id in (P, Q, R):
-        serving.note(pool_id, Told("a", 0.9))
+        serving.note(pool_id, WorkerReport("a", 0.9))
     mine = _idle(serving, "b", clock)
     assert mine.look({Q, R}) == set(), "once is no trouble yet"
     clock.now += 0.95
@@ -140,13 +140,13 @@ def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
     assert mine.leaves(other)
     for _ in range(60):
         clock.now += 1.0
-        serving.note(taken, Told("b", 0.1))
+        serving.note(taken, WorkerReport("b", 0.1))
         for pool_id in (P, other):
-            serving.note(pool_id, Told("a", 0.1))
+            serving.note(pool_id, WorkerReport("a", 0.1))
         assert mine.look(set()) == set()
         assert mine.heir(taken, rung=True) is None, "together they had too much to do a moment ago"
     clock.now += 1.5
-    serving.note(P, Told("a", 0.1))
+    serving.note(P, WorkerReport("a", 0.1))
     mine.look(set())
     assert mine.heir(taken, rung=True) == "a", "a minute later they try again"
 
@@ -154,7 +154,7 @@ def test_only_what_waits_is_relieved_one_pool_at_a_look_and_kept() -> None:
 def test_work_that_was_not_rung_for_is_looked_at_by_who_knows_the_pool_and_then_by_anybody() -> None:
     clock = Clock()
     serving = Serving(clock)
-    serving.note(P, Told("a"))
+    serving.note(P, WorkerReport("a"))
     clock.now += HOT_SECONDS
     assert _idle(serving, "a").look({P}) == {P}
     assert _idle(serving, "a").look({Q}) == {Q}
@@ -165,7 +165,7 @@ def test_work_that_was_not_rung_for_is_looked_at_by_who_knows_the_pool_and_then_
 
 def test_a_pool_that_one_was_not_rung_for_is_not_handed_over() -> None:
     serving = Serving(Clock())
-    serving.note(P, Told("b", 0.1))
+    serving.note(P, WorkerReport("b", 0.1))
     new = _idle(serving, "new")
     new.look(set())
     assert new.heir(Q, rung=True) == "b"
@@ -174,7 +174,7 @@ def test_a_pool_that_one_was_not_rung_for_is_not_handed_over() -> None:
 
 def _idle(serving: Serving, me: str, clock: Clock | None = None) -> Sharing:
     """A worker that uses nothing, on a machine with processors to spare."""
-    share, machine = Share(used=lambda: 0.0), Machine(0.5, Path("nowhere"))
+    share, machine = CoreShare(used=lambda: 0.0), Machine(0.5, Path("nowhere"))
     return Sharing(serving, me, share=share, machine=machine, clock=clock or Clock())
 
 
@@ -194,7 +194,7 @@ def test_pools_come_to_rest_wherever_they_began(loads: list[float], names: set[s
     def told() -> Serving:
         serving = Serving(Clock())
         for pool_id, worker in of.items():
-            serving.note(pool_id, Told(worker, share(worker)))
+            serving.note(pool_id, WorkerReport(worker, share(worker)))
         return serving
 
     for _ in range(4 * len(loads) * len(workers) + 1):
@@ -219,7 +219,7 @@ def test_pools_come_to_rest_wherever_they_began(loads: list[float], names: set[s
 
 def test_a_share_is_processor_time_by_time_that_passed() -> None:
     clock, used = Clock(), Clock()
-    share = Share(clock, used)
+    share = CoreShare(clock, used)
     assert share.now() == 0.0
     for _ in range(20):
         clock.now += 1.0

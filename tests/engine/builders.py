@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.engine.matrix import MatrixRules
-from app.engine.placement.allocate import Outcome
+from app.engine.placement.allocate import BatchOutcome
 from app.engine.placement.state import PoolSettings, PoolState
 from app.engine.types import Executor, ExecutorId, Load, Task, TaskId
 
@@ -47,7 +47,7 @@ def a_pool(
     return state
 
 
-def chosen(outcome: Outcome) -> list[int]:
+def chosen(outcome: BatchOutcome) -> list[int]:
     """Who received something, in the order of decisions."""
     return [decision.executor_id for decision in outcome.decisions]
 

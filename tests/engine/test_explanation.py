@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from app.engine.placement.allocate import Decision, Waiting, in_order, place
+from app.engine.placement.allocate import Decision, WaitingTask, in_order, place
 from app.engine.placement.decision_log import ROUTED, picture_at
 from app.engine.placement.explain import Because, Explanation, Record, explain, explain_preview
 from app.engine.placement.snapshot import fold, list_or_pack, pack, unfold, unpack
@@ -29,7 +29,7 @@ class Archive:
         self.frames: dict[int, str] = {}
         self.snapshots: dict[str, str] = {}
 
-    def keep(self, state: PoolState, number: int, batch: Sequence[Task]) -> list[Decision | Waiting]:
+    def keep(self, state: PoolState, number: int, batch: Sequence[Task]) -> list[Decision | WaitingTask]:
         state.trail.begin(state, number)
         outcome = place(state, batch)
         self.frames[number] = json.dumps(state.trail.end())
@@ -37,7 +37,7 @@ class Archive:
             self.snapshots[digest] = json.dumps(state.snapshot(digest).content)
         return [*outcome.decisions, *outcome.waiting]
 
-    def explain(self, placed: Decision | Waiting) -> Explanation:
+    def explain(self, placed: Decision | WaitingTask) -> Explanation:
         stored: Mapping[str, Any] = json.loads(json.dumps(placed.explanation))
         last = json.loads(self.frames[stored["frame"]])
         chain = [
@@ -69,7 +69,7 @@ def test_every_decision_is_explained_from_what_was_stored(world: World, data: st
         state.upsert(moved, loads)
     for one in placed:
         told = archive.explain(one)
-        if isinstance(one, Waiting):
+        if isinstance(one, WaitingTask):
             assert told.ranking == ()
             assert [told.absent, told.at_limit, told.busy] == [
                 one.details[k] for k in ("absent", "at_limit", "busy")

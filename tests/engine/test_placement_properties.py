@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.engine.fairness.fair import fair_share
-from app.engine.placement.allocate import Decision, Outcome, in_order, place, preview
+from app.engine.placement.allocate import BatchOutcome, Decision, in_order, place, preview
 from app.engine.placement.decision_log import ROUTED
 from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import ExecutorId, Policy, Task
@@ -18,7 +18,7 @@ from tests.engine.worlds import World, worlds
 pytestmark = pytest.mark.usefixtures("team_size")
 
 
-def told(outcome: Outcome) -> dict[int, tuple[object, object]]:
+def told(outcome: BatchOutcome) -> dict[int, tuple[object, object]]:
     """Per task: (executor, kind), or (None, reason)."""
     placed: dict[int, tuple[object, object]] = {d.task_id: (d.executor_id, d.kind) for d in outcome.decisions}
     return placed | {waiting.task_id: (None, waiting.reason) for waiting in outcome.waiting}

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, strategies as st
 
-from app.engine.calendar import DAYS, MOST_SPANS, WorkingHours, WrongHours, zone_of
+from app.engine.calendar import DAYS, MOST_SPANS, UnreadableHours, WorkingHours, zone_of
 from tests.servers import ROOT
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -30,7 +30,7 @@ VALUES = st.recursive(ODD | LISTS, lambda inner: st.dictionaries(KEYS, inner, ma
 def test_whatever_is_taken_can_be_read(document: Any) -> None:
     try:
         hours = WorkingHours.parse(document, MOSCOW)
-    except WrongHours:
+    except UnreadableHours:
         return
     assert WorkingHours.stored(document, MOSCOW) == hours
     assert hours.working(NOW) in (True, False)
@@ -70,7 +70,7 @@ def test_whatever_is_taken_can_be_read(document: Any) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_at_its_place(document: Any, place: str) -> None:
-    with pytest.raises(WrongHours) as refused:
+    with pytest.raises(UnreadableHours) as refused:
         WorkingHours.parse(document, MOSCOW)
     assert refused.value.place == place and refused.value.remedy
 
@@ -101,7 +101,7 @@ def test_pitfall_19_hours_are_times_on_the_wall_all_year_and_carry_no_zone() -> 
         assert hours.working(datetime(2026, month, 5, utc, tzinfo=UTC))
         assert not hours.working(datetime(2026, month, 5, utc - 1, 59, tzinfo=UTC))
     for zoned in ("09:00Z", "09:00+03:00", "09:00-05", "2026-01-01T09:00"):
-        with pytest.raises(WrongHours):
+        with pytest.raises(UnreadableHours):
             WorkingHours.parse({"days": {"mon": [[zoned, "18:00"]]}}, BERLIN)
 
 

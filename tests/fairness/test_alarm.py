@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.database import Database
-from app.engine.fairness.alarm import AlarmKind, Bounds, Standing, find_alarms
+from app.engine.fairness.alarm import AlarmBounds, AlarmKind, PeriodStanding, find_alarms
 from app.engine.types import ExecutorId, PoolId
 from app.services.fairness.fairness_watch import FairnessWatch
 from tests.builders import add_tasks
@@ -19,12 +19,14 @@ from tests.fairness.test_forecast import (
 )
 
 
-def standing(number: int, received: float, fair: float = 20.0, expected: float | None = None) -> Standing:
-    return Standing(ExecutorId(number), received, fair, fair, expected)
+def standing(
+    number: int, received: float, fair: float = 20.0, expected: float | None = None
+) -> PeriodStanding:
+    return PeriodStanding(ExecutorId(number), received, fair, fair, expected)
 
 
-def who(standings: list[Standing], *, reserves: bool = False) -> list[tuple[AlarmKind, int | None]]:
-    found = find_alarms(standings, Bounds(), 1.0, reserves=reserves)
+def who(standings: list[PeriodStanding], *, reserves: bool = False) -> list[tuple[AlarmKind, int | None]]:
+    found = find_alarms(standings, AlarmBounds(), 1.0, reserves=reserves)
     return [(alarm.kind, alarm.executor_id) for alarm in found]
 
 
@@ -43,7 +45,7 @@ def test_who_is_expected_to_come_to_what_is_fair_is_no_alarm_nor_who_took_their_
 @pytest.mark.parametrize("expected", [0.0, 5.0])
 def test_who_is_not_expected_to_come_to_it_is_one(expected: float) -> None:
     found = find_alarms(
-        [standing(1, 0, expected=expected), standing(2, 40, expected=20)], Bounds(), task_weight=1.0
+        [standing(1, 0, expected=expected), standing(2, 40, expected=20)], AlarmBounds(), task_weight=1.0
     )
     assert [(alarm.kind, alarm.executor_id) for alarm in found] == who(APART)
     assert [alarm.value for alarm in found] == [1, -1, 1], "told is how far they are off, all of it"
@@ -62,7 +64,7 @@ def test_who_has_more_than_they_are_to_end_with_is_seen_where_nobody_is_held_bac
 
 def test_a_reserve_may_keep_people_apart_by_a_few_tasks() -> None:
     few, many = ([standing(1, 12 - off, 12), standing(2, 12 + off, 12)] for off in (4, 6))
-    silent = replace(Bounds(), gap=None)
+    silent = replace(AlarmBounds(), gap=None)
     assert len(find_alarms(few, silent, 1.0)) == 2
     assert find_alarms(few, silent, 1.0, reserves=True) == []
     assert len(find_alarms(many, silent, 1.0, reserves=True)) == 2

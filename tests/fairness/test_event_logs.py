@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from openpyxl import Workbook
 
 from app import eventlog
-from app.eventlog import EventLogError, ReadOptions, parse_mapping, read_event_log
+from app.eventlog import EventLogError, LogOptions, parse_mapping, read_event_log
 from app.utils.written_dates import column_reader
 from tests.builders import as_ods
 
@@ -169,7 +169,7 @@ def test_a_column_that_can_be_read_in_two_ways_is_refused_until_its_format_is_na
     with pytest.raises(EventLogError, match=r"time: .*as dd/mm/yyyy or mm/dd/yyyy; name the format"):
         read_event_log(path)
     for form, month in (("dd/mm/yyyy", 3), ("mm/dd/yyyy", 2)):
-        log = read_event_log(path, options=ReadOptions(date_format=form))
+        log = read_event_log(path, options=LogOptions(date_format=form))
         assert log.items[0].at and log.items[0].at.month == month
         assert log.notes == [f"time read as {form}"]
 
@@ -198,27 +198,27 @@ def as_xlsx(*sheets: list[list[Any]]) -> bytes:
 
 
 EIGHT = datetime.fromisoformat("2026-12-31T08:00")
-AS_THEY_COME: dict[str, tuple[bytes, ReadOptions, list[str]]] = {
-    "semicolons": (as_csv(ROWS).encode(), ReadOptions(), []),
-    "sep=": (("sep=|\r\n" + as_csv(ROWS, "|")).encode("utf-8-sig"), ReadOptions(), []),
-    "UTF-16": (as_csv(ROWS, "\t").encode("utf-16"), ReadOptions(), []),
-    "KOI8-R": (as_csv(ROWS).encode("koi8_r"), ReadOptions(), ["koi8_r"]),
-    "Windows-1251": (as_csv(ROWS).encode("cp1251"), ReadOptions(), ["cp1251"]),
-    "DOS": (as_csv(ROWS).encode("cp866"), ReadOptions(encoding="cp866"), []),
-    "a title": (as_csv([["Выгрузка за декабрь"], [], *ROWS]).encode(), ReadOptions(), ["row 3"]),
-    "a title, row named": (as_csv([["a"], ["b"], *ROWS]).encode(), ReadOptions(heading_row=3), []),
-    "XLSX": (as_xlsx(ROWS), ReadOptions(), []),
-    "sheet two": (as_xlsx([["Обложка"]], ROWS), ReadOptions(), ["'sheet 2'"]),
-    "sheet named": (as_xlsx([["Обложка"]], ROWS), ReadOptions(sheet="sheet 2"), []),
-    "sheet numbered": (as_xlsx([["Обложка"]], ROWS), ReadOptions(sheet="2"), []),
+AS_THEY_COME: dict[str, tuple[bytes, LogOptions, list[str]]] = {
+    "semicolons": (as_csv(ROWS).encode(), LogOptions(), []),
+    "sep=": (("sep=|\r\n" + as_csv(ROWS, "|")).encode("utf-8-sig"), LogOptions(), []),
+    "UTF-16": (as_csv(ROWS, "\t").encode("utf-16"), LogOptions(), []),
+    "KOI8-R": (as_csv(ROWS).encode("koi8_r"), LogOptions(), ["koi8_r"]),
+    "Windows-1251": (as_csv(ROWS).encode("cp1251"), LogOptions(), ["cp1251"]),
+    "DOS": (as_csv(ROWS).encode("cp866"), LogOptions(encoding="cp866"), []),
+    "a title": (as_csv([["Выгрузка за декабрь"], [], *ROWS]).encode(), LogOptions(), ["row 3"]),
+    "a title, row named": (as_csv([["a"], ["b"], *ROWS]).encode(), LogOptions(heading_row=3), []),
+    "XLSX": (as_xlsx(ROWS), LogOptions(), []),
+    "sheet two": (as_xlsx([["Обложка"]], ROWS), LogOptions(), ["'sheet 2'"]),
+    "sheet named": (as_xlsx([["Обложка"]], ROWS), LogOptions(sheet="sheet 2"), []),
+    "sheet numbered": (as_xlsx([["Обложка"]], ROWS), LogOptions(sheet="2"), []),
     "dates as dates": (
         as_xlsx([ROWS[0], *([*row[:3], EIGHT + timedelta(hours=n), row[4]] for n, row in enumerate(ROWS[1:], 1))]),
-        ReadOptions(), [],
+        LogOptions(), [],
     ),
-    "ODS": (as_ods(ROWS), ReadOptions(), []),
+    "ODS": (as_ods(ROWS), LogOptions(), []),
     "start and end": (
         as_csv([["case", "activity", "resource", "start_time", "end_time", "weight"],
-                *([*row[:3], "31.12.2026 08:00", *row[3:]] for row in ROWS[1:])]).encode(), ReadOptions(), [],
+                *([*row[:3], "31.12.2026 08:00", *row[3:]] for row in ROWS[1:])]).encode(), LogOptions(), [],
     ),
 }  # fmt: skip
 
@@ -241,19 +241,19 @@ def test_a_log_is_read_as_it_comes_and_what_was_guessed_is_said(tmp_path: Path, 
     assert any(column.startswith("time: column ") and ", read as " in column for column in log.columns)
 
 
-REFUSED: dict[str, tuple[bytes, ReadOptions, str]] = {
+REFUSED: dict[str, tuple[bytes, LogOptions, str]] = {
     "thousands or decimals": (
-        as_csv([ROWS[0], ["1", "a", "Anna", "2026-01-01", "1,000"]]).encode(), ReadOptions(), "1000 or 1.000"),
-    "no such sheet": (as_xlsx(ROWS), ReadOptions(sheet="log"), "sheets are sheet 1"),
-    "no such encoding": (as_csv(ROWS).encode(), ReadOptions(encoding="windows"), "no encoding"),
-    "another encoding": (as_csv(ROWS).encode("cp1251"), ReadOptions(encoding="utf-8"), "no text in utf-8"),
-    "no such format": (as_csv(ROWS).encode(), ReadOptions(date_format="us"), "formats are iso"),
-    "a sheet of a text": (as_csv(ROWS).encode(), ReadOptions(sheet="1"), "no sheets"),
-    "an encoding of a sheet": (as_xlsx(ROWS), ReadOptions(encoding="cp1251"), "has its own"),
-    "no headings": (as_xlsx([["a"]], [["b"]]), ReadOptions(), "columns are a"),
-    "no dates": (as_csv([ROWS[0], ["1", "a", "Anna", "soon", "1"]]).encode(), ReadOptions(), "'soon'"),
+        as_csv([ROWS[0], ["1", "a", "Anna", "2026-01-01", "1,000"]]).encode(), LogOptions(), "1000 or 1.000"),
+    "no such sheet": (as_xlsx(ROWS), LogOptions(sheet="log"), "sheets are sheet 1"),
+    "no such encoding": (as_csv(ROWS).encode(), LogOptions(encoding="windows"), "no encoding"),
+    "another encoding": (as_csv(ROWS).encode("cp1251"), LogOptions(encoding="utf-8"), "no text in utf-8"),
+    "no such format": (as_csv(ROWS).encode(), LogOptions(date_format="us"), "formats are iso"),
+    "a sheet of a text": (as_csv(ROWS).encode(), LogOptions(sheet="1"), "no sheets"),
+    "an encoding of a sheet": (as_xlsx(ROWS), LogOptions(encoding="cp1251"), "has its own"),
+    "no headings": (as_xlsx([["a"]], [["b"]]), LogOptions(), "columns are a"),
+    "no dates": (as_csv([ROWS[0], ["1", "a", "Anna", "soon", "1"]]).encode(), LogOptions(), "'soon'"),
     "fourteen digits": (
-        as_csv([ROWS[0], ["1", "a", "Anna", "20249915103000", "1"]]).encode(), ReadOptions(), "no listed format"),
+        as_csv([ROWS[0], ["1", "a", "Anna", "20249915103000", "1"]]).encode(), LogOptions(), "no listed format"),
 }  # fmt: skip
 
 

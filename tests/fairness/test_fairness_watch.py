@@ -16,10 +16,10 @@ from app.engine.fairness.alarm import AlarmKind
 from app.engine.types import ExecutorId, PoolId
 from app.services.audit.invariants import find_violations
 from app.services.common.pool_lock import raise_epoch
-from app.services.fairness.alerts import Alert, list_alerts
+from app.services.fairness.alerts import StandingAlarm, list_alerts
 from app.services.fairness.fairness_watch import FairnessWatch
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.placement.sql import SERVING_CHANNEL, TAKE_POOL, TICK_CHANNEL
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
@@ -61,7 +61,7 @@ async def with_skills(database: Database, pool_id: PoolId) -> None:
 
 
 async def place(database: Database, pool_id: PoolId) -> None:
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=1000, deliver=False)).found is Found.WORK:
         pass
 
@@ -70,7 +70,7 @@ async def look(database: Database, now: datetime | None = None) -> None:
     await FairnessWatch(database).look(now or datetime.now(UTC))
 
 
-async def alerts(database: Database, pool_id: PoolId) -> list[Alert]:
+async def alerts(database: Database, pool_id: PoolId) -> list[StandingAlarm]:
     async with database.session() as session:
         return await list_alerts(session, pool_id=pool_id)
 
@@ -181,7 +181,7 @@ async def test_pitfall_16_broken_settings_stop_the_pool_and_say_where(
     for broken in ({"gap_bund": 0.1}, {"gap_bound": "much"}, {"settle_seconds": -1}, {"forecast": "on"}, []):
         await run(database, "UPDATE pools SET settings = $1", {"fairness": broken})
         with pytest.raises(ValueError, match=r"settings\.fairness"):
-            await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
+            await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=False)
     await run(database, "UPDATE pools SET settings = '{}'")
     await place(database, pool_id)
     assert await run(database, "SELECT FROM tasks WHERE status = 'assigned'")
@@ -358,7 +358,7 @@ async def test_a_watch_does_not_queue_for_a_pool_in_other_hands(database: Databa
         await watch.look(datetime.now(UTC))
         assert await run(database, "SELECT FROM pg_locks WHERE NOT granted") == []
         await holding.rollback()
-    taken = await place_batch(database.hot, PoolPicture(pool_id), limit=1, deliver=False)
+    taken = await place_batch(database.hot, PoolSnapshot(pool_id), limit=1, deliver=False)
     assert taken.found is Found.WORK
     before = await levels(database)
     await watch.look(datetime.now(UTC))
@@ -379,7 +379,7 @@ async def test_a_look_that_began_before_midnight_does_not_turn_the_window_back(d
     pool_id = await add_pool(database)
     await add_executors(database, pool_id, 3)
     await add_tasks(database, pool_id, 9)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=20, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=20, deliver=False)
     await FairnessWatch(database).look(datetime.now(UTC) - timedelta(days=1))
     async with database.hot.acquire() as connection:
         assert await find_violations(connection) == []

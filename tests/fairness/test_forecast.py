@@ -11,7 +11,7 @@ from app.engine.types import ExecutorId, PoolId
 from app.models import Replay
 from app.services.placement.assignment import Found, place_batch
 from app.services.placement.forecast_outlook import Foresight
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.replays.forecast_trial import start_trial
 from app.services.replays.replays import ReplayJob
 from tests.api.conftest import problem_in
@@ -88,7 +88,7 @@ async def test_of_the_present_hour_counts_what_the_pools_clock_calls_so(
     """In Kathmandu hours begin at :15; all of this hour's work has come, so nothing is left to foresee."""
     await a_team(database, pool_id)
     await add_tasks(database, pool_id, 40, parameters={"kind": "special"})
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     assert (await place_batch(database.hot, picture, limit=1000, deliver=False)).found is Found.WORK
     assert picture.state is not None
     now = datetime(2026, 11, 24, 6, 10, tzinfo=UTC)

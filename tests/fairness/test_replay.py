@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from app.engine.matrix import MatrixRules
 from app.engine.placement.allocate import place
 from app.engine.placement.state import PoolSettings, PoolState
-from app.engine.replay import Arrival, Played, Stream, Turn, recount, replay
+from app.engine.replay import Arrival, PlayedStream, Stream, Turn, recount, replay
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Policy, TaskId
 from tests.engine.builders import a_pool, a_task, an_executor, executors
 
@@ -32,7 +32,7 @@ def a_stream(items: Iterable[Arrival], turns: Iterable[Turn] = (), **changes: ob
     return Stream(list(items), list(turns), ZONE, **changes)  # type: ignore[arg-type]
 
 
-def received(played: Played) -> Mapping[int, float]:
+def received(played: PlayedStream) -> Mapping[int, float]:
     return {one.executor_id: one.received for one in played.figures().people}
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.config import Settings, get_settings
 from app.database import Database
-from app.engine.ledger import Figures
+from app.engine.ledger import StreamFigures
 from app.engine.matrix import MatrixRules
 from app.engine.placement.state import PoolState
 from app.engine.replay import recount, replay
@@ -48,7 +48,7 @@ def a_state(history: History) -> PoolState:
     return state
 
 
-def received(figures: Figures) -> dict[int, float]:
+def received(figures: StreamFigures) -> dict[int, float]:
     return {one.executor_id: one.received for one in figures.people}
 
 

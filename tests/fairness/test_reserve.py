@@ -6,31 +6,31 @@ from app.database import Database
 from app.engine.fairness.forecast import Outlook
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.builders import add_executors, add_tasks
 from tests.fairness.test_fairness_watch import run
 
 KEPT_BACK = "going by the mix of today so far"
 
 
-async def came(database: Database, picture: PoolPicture, count: int, kind: str) -> list[TaskId]:
+async def came(database: Database, picture: PoolSnapshot, count: int, kind: str) -> list[TaskId]:
     """Work comes in, and is decided at once."""
     ids = await add_tasks(database, picture.pool_id, count, parameters={"kind": kind})
     assert (await place_batch(database.hot, picture, limit=1000, deliver=False)).found is Found.WORK
     return ids
 
 
-async def a_special_day(database: Database, pool_id: PoolId) -> tuple[PoolPicture, list[ExecutorId]]:
+async def a_special_day(database: Database, pool_id: PoolId) -> tuple[PoolSnapshot, list[ExecutorId]]:
     """Two who can do everything, two who can do what is common only; the most that came is special."""
     able = await add_executors(database, pool_id, 2, parameters={"skills": ["common", "special"]})
     await add_executors(database, pool_id, 2, parameters={"skills": ["common"]})
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     await came(database, picture, 60, "special")
     await came(database, picture, 40, "common")
     return picture, able
 
 
-def outlook_of(picture: PoolPicture) -> Outlook | None:
+def outlook_of(picture: PoolSnapshot) -> Outlook | None:
     assert picture.state is not None
     return picture.state.outlook
 
@@ -69,7 +69,7 @@ async def test_a_peak_outlives_it_and_is_placed_without(
 
 async def test_another_worker_draws_from_the_same_day(database: Database, pool_id: PoolId) -> None:
     first, _ = await a_special_day(database, pool_id)
-    other = PoolPicture(pool_id)
+    other = PoolSnapshot(pool_id)
     await came(database, other, 1, "common")
     one = outlook_of(other)
     await came(database, first, 1, "common")
@@ -95,7 +95,7 @@ async def test_after_somebody_went_it_is_of_those_who_are_there(database: Databa
 async def test_work_of_yesterday_tells_nothing(database: Database, pool_id: PoolId) -> None:
     await a_special_day(database, pool_id)
     await run(database, "UPDATE class_hours SET hour = hour - interval '1 day'")
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     await came(database, picture, 1, "common")
     assert outlook_of(picture) is None
 
@@ -104,6 +104,6 @@ async def test_other_policies_and_a_forecast_take_its_place(database: Database, 
     await a_special_day(database, pool_id)
     for change in ("policy = 'round_robin'", 'settings = \'{"fairness": {"forecast": true}}\''):
         await run(database, f"UPDATE pools SET {change} WHERE id = $1", pool_id)
-        picture = PoolPicture(pool_id)
+        picture = PoolSnapshot(pool_id)
         await came(database, picture, 1, "common")
         assert outlook_of(picture) is None

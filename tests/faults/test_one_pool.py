@@ -15,7 +15,7 @@ from app.services.fairness import fairness
 from app.services.fairness.fairness import get_standings
 from app.services.fairness.fairness_watch import FairnessWatch
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.pools.pools import get_pool
 from app.services.tasks import sql as statements
 from app.services.tasks.moves import Lifecycle, Move, Moved, MoveName, apply_moves
@@ -31,7 +31,7 @@ async def a_pool_at_work(database: Database, code: str, tasks: int = 3) -> tuple
     pool_id = await add_pool(database, code=code)
     await add_executors(database, pool_id, 3)
     made = await add_tasks(database, pool_id, tasks)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=100, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=100, deliver=False)
     return pool_id, made
 
 
@@ -55,7 +55,7 @@ async def test_moves_of_a_held_pool_hold_up_those_of_no_other(
     held, tasks = await a_pool_at_work(database, "held")
     _, others = await a_pool_at_work(database, "free")
     async with database.hot.acquire() as connection, connection.transaction():
-        await connection.execute(statements.TAKE_POOL, held)
+        await connection.execute(statements.RAISE_EPOCH, held)
         waiting = [complete(lifecycle, task) for task in tasks]
         done = [complete(lifecycle, task) for task in others]
         assert [moved.task_id for moved in await asyncio.gather(*done)] == others
@@ -91,11 +91,11 @@ async def test_completions_of_many_people_are_as_many_statements_as_of_one(datab
         pool_id = await add_pool(database, code=f"of {people}")
         await add_executors(database, pool_id, people)
         tasks = await add_tasks(database, pool_id, people)
-        await place_batch(database.hot, PoolPicture(pool_id), limit=100, deliver=False)
+        await place_batch(database.hot, PoolSnapshot(pool_id), limit=100, deliver=False)
         seen: list[str] = []
         async with database.hot.acquire() as connection, connection.transaction():
             connection.add_query_logger(lambda record: seen.append(record.query))
-            taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+            taken = await connection.fetchrow(statements.RAISE_EPOCH, pool_id)
             assert taken is not None
             moves = [Move(task, MoveName.COMPLETE, "tests") for task in tasks]
             outcomes = await apply_moves(

@@ -6,7 +6,7 @@ from app.database import Database
 from app.engine.types import PoolId, TaskId
 from app.services.audit.invariants import find_violations
 from app.services.placement.assignment import EpochMoved, Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_executors, add_pool, add_tasks
 
@@ -15,7 +15,7 @@ WORKERS = 4
 
 async def _work(database: Database, pool_id: PoolId) -> None:
     """What a worker does until it finds nothing."""
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while True:
         try:
             batch = await place_batch(database.hot, picture, limit=17, deliver=False)

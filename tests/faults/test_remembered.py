@@ -7,7 +7,7 @@ import pytest
 from app.database import Database
 from app.engine.types import PoolId
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.pools.directory import PoolDirectory
 from app.services.tasks.misplaced import MisplacedCounts
 from app.utils.remembered import Remembered
@@ -82,7 +82,7 @@ async def test_work_that_is_moved_while_misplaced_work_is_counted_is_counted_aga
 ) -> None:
     [executor_id] = await add_executors(database, pool_id, 1)
     await add_tasks(database, pool_id, 1)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=False)
     async with database.hot.acquire() as connection:
         await connection.execute("UPDATE executors SET active = false WHERE id = $1", executor_id)
     counts = MisplacedCounts(database.hot)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.eventlog import EventLogError, ReadOptions, read_event_log
+from app.eventlog import EventLogError, LogOptions, read_event_log
 from tests.builders import as_ods
 from tests.intake.test_rosters import text, xlsx
 
@@ -83,7 +83,7 @@ LOGS: dict[str, tuple[bytes, dict[str, Any], dict[str, str]]] = {
 def read(folder: Path, content: bytes, options: dict[str, Any]) -> Any:
     path = folder / "log"
     path.write_bytes(content)
-    return read_event_log(path, {}, MOSCOW, ReadOptions(**options))
+    return read_event_log(path, {}, MOSCOW, LogOptions(**options))
 
 
 @pytest.mark.parametrize("name", LOGS)

@@ -10,19 +10,19 @@ from openpyxl import Workbook
 
 from app.engine.calendar import DAYS
 from app.errors import Invalid
-from app.models import Parameter
+from app.models import ParameterRow
 from app.services.executors.roster_headings import has_names
 from app.services.executors.roster_import import Imported, read_people
-from app.services.executors.spreadsheets import ReadOptions, read_table
+from app.services.executors.spreadsheets import SheetOptions, read_table
 from tests.builders import as_ods
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 CATALOGUE = [
-    Parameter(key="grade", type="number", label_ru="Разряд", label_en="Grade", options=[]),
-    Parameter(key="city", type="string", label_ru="Город", label_en="City", options=[]),
-    Parameter(key="since", type="datetime", label_ru="Дата приёма", label_en="Hire date", options=[]),
-    Parameter(key="remote", type="boolean", label_ru="Удалённо", label_en="Remote", options=[]),
-    Parameter(
+    ParameterRow(key="grade", type="number", label_ru="Разряд", label_en="Grade", options=[]),
+    ParameterRow(key="city", type="string", label_ru="Город", label_en="City", options=[]),
+    ParameterRow(key="since", type="datetime", label_ru="Дата приёма", label_en="Hire date", options=[]),
+    ParameterRow(key="remote", type="boolean", label_ru="Удалённо", label_en="Remote", options=[]),
+    ParameterRow(
         key="skills", type="list", label_ru="Навыки", label_en="Skills",
         options=[{"value": "network", "label_ru": "Сеть"}, {"value": "access", "label_ru": "Доступ"}],
     ),
@@ -33,7 +33,7 @@ def people_in(
     content: bytes, *, date_format: str = "", **options: Any
 ) -> tuple[Imported, list[dict[str, Any]]]:
     """What was found in a file, and its people with what is said of them."""
-    table = read_table(content, ReadOptions(**options), has_names)
+    table = read_table(content, SheetOptions(**options), has_names)
     found, people = read_people(table, CATALOGUE, MOSCOW, date_format)
     return found, [person.model_dump(exclude_unset=True) for person in people.values()]
 

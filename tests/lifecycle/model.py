@@ -24,7 +24,7 @@ from app.services.executors.executors import change_executor
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement import assignment
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.pools.pools import change_pool
 from app.services.tasks import moves
 from app.services.tasks.hand_over import hand_over
@@ -147,7 +147,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.names = 0
 
     def look_anew(self) -> None:
-        self.pictures = {pool: PoolPicture(PoolId(pool)) for pool in self.pools}
+        self.pictures = {pool: PoolSnapshot(PoolId(pool)) for pool in self.pools}
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)

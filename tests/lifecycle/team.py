@@ -12,7 +12,7 @@ from app.services.executors.executors import change_executor, create_executor
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement import sql as statements
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.rules.rules import activate_rule_set, create_rule_set
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_pool
@@ -35,7 +35,7 @@ class Team:
 
     def __init__(self, database: Database, pool_id: PoolId, rule_sets: list[RuleSetId]) -> None:
         self.database, self.pool_id, self.rule_sets = database, pool_id, rule_sets
-        self.picture = PoolPicture(pool_id)
+        self.picture = PoolSnapshot(pool_id)
 
     @classmethod
     async def make(cls, database: Database, code: str = "team") -> "Team":
@@ -124,7 +124,7 @@ class Team:
                 self.pool_id,
             )
             assert row is not None
-            state = await PoolPicture(self.pool_id).refresh(
+            state = await PoolSnapshot(self.pool_id).refresh(
                 connection, epoch=row["epoch"], config_epoch=row["config_epoch"], now=row["now"]
             )
             rows = await connection.fetch(PENDING, self.pool_id, 10_000)

@@ -12,7 +12,7 @@ from app.services.audit.invariants import find_violations
 from app.services.common.rows import task_of
 from app.services.placement import sql as statements
 from app.services.placement.poison import MOST
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.task_queries import change_task
 from tests.lifecycle.team import SKILL, Team
 
@@ -37,7 +37,7 @@ async def test_a_product_of_factors_beyond_the_counters_is_bounded_in_preview_an
             team.pool_id,
         )
         assert row is not None
-        state = await PoolPicture(team.pool_id).refresh(
+        state = await PoolSnapshot(team.pool_id).refresh(
             connection, epoch=row["epoch"], config_epoch=row["config_epoch"], now=row["now"]
         )
         rows = await connection.fetch(statements.NEXT_TASKS, team.pool_id, 10)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from app.database import Database
 from app.engine.types import PoolId
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.waking.waking import Overlooked
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_tasks
@@ -182,7 +182,7 @@ async def test_relief_comes_after_the_minutes_that_were_named(story: Story) -> N
 async def test_pitfall_2_room_that_two_events_left_is_found(database: Database, pool_id: PoolId) -> None:
     await add_executors(database, pool_id, 1, max_open=1)
     await add_tasks(database, pool_id, 3)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=False)
     assert await Overlooked().wake(database.hot) == 0, "nobody has room"
     async with database.hot.acquire() as connection:
         await connection.execute("UPDATE executors SET max_open = 2")

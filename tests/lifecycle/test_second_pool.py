@@ -15,7 +15,7 @@ from app.services.replays.history import read_history
 from app.services.tasks.housekeeping import keep_flowing
 from app.services.tasks.moves import Lifecycle, Move, MoveName
 from app.services.tasks.pool_transfer import move_on
-from app.services.tasks.sql import TAKE_POOL
+from app.services.tasks.sql import RAISE_EPOCH
 from tests.api.conftest import problem_in
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.lifecycle.conftest import Story, until
@@ -224,7 +224,7 @@ async def test_moves_between_pools_in_both_directions_and_moves_of_tasks_never_b
         for _ in range(10):
             done += await move_on(database.hot, pool_id=source, to=to, step=1, minutes=30)
             async with database.hot.acquire() as connection, connection.transaction():
-                await connection.execute(TAKE_POOL, to)
+                await connection.execute(RAISE_EPOCH, to)
                 await connection.execute(WAITS_LONG, to)
         return done
 

@@ -11,7 +11,7 @@ from app.errors import ForbiddenMove
 from app.services.audit.doctor import State, Symptom, examine
 from app.services.executors.absences import NewAbsence, add_absence, remove_absence
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.housekeeping import keep_flowing
 from app.services.tasks.misplaced import MisplacedRound
 from app.services.tasks.moves import Move, MoveName, move_tasks
@@ -336,7 +336,7 @@ async def test_a_task_that_went_on_keeps_its_place_by_arrival(database: Database
     await database.hot.execute("UPDATE pools SET settings = $2 WHERE id = $1", pool_id, options)
     await keep_flowing(database.hot, deliver=False)
     await add_executors(database, second, 1, max_open=1)
-    await place_batch(database.hot, PoolPicture(second), limit=10, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(second), limit=10, deliver=False)
     given = await database.hot.fetchval("SELECT external_id FROM tasks WHERE status = 'assigned'")
     assert given == "older", "it waited longer, wherever that was"
 
@@ -358,7 +358,7 @@ async def test_pitfall_32_the_first_at_eight_gets_the_whole_night_only_where_the
         away = NewAbsence(now - timedelta(hours=8), now + timedelta(minutes=10))
         absence, _ = await add_absence(session, executor_id=second, absence=away, now=now)
     await database.hot.execute(NIGHT, pool_id)
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     await place_batch(database.hot, picture, limit=100, deliver=False)
     assert await carries(database, first) == first_gets
     held = await database.hot.fetch("SELECT wait_reason, wake_at FROM tasks WHERE status = 'pending'")

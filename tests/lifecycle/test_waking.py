@@ -10,7 +10,7 @@ from app.access.roles import Caller
 from app.database import Database
 from app.services.executors.absences import NewAbsence, add_absence
 from app.services.placement.assignment import place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.pools.pools import change_pool
 from app.services.tasks.explanations import explain_task
 from app.services.tasks.moves import MoveName
@@ -308,7 +308,7 @@ async def test_a_pool_of_plain_rows_is_woken_too(database: Database) -> None:
     """People written past the services, as a restored dump has them: the sweep finds what they can take."""
     pool_id = await add_pool(database, code="plain")
     await add_tasks(database, pool_id, 3)
-    await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=False)
+    await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=False)
     await add_executors(database, pool_id, 1)
     await database.hot.execute("UPDATE pool_states SET people_epoch = epoch")
     assert await Overlooked().wake(database.hot) == 1

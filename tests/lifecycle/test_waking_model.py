@@ -19,7 +19,7 @@ from app.config import Settings
 from app.database import Database
 from app.engine.types import ExecutorId
 from app.services.executors.absences import NewAbsence, add_absence, remove_absence
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import MoveName
 from app.services.waking.waking import Overlooked
 from tests.lifecycle.team import RULES, Team
@@ -135,7 +135,7 @@ class Waking(RuleBasedStateMachine):
 
     @rule()
     def a_worker_starts_again(self) -> None:
-        self.team.picture = PoolPicture(self.team.pool_id)
+        self.team.picture = PoolSnapshot(self.team.pool_id)
 
     @invariant()
     def nothing_sleeps_that_could_be_placed(self) -> None:

@@ -7,7 +7,7 @@ from app.engine.types import PoolId
 from app.services.common.pool_lock import raise_epoch
 from app.services.placement import sql as statements
 from app.services.placement.assignment import EpochMoved, Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.builders import add_executors, add_pool, add_tasks
 from tests.placement.test_worker import held, no_violations, statuses
 
@@ -20,11 +20,11 @@ async def pool_id(database: Database) -> PoolId:
 
 
 @pytest.fixture
-def picture(pool_id: PoolId) -> PoolPicture:
-    return PoolPicture(pool_id)
+def picture(pool_id: PoolId) -> PoolSnapshot:
+    return PoolSnapshot(pool_id)
 
 
-async def look(database: Database, picture: PoolPicture, *, limit: int = 10) -> Found:
+async def look(database: Database, picture: PoolSnapshot, *, limit: int = 10) -> Found:
     return (await place_batch(database.hot, picture, limit=limit, deliver=True)).found
 
 
@@ -34,7 +34,7 @@ async def change(database: Database, statement: str, *arguments: object) -> None
 
 
 async def test_a_backlog_is_placed_once_and_in_order(
-    database: Database, pool_id: PoolId, picture: PoolPicture, monkeypatch: pytest.MonkeyPatch
+    database: Database, pool_id: PoolId, picture: PoolSnapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = await add_tasks(database, pool_id, 45)
     assert await look(database, picture) is Found.WORK
@@ -54,7 +54,7 @@ async def test_a_backlog_is_placed_once_and_in_order(
 
 
 async def test_what_was_read_ahead_is_read_anew_after_any_change_of_the_pool(
-    database: Database, pool_id: PoolId, picture: PoolPicture
+    database: Database, pool_id: PoolId, picture: PoolSnapshot
 ) -> None:
     tasks = await add_tasks(database, pool_id, 40)
     await look(database, picture)
@@ -68,7 +68,7 @@ async def test_what_was_read_ahead_is_read_anew_after_any_change_of_the_pool(
 
 
 async def test_a_task_that_changed_since_it_was_read_ahead_is_not_placed_as_it_was(
-    database: Database, pool_id: PoolId, picture: PoolPicture
+    database: Database, pool_id: PoolId, picture: PoolSnapshot
 ) -> None:
     tasks = await add_tasks(database, pool_id, 40)
     await look(database, picture)
@@ -93,7 +93,7 @@ async def test_a_task_that_changed_since_it_was_read_ahead_is_not_placed_as_it_w
 
 
 async def test_a_child_follows_its_parent_that_was_being_written_when_it_was_read(
-    database: Database, pool_id: PoolId, picture: PoolPicture
+    database: Database, pool_id: PoolId, picture: PoolSnapshot
 ) -> None:
     tasks = await add_tasks(database, pool_id, 30)
     for child, parent in zip(tasks[10:20], tasks[:10], strict=True):

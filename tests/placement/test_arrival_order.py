@@ -14,7 +14,7 @@ from app.database import Database
 from app.engine.placement.allocate import in_order
 from app.engine.types import PoolId, Task, TaskId
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.replays.history import read_history
 from app.services.tasks.moves import MoveName
 from tests.api.conftest import client, pool_id
@@ -42,7 +42,7 @@ async def take_in(
 
 async def placed_in_turn(database: Database, pool_id: PoolId, limit: int) -> list[int]:
     """Place everything, `limit` tasks at a time; returns the tasks in the order of their decisions."""
-    picture, order = PoolPicture(pool_id), list[int]()
+    picture, order = PoolSnapshot(pool_id), list[int]()
     while True:
         batch = await place_batch(database.hot, picture, limit=limit, deliver=False)
         if batch.found is not Found.WORK:
@@ -130,7 +130,7 @@ async def test_a_replay_sees_tasks_in_the_order_in_which_they_came(database: Dat
             pool_id=pool_id,
             since=now - timedelta(hours=1),
             until=now + timedelta(hours=1),
-            zone=PoolPicture(pool_id).zone,
+            zone=PoolSnapshot(pool_id).zone,
             window="day",
         )
     assert [arrival.task.weight for arrival in history.stream.arrivals] == [1, 1, 2, 1]

@@ -10,9 +10,9 @@ from app.database import Database
 from app.engine.types import PoolId
 from app.services.placement import sql as statements
 from app.services.placement.assignment import Batch, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.telemetry import metrics
-from app.worker import Pace, count_batch
+from app.worker import BatchPace, count_batch
 from tests.builders import add_executors, add_pool, add_tasks
 
 WRITE = "INSERT INTO tasks (pool_id) VALUES ($1) RETURNING created_at"
@@ -25,7 +25,7 @@ async def pool_id(database: Database) -> PoolId:
 
 
 async def place(database: Database, pool_id: PoolId) -> Batch:
-    return await place_batch(database.hot, PoolPicture(pool_id), limit=1000, deliver=False)
+    return await place_batch(database.hot, PoolSnapshot(pool_id), limit=1000, deliver=False)
 
 
 async def write_slowly(database: Database, pool_id: PoolId) -> tuple[datetime, datetime]:
@@ -52,7 +52,7 @@ async def test_the_histogram_and_the_key_figures_begin_at_that_commit_too(
 ) -> None:
     await add_executors(database, pool_id, 1)
     created_at, before_commit = await write_slowly(database, pool_id)
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     batch = await place_batch(database.hot, picture, limit=1000, deliver=False)
     histogram = metrics.assignment_latency_seconds.labels(str(pool_id))
     had = histogram._sum.get()
@@ -109,7 +109,7 @@ outcomes = st.one_of(
 def test_a_batch_stays_between_one_and_the_most(
     most: int, limit: float, happened: list[tuple[float, bool] | None]
 ) -> None:
-    pace = Pace(most, limit)
+    pace = BatchPace(most, limit)
     for each in happened:
         before = pace.size
         if each is None:
@@ -132,7 +132,7 @@ def test_a_batch_stays_between_one_and_the_most(
 def test_under_steady_load_a_batch_settles_within_its_time(
     most: int, per_task: float, fixed: float, start: int
 ) -> None:
-    pace = Pace(most, 0.25, start)
+    pace = BatchPace(most, 0.25, start)
     sizes = []
     for _ in range(40):
         pace.succeeded(fixed + per_task * pace.size, full=True)
@@ -145,7 +145,7 @@ def test_under_steady_load_a_batch_settles_within_its_time(
 
 @given(size=st.integers(2, 10_000), idle=st.integers(1, 50))
 def test_an_idle_pool_keeps_its_size_for_the_next_burst(size: int, idle: int) -> None:
-    pace = Pace(10_000, 0.25, size)
+    pace = BatchPace(10_000, 0.25, size)
     for _ in range(idle):
         pace.succeeded(0.001, full=False)
     assert pace.size == size
@@ -153,7 +153,7 @@ def test_an_idle_pool_keeps_its_size_for_the_next_burst(size: int, idle: int) ->
 
 @given(failures=st.integers(1, 12), size=st.integers(1, 10_000))
 def test_failures_shrink_a_batch_to_one_task_and_successes_bring_it_back(failures: int, size: int) -> None:
-    pace = Pace(10_000, 0.25, size)
+    pace = BatchPace(10_000, 0.25, size)
     for _ in range(failures):
         pace.failed()
     assert pace.size == max(1, size // 4**failures)

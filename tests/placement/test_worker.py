@@ -20,7 +20,7 @@ from app.doorbell.doorbell import GROUP, STREAM, RedisDoorbell, open_doorbell
 from app.engine.types import ExecutorId, PoolId, TaskId
 from app.services.audit.invariants import find_violations
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from app.worker import Worker
 from tests.builders import add_executors, add_pool, add_tasks
@@ -54,7 +54,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -
 
 async def place(database: Database, pool_id: PoolId, *, limit: int = 1000) -> Counter[int]:
     """Place what is pending and say how many each executor holds."""
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=limit, deliver=True)).found is Found.WORK:
         pass
     return await held(database)
@@ -184,14 +184,14 @@ async def test_a_decision_on_an_old_epoch_writes_nothing(
     stale = statements.TAKE_POOL.replace("SELECT state.epoch,", "SELECT state.epoch - 1 AS epoch,")
     monkeypatch.setattr(statements, "TAKE_POOL", stale)
     with pytest.raises(assignment.EpochMoved):
-        await place_batch(database.hot, PoolPicture(pool_id), limit=10, deliver=True)
+        await place_batch(database.hot, PoolSnapshot(pool_id), limit=10, deliver=True)
     assert await statuses(database) == {"pending": 3}
     await no_violations(database)
 
 
 async def test_the_picture_sees_what_another_worker_placed(database: Database, pool_id: PoolId) -> None:
     await add_executors(database, pool_id, 4)
-    pictures = [PoolPicture(pool_id), PoolPicture(pool_id)]
+    pictures = [PoolSnapshot(pool_id), PoolSnapshot(pool_id)]
     for turn in range(20):
         await add_tasks(database, pool_id, 3)
         await place_batch(database.hot, pictures[turn % 2], limit=100, deliver=True)

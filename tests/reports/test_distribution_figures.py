@@ -16,7 +16,7 @@ from app.services.audit.archive import Files, archive_ended
 from app.services.fairness.distribution import get_distribution
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from app.services.tasks.pool_transfer import move_on
 from tests.builders import add_executors, add_pool
@@ -52,7 +52,7 @@ MOST_DAYS = 6
 
 
 async def place(database: Database, pool_id: PoolId) -> None:
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=20, deliver=False)).found is Found.WORK:
         pass
 

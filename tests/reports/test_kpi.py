@@ -23,7 +23,7 @@ from app.services.common.counters import (
 from app.services.fairness.fairness_watch import FairnessWatch
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.moves import Move, MoveName, move_tasks
 from tests.builders import add_executors, add_pool
 
@@ -49,7 +49,7 @@ async def in_all(database: Database) -> dict[str, Any]:
 
 
 async def place(database: Database, pool_id: PoolId, limit: int = 1000) -> None:
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=limit, deliver=False)).found is Found.WORK:
         pass
 

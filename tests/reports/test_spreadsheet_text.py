@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, strategies as st
 
-from app.models import Parameter
+from app.models import ParameterRow
 from app.services.executors.roster_import import Imported, _name_of, _named, template
-from app.services.executors.spreadsheets import ReadOptions, read_table
+from app.services.executors.spreadsheets import SheetOptions, read_table
 from app.utils.spreadsheet_text import csv_text, harmless
 from streamlit_app.parts.charts import to_csv
 from tests.deploy.compose import ROOT
@@ -105,11 +105,11 @@ def test_numbers_have_no_exponent_and_what_is_none_is_empty() -> None:
 @pytest.mark.parametrize("language", ["ru", "en", None])
 def test_the_template_of_an_import_is_read_back_in_every_language(language: Any) -> None:
     asked = [
-        Parameter(key="grade", type="number", label_ru="Разряд", label_en="Grade", options=[]),
-        Parameter(key="alias", type="string", label_ru="Имя", label_en="Name", options=[]),
+        ParameterRow(key="grade", type="number", label_ru="Разряд", label_en="Grade", options=[]),
+        ParameterRow(key="alias", type="string", label_ru="Имя", label_en="Name", options=[]),
     ]
     for xlsx in (False, True):
-        table = read_table(template(asked, xlsx=xlsx, language=language), ReadOptions())
+        table = read_table(template(asked, xlsx=xlsx, language=language), SheetOptions())
         named = _named(table.columns, asked, Imported(0, ""))
         assert [_name_of(each) for each in named] == [
             *("external_id", "name", "active", "daily_limit", "max_open", "qualification", "grade", "alias")
@@ -120,7 +120,7 @@ def test_the_template_of_an_import_is_read_back_in_every_language(language: Any)
 def test_the_template_of_an_import_runs_nothing() -> None:
     from openpyxl import load_workbook
 
-    asked = Parameter(key="k", type="list", options=[{"value": "=1+1"}, {"value": "b;＝2"}])
+    asked = ParameterRow(key="k", type="list", options=[{"value": "=1+1"}, {"value": "b;＝2"}])
     text = template([asked], xlsx=False).decode("utf-8-sig")
     [row] = csv.DictReader(io.StringIO(text, newline=""), delimiter=";")
     assert row["k"] == "'=1+1 | b;'＝2"

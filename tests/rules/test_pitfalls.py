@@ -9,14 +9,14 @@ from app.engine.types import PoolId
 from app.rule_engine import RuleSetInvalid
 from app.services.placement.assignment import Found, place_batch
 from app.services.placement.poison import NoPicture
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from tests.api.conftest import problem_in
 from tests.builders import add_tasks
 from tests.placement.test_worker import until
 from tests.rules.test_over_http import GRADE, SKILL, a_catalogue, a_draft, a_team, act
 
 
-async def place(database: Database, picture: PoolPicture) -> None:
+async def place(database: Database, picture: PoolSnapshot) -> None:
     while (await place_batch(database.hot, picture, limit=100, deliver=False)).found is Found.WORK:
         pass
 
@@ -35,7 +35,7 @@ async def test_pitfall_15_changed_person_and_changed_rules_are_looked_at_again_b
 ) -> None:
     await a_team(client)
     await act(client, await a_draft(client, SKILL, {**GRADE, "value": 5}), "activate")
-    picture = PoolPicture(pool_id)  # one worker, so that what it remembers is mended and not read anew
+    picture = PoolSnapshot(pool_id)  # one worker, so that what it remembers is mended and not read anew
     for category in ("network", "access", "software"):
         await add_tasks(database, pool_id, 1, parameters={"category": category})
     await place(database, picture)
@@ -63,7 +63,7 @@ async def test_pitfall_16_broken_rules_stop_the_pool_loudly_and_never_let_everyb
         await connection.execute("DELETE FROM parameters WHERE id = $1", ids["skills"])
     await add_tasks(database, pool_id, 1, parameters={"category": "network"})
     with pytest.raises(NoPicture, match=r"conditions\[0\].field: unknown field") as stopped:
-        await place(database, PoolPicture(pool_id))
+        await place(database, PoolSnapshot(pool_id))
     assert isinstance(stopped.value.__cause__, RuleSetInvalid), "the rules are to blame, and no task"
     assert await fates(client) == [("pending", None)]
 

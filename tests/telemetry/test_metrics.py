@@ -27,7 +27,7 @@ from app.local.embedded.data import free_port
 from app.services.fairness.fairness_watch import FairnessWatch
 from app.services.intake.intake import NewTask, write_tasks
 from app.services.placement.assignment import Found, place_batch
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.telemetry import metrics
 from tests.api.conftest import client_of, serving
 from tests.builders import add_executors, add_pool
@@ -52,7 +52,7 @@ async def pool_id(database: Database) -> PoolId:
 
 
 async def place(database: Database, pool_id: PoolId) -> None:
-    picture = PoolPicture(pool_id)
+    picture = PoolSnapshot(pool_id)
     while (await place_batch(database.hot, picture, limit=1000, deliver=True)).found is Found.WORK:
         pass
 

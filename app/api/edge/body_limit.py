@@ -39,14 +39,14 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         if scope.get("decided") in _TAKEN_PIECE_BY_PIECE:
-            await self._app(scope, _Body(receive, self._seconds, by_piece=True).receive, send)
+            await self._app(scope, _IncomingBody(receive, self._seconds, by_piece=True).receive, send)
             return
         most = min(self._most, _MOST_OF_ANYBODY) if scope.get("public") else self._most
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > most:
             await problem_response(Request(scope), TooLarge(_too_large(most)))(scope, receive, send)
             return
-        body = _Body(receive, self._seconds)
+        body = _IncomingBody(receive, self._seconds)
 
         async def receive_within() -> Message:
             before = body.came
@@ -72,7 +72,7 @@ def _too_large(most: int) -> Words:
     return say("body: larger than {most} bytes; send it in parts.", most=most)
 
 
-class _Body:
+class _IncomingBody:
     """One body as it comes: how much of it did, and that it comes in time, as a whole or piece by piece."""
 
     def __init__(self, receive: Receive, seconds: float, *, by_piece: bool = False) -> None:

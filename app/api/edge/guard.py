@@ -47,7 +47,7 @@ LOCAL = Caller("local", "admin")
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _GuardedRoute:
     """A route as the guard knows it."""
 
     name: str
@@ -64,10 +64,12 @@ class Guard:
         self._has_secret = has_secret
         self._auth_required = auth_required
         self._lines = [
-            _Line(route.name, frozenset(route.methods or ()), route.path_regex, ROUTES.get(route.name))
+            _GuardedRoute(
+                route.name, frozenset(route.methods or ()), route.path_regex, ROUTES.get(route.name)
+            )
             for route in routes
         ]
-        self._plain: dict[tuple[str, str], _Line | None] = {}
+        self._plain: dict[tuple[str, str], _GuardedRoute | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of somebody who may, answer all others."""
@@ -121,7 +123,7 @@ class Guard:
             scope["caller"] = caller
         scope["decided"] = line.name
 
-    def _find(self, scope: Scope) -> tuple[_Line | None, Mapping[str, str]]:
+    def _find(self, scope: Scope) -> tuple[_GuardedRoute | None, Mapping[str, str]]:
         """The first route that takes this path and method."""
         path, method = get_route_path(scope), scope["method"]
         known = self._plain.get((method, path))

@@ -34,7 +34,7 @@ class AlarmKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class AlarmBounds:
     """Shares of one; None: not watched. Nothing is judged below `judged_from` usual tasks a person."""
 
     gap: float | None = 0.1
@@ -44,7 +44,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PeriodStanding:
     """An executor's period so far, in task weight: received, fair share, equal share of all work while present.
 
     `expected` is what a forecast expects them to have received at the end of the day (None: it expects nothing).
@@ -79,11 +79,11 @@ class Alarm:
     executor_id: ExecutorId | None
     value: float
     bound: float
-    standing: Standing | None = None
+    standing: PeriodStanding | None = None
 
 
 def find_alarms(
-    standings: Sequence[Standing], bounds: Bounds, task_weight: float, *, reserves: bool = False
+    standings: Sequence[PeriodStanding], bounds: AlarmBounds, task_weight: float, *, reserves: bool = False
 ) -> list[Alarm]:
     """Everything that is beyond the bounds; `task_weight` is that of a usual task.
 
@@ -101,7 +101,7 @@ def find_alarms(
     return [*alarms, *_people(judged, bounds, _GRAIN * task_weight, apart)]
 
 
-def _unexplained(standings: Sequence[Standing]) -> list[float]:
+def _unexplained(standings: Sequence[PeriodStanding]) -> list[float]:
     """Deviation of each executor without the part that a forecast explains.
 
     What those lack who are held back, others have: of too much no larger part counts than of too little.
@@ -115,7 +115,7 @@ def _unexplained(standings: Sequence[Standing]) -> list[float]:
 
 
 def _people(
-    judged: Iterable[tuple[Standing, float]], bounds: Bounds, grain: float, apart: float
+    judged: Iterable[tuple[PeriodStanding, float]], bounds: AlarmBounds, grain: float, apart: float
 ) -> Iterable[Alarm]:
     for one, unexplained in judged:
         if _beyond(unexplained, one.fair, bounds.deviation, grain + apart):

@@ -34,7 +34,7 @@ import numpy as np
 
 from app.engine.placement.decision_log import ROUTED
 from app.engine.placement.eligibility import EligibilityClass
-from app.engine.placement.scores import BLOCKED, FAR, OUT, Board, View
+from app.engine.placement.scores import BLOCKED, FAR, OUT, ScoreBoard, View
 from app.engine.placement.state import MILLI, PoolState
 from app.engine.types import AssignmentKind, ClassKey, ExecutorId, Task, TaskId, WaitReason
 
@@ -73,7 +73,7 @@ class Decision(NamedTuple):
         return facts
 
 
-class Waiting(NamedTuple):
+class WaitingTask(NamedTuple):
     """A task that nobody could take and why.
 
     `details` counts the executors who pass the rules: `eligible`, and of these `absent`, `at_limit`, `busy`.
@@ -110,11 +110,11 @@ _NOBODY: frozenset[ExecutorId] = frozenset()
 
 
 @dataclass(slots=True)
-class Outcome:
+class BatchOutcome:
     """The outcome of a batch, in the order in which it was decided."""
 
     decisions: list[Decision] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[WaitingTask] = field(default_factory=list)
 
     def executors(self) -> list[ExecutorId]:
         """Ids of those who received something, ascending: the order in which their rows are locked."""
@@ -140,7 +140,7 @@ def in_order(tasks: Iterable[Task]) -> list[Task]:
     return ordered
 
 
-def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
+def place(state: PoolState, tasks: Iterable[Task]) -> BatchOutcome:
     """Place a batch; `state` carries the new loads afterwards.
 
     Returns the decisions and the tasks that wait. How tasks of the same order are cut into batches changes
@@ -149,12 +149,12 @@ def place(state: PoolState, tasks: Iterable[Task]) -> Outcome:
     return _Placer(state, in_order(tasks)).place_all()
 
 
-def park(state: PoolState, tasks: Iterable[Task], reason: WaitReason) -> Outcome:
+def park(state: PoolState, tasks: Iterable[Task], reason: WaitReason) -> BatchOutcome:
     """Place nothing of a batch: all of it waits for this reason; `state` stays as it is."""
     return _Placer(state, in_order(tasks), reason).place_all()
 
 
-def preview(state: PoolState, task: Task) -> Decision | Waiting:
+def preview(state: PoolState, task: Task) -> Decision | WaitingTask:
     """Decide who would receive this task now, without changing `state`."""
     outcome = place(state.copy(), [task])
     return outcome.decisions[0] if outcome.decisions else outcome.waiting[0]
@@ -167,22 +167,22 @@ class _Placer:
         self.stop = WaitReason.PAUSED if state.settings.paused else stop
         self.state = state
         self.tasks = tasks
-        self.outcome = Outcome()
+        self.outcome = BatchOutcome()
         self.keys: list[ClassKey] = list(map(state.rules.task_key, tasks))
         self.weights = _effective(state, tasks, self.keys)
         self.floor = min(self.weights, default=1)
         self.frame = state.trail.number
         self.first_step = state.trail.step
-        self._last_wait: tuple[ClassKey, int, int, Waiting] | None = None
+        self._last_wait: tuple[ClassKey, int, int, WaitingTask] | None = None
 
     @property
     def step(self) -> int:
         """The number of the next decision in its frame."""
         return self.first_step + len(self.outcome.decisions)
 
-    def place_all(self) -> Outcome:
+    def place_all(self) -> BatchOutcome:
         """Place every task of the batch."""
-        board: Board | None = None
+        board: ScoreBoard | None = None
         done = 0
         try:
             while done < len(self.tasks):
@@ -196,10 +196,10 @@ class _Placer:
                 board.store()
         return self.outcome
 
-    def _name(self, board: Board, number: int) -> ClassKey:
+    def _name(self, board: ScoreBoard, number: int) -> ClassKey:
         return board.name(self.keys[number], self.weights[number])
 
-    def _board(self, board: Board | None, key: ClassKey, weight: int) -> Board:
+    def _board(self, board: ScoreBoard | None, key: ClassKey, weight: int) -> ScoreBoard:
         """A board of the present people and classes, `key` among them; the one in use while it can be."""
         state = self.state
         if board is not None and board.name(key, weight) in board.views:
@@ -210,14 +210,14 @@ class _Placer:
             board = None
         if board is None:
             kept = state.board
-            board = kept if isinstance(kept, Board) and kept.current() else Board(state)
+            board = kept if isinstance(kept, ScoreBoard) and kept.current() else ScoreBoard(state)
             state.board = board
             board.load(self.floor)
         if board.name(key, weight) not in board.views:
             board.view(found, weight)
         return board
 
-    def _place_plain(self, board: Board, first: int) -> int:
+    def _place_plain(self, board: ScoreBoard, first: int) -> int:
         """Place tasks from the one numbered `first` until one needs more than an addition and an argmin.
 
         Returns how many are done. This loop is the speed of the engine: a call in it costs a tenth of a
@@ -272,7 +272,7 @@ class _Placer:
 
     def _record(
         self,
-        board: Board,
+        board: ScoreBoard,
         first: int,
         ranks: list[int],
         scores: list[int],
@@ -304,7 +304,7 @@ class _Placer:
         self.outcome.decisions.extend(map(_as_decision, columns))
         self.state.trail.record(chosen, weights)
 
-    def _place_one(self, board: Board, number: int) -> None:
+    def _place_one(self, board: ScoreBoard, number: int) -> None:
         """Place a task that is forced, barred from somebody, of several layers, or without room at the first."""
         task, weight = self.tasks[number], self.weights[number]
         view = board.views[self._name(board, number)]
@@ -335,7 +335,7 @@ class _Placer:
         return position if self.state.here[position] and found.eligible[position] else None
 
     def _assign(
-        self, board: Board, task: Task, view: View, rank: int, weight: int, kind: AssignmentKind
+        self, board: ScoreBoard, task: Task, view: View, rank: int, weight: int, kind: AssignmentKind
     ) -> None:
         routed = kind in ROUTED
         score = board.in_day_loads([board.sum_at[rank]], [weight])[0] if routed else 0.0
@@ -358,7 +358,7 @@ class _Placer:
             )
         )
 
-    def _wait(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> None:
+    def _wait(self, board: ScoreBoard, task: Task, view: View, weight: int, barred: Sequence[int]) -> None:
         """Say why nobody can take the task; asked again before the next decision, the answer is the same."""
         last, free = self._last_wait, task.forced_executor is None and not task.excluded_executors
         asked = (view.found.key, weight, self.step)
@@ -369,7 +369,9 @@ class _Placer:
         self.outcome.waiting.append(waiting)
         self._last_wait = (*asked, waiting) if free else None
 
-    def _waiting(self, board: Board, task: Task, view: View, weight: int, barred: Sequence[int]) -> Waiting:
+    def _waiting(
+        self, board: ScoreBoard, task: Task, view: View, weight: int, barred: Sequence[int]
+    ) -> WaitingTask:
         state, order = self.state, board.order
         able = (view.found.eligible & state.active)[order]
         passing = int(able.sum())
@@ -379,7 +381,7 @@ class _Placer:
         eligible, here, busy = int(able.sum()), int(present.sum()), int(daily.sum())
         most = int(state.limit[order][able].max(initial=0))
         details = {"eligible": eligible, "absent": eligible - here, "at_limit": here - busy, "busy": busy}
-        return Waiting(
+        return WaitingTask(
             task.id,
             self.stop
             or (WaitReason.TOO_HEAVY if 0 < most < weight else _reason(passing, eligible, here, busy)),

@@ -91,7 +91,7 @@ class LoggedState(Protocol):
     def __len__(self) -> int: ...
 
 
-class Trail:
+class DecisionLog:
     """Records loads and decisions of a pool state for later explanations. Records nothing until `begin` is called."""
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ def _plain(name: str, values: list[Any], policy: Policy) -> list[Any]:
 
 
 @dataclass(slots=True)
-class Standing:
+class StandingBefore:
     """How one executor stood before a decision; `level`, `used` and `limit` in thousandths of a task unit."""
 
     ids: ExecutorId
@@ -218,17 +218,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LoadPicture:
     """The loads of all executors before a decision, and the settings it was made with."""
 
-    standings: Mapping[ExecutorId, Standing]
+    standings: Mapping[ExecutorId, StandingBefore]
     policy: str
     theta: float
     day_load: float
     outlook: Outlook | None = None
 
 
-def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
+def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> LoadPicture:
     """The picture before decision `step` of the last of these frames.
 
     `frames` are all with the same `start`, in order, the first one with `full`. Raises ValueError otherwise.
@@ -240,36 +240,36 @@ def picture_at(frames: Sequence[Mapping[str, Any]], step: int) -> Picture:
     for frame in frames:
         outlook = frame.get("outlook", outlook)
         for row in frame.get("changed", ()):
-            standings[row[0]] = Standing(*row)
+            standings[row[0]] = StandingBefore(*row)
         _apply(frame, standings, step if frame is frames[-1] else len(frame["to"]))
     policy, theta, day_load = frames[0]["settings"]
-    return Picture(standings, policy, theta, day_load, None if outlook is None else Outlook.of(outlook))
+    return LoadPicture(standings, policy, theta, day_load, None if outlook is None else Outlook.of(outlook))
 
 
 def standings_after(
     frames: Iterable[tuple[int, Mapping[str, Any]]],
-) -> Iterator[tuple[int, Mapping[ExecutorId, Standing]]]:
+) -> Iterator[tuple[int, Mapping[ExecutorId, StandingBefore]]]:
     """The loads of all executors before each frame's batch, as (number, loads); one mapping, updated in place.
 
     Frames come in order, the first one with `full`; loads in the standings are not followed.
     """
-    standings: dict[ExecutorId, Standing] = {}
+    standings: dict[ExecutorId, StandingBefore] = {}
     for number, frame in frames:
         if "full" in frame:
             standings = _unfold(frame["full"])
         for row in frame.get("changed", ()):
-            standings[row[0]] = Standing(*row)
+            standings[row[0]] = StandingBefore(*row)
         yield number, standings
 
 
-def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, Standing]:
+def _unfold(full: Mapping[str, Any]) -> dict[ExecutorId, StandingBefore]:
     count = len(full["ids"])
     known = [full[name] for name in COLUMNS if name in full]
     columns = [column if isinstance(column, list) else [column] * count for column in known]
-    return {row[0]: Standing(*row) for row in zip(*columns, strict=True)}
+    return {row[0]: StandingBefore(*row) for row in zip(*columns, strict=True)}
 
 
-def _apply(frame: Mapping[str, Any], standings: Mapping[ExecutorId, Standing], steps: int) -> None:
+def _apply(frame: Mapping[str, Any], standings: Mapping[ExecutorId, StandingBefore], steps: int) -> None:
     weight, fixed = frame["weight"], set(frame["fixed"])
     for step, executor_id in enumerate(frame["to"][:steps]):
         one = weight[step if len(weight) > 1 else 0]

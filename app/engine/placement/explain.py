@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from app.engine.placement.allocate import Decision, Waiting, place
+from app.engine.placement.allocate import Decision, WaitingTask, place
 from app.engine.placement.decision_log import (
     ROUTED,
-    Picture,
-    Standing,
+    LoadPicture,
+    StandingBefore,
     everybody,
     outlook_row,
     picture_at,
@@ -66,21 +66,21 @@ class Record:
     instead_of: ExecutorId | None = None
 
     @classmethod
-    def of(cls, placed: Decision | Waiting) -> "Record":
+    def of(cls, placed: Decision | WaitingTask) -> "Record":
         """The record of what was just decided."""
         return cls(
             task_id=placed.task_id,
             weight=placed.weight,
             executor_id=placed.executor_id if isinstance(placed, Decision) else None,
             kind=placed.kind if isinstance(placed, Decision) else None,
-            reason=placed.reason if isinstance(placed, Waiting) else None,
+            reason=placed.reason if isinstance(placed, WaitingTask) else None,
             barred=placed.barred,
             instead_of=placed.instead_of,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Contender:
     """One executor before the decision; weights in task units.
 
     `score` is what was compared (the lowest wins): day loads, a sequence number by `round_robin`, by `longest_idle`
@@ -112,7 +112,7 @@ class WhyNot:
     limit: float | None = None
     open: int | None = None
     max_open: int | None = None
-    candidate: Candidate | None = None
+    candidate: Contender | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Explanation:
 
     record: Record
     policy: Policy
-    ranking: tuple[Candidate, ...]
+    ranking: tuple[Contender, ...]
     eligible: int
     absent: int
     at_limit: int
@@ -134,11 +134,11 @@ class Explanation:
     reasons: Mapping[ExecutorId, WhyNot]
 
     @property
-    def chosen(self) -> Candidate | None:
+    def chosen(self) -> Contender | None:
         """The executor who received the task; None while it waits, or where they could not have taken it unbound."""
         return next((one for one in self.ranking if one.executor_id == self.record.executor_id), None)
 
-    def runners_up(self, count: int = 3) -> tuple[Candidate, ...]:
+    def runners_up(self, count: int = 3) -> tuple[Contender, ...]:
         """Those who came next."""
         return tuple(one for one in self.ranking if one.executor_id != self.record.executor_id)[:count]
 
@@ -147,10 +147,10 @@ class Explanation:
         return self.reasons.get(executor_id) or WhyNot(executor_id, Because.UNKNOWN)
 
 
-def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Explanation:
+def explain(record: Record, content: Mapping[str, Any], picture: LoadPicture) -> Explanation:
     """Everything about one decision, from the stored record, class snapshot and picture."""
     rules, likings = _failed_rules(content), _likings(content)
-    candidates: list[Candidate] = []
+    candidates: list[Contender] = []
     reasons: dict[ExecutorId, WhyNot] = {}
     for executor_id, standing in picture.standings.items():
         obstacle = _obstacle(executor_id, standing, record, rules)
@@ -182,7 +182,7 @@ def explain(record: Record, content: Mapping[str, Any], picture: Picture) -> Exp
     )
 
 
-def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, Explanation]:
+def explain_preview(state: PoolState, task: Task) -> tuple[Decision | WaitingTask, Explanation]:
     """Decide who would receive this task now, and explain it, without changing `state`."""
     twin = state.copy()
     picture = picture_of(twin)
@@ -192,7 +192,7 @@ def explain_preview(state: PoolState, task: Task) -> tuple[Decision | Waiting, E
     return placed, explain(Record.of(placed), content, picture)
 
 
-def picture_of(state: PoolState) -> Picture:
+def picture_of(state: PoolState) -> LoadPicture:
     """The loads of all executors at present."""
     frame = {"full": everybody(state), "settings": settings_row(state), "to": [], "weight": [], "fixed": []}
     frame |= outlook_row(state)
@@ -217,7 +217,7 @@ def _likings(content: Mapping[str, Any]) -> dict[ExecutorId, tuple[float, Terms]
 
 
 def _obstacle(
-    executor_id: ExecutorId, standing: Standing, record: Record, rules: Mapping[ExecutorId, str]
+    executor_id: ExecutorId, standing: StandingBefore, record: Record, rules: Mapping[ExecutorId, str]
 ) -> WhyNot | None:
     """The reason why an executor was no candidate at all, in the order in which reasons are checked."""
     if not standing.active:
@@ -237,9 +237,9 @@ def _obstacle(
 
 
 def _candidate(
-    executor_id: ExecutorId, standing: Standing, score: float, preference: float, terms: Terms
-) -> Candidate:
-    return Candidate(
+    executor_id: ExecutorId, standing: StandingBefore, score: float, preference: float, terms: Terms
+) -> Contender:
+    return Contender(
         executor_id=executor_id,
         level=standing.level / MILLI,
         qualification=standing.qualification,
@@ -251,7 +251,7 @@ def _candidate(
     )
 
 
-def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | None]:
+def _expected(executor_id: ExecutorId, picture: LoadPicture) -> tuple[int, float | None]:
     """By how much somebody was held back, in thousandths, and what a forecast expected of them."""
     outlook = picture.outlook
     if outlook is None or picture.policy not in (Policy.FAIR, Policy.BEST_MATCH):
@@ -260,7 +260,9 @@ def _expected(executor_id: ExecutorId, picture: Picture) -> tuple[int, float | N
     return outlook.held_of(executor_id), prospect.target if prospect else None
 
 
-def _score(standing: Standing, weight: int, picture: Picture, preference: float, held: int) -> float:
+def _score(
+    standing: StandingBefore, weight: int, picture: LoadPicture, preference: float, held: int
+) -> float:
     """The score that `scores` compared, on the same grid."""
     if picture.policy == Policy.LONGEST_IDLE and not standing.open and standing.ended is not None:
         return float(standing.ended)
@@ -276,7 +278,7 @@ def _score(standing: Standing, weight: int, picture: Picture, preference: float,
     ) / GRID
 
 
-def _order(one: Candidate, picture: Picture) -> tuple[float, ...]:
+def _order(one: Contender, picture: LoadPicture) -> tuple[float, ...]:
     """The key that decides between two candidates before ties."""
     if picture.policy == Policy.BEST_MATCH:
         return (-one.preference, one.score)
@@ -285,11 +287,13 @@ def _order(one: Candidate, picture: Picture) -> tuple[float, ...]:
     return (one.score,)
 
 
-def _rank(one: Candidate, picture: Picture, record: Record) -> tuple[object, ...]:
+def _rank(one: Contender, picture: LoadPicture, record: Record) -> tuple[object, ...]:
     return (*_order(one, picture), one.executor_id != record.executor_id, one.executor_id)
 
 
-def _outranked(one: Candidate, ranking: tuple[Candidate, ...], record: Record, picture: Picture) -> WhyNot:
+def _outranked(
+    one: Contender, ranking: tuple[Contender, ...], record: Record, picture: LoadPicture
+) -> WhyNot:
     if record.kind is not None and record.kind not in ROUTED:
         return WhyNot(one.executor_id, Because.BOUND, candidate=one)
     first = ranking[0]

@@ -49,7 +49,7 @@ class View:
     least: int
 
 
-class Board:
+class ScoreBoard:
     """Scores and what they follow from, all in tie order ("rank"), for one batch at a time.
 
     `load` copies the state's columns in, `store` writes them back; in between the board is the truth. `room` is

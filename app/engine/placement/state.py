@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.engine.fairness.forecast import Outlook, Present
-from app.engine.placement.decision_log import Trail
+from app.engine.placement.decision_log import DecisionLog
 from app.engine.placement.eligibility import MAX_CLASSES, Classes, EligibilityClass
 from app.engine.placement.snapshot import ClassSnapshot, class_digest, class_snapshot, people_digest
 from app.engine.types import (
@@ -102,7 +102,7 @@ class PoolState:
         self.roster_version = 0
         self.sequence = 0
         self.classes = Classes(rules)
-        self.trail = Trail()
+        self.trail = DecisionLog()
         self.board: object = None  # the score board that `allocate` keeps here between batches
         self.outlook: Outlook | None = None
         self._people: bytes = b""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from app.engine.placement.decision_log import ROUTED
-from app.engine.placement.explain import Because, Candidate, Explanation, WhyNot
+from app.engine.placement.explain import Because, Contender, Explanation, WhyNot
 from app.engine.types import AssignmentKind, ExecutorId, Policy, WaitReason
 from app.messages.message import Message, Template, as_is, decimal, say, tell
 
@@ -186,7 +186,7 @@ class _Speaker:
         text = f"{value:.3f}".rstrip("0").rstrip(".")
         return decimal(text if text not in {"", "-0"} else "0")
 
-    def _standing(self, one: Candidate) -> Message:
+    def _standing(self, one: Contender) -> Message:
         level = self._number(one.level)
         if one.qualification == 1.0:
             standing = self._say("standing", level=level)
@@ -303,7 +303,7 @@ class _Speaker:
             max_open=why.max_open or 0,
         )
 
-    def _compared(self, why: WhyNot, one: Candidate, chosen: Candidate) -> Message:
+    def _compared(self, why: WhyNot, one: Contender, chosen: Contender) -> Message:
         template = {Because.TIE: "equal"}.get(why.because, why.because.value)
         if template == "score" and self._told.policy in (Policy.ROUND_ROBIN, Policy.LONGEST_IDLE):
             template = "score_turn"

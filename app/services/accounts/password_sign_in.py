@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.keys import KeyRing, hash_secret, make_secret
 from app.errors import Unauthenticated
 from app.messages.message import say
-from app.models import Executor, RefreshToken, User
+from app.models import ExecutorRow, RefreshToken, User
 from app.services.accounts.passwords import Passwords
 from app.services.audit.audit_log import note
 
@@ -172,7 +172,7 @@ async def _has_left(session: AsyncSession, user: User) -> bool:
     """Whether the account is that of an executor who is not active any more: it opens nothing until they are."""
     if user.role != "executor":
         return False
-    return not await session.scalar(select(Executor.active).where(Executor.id == user.executor_id))
+    return not await session.scalar(select(ExecutorRow.active).where(ExecutorRow.id == user.executor_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.access.roles import Caller
 from app.database import among
 from app.errors import AlreadyExists, Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.messages.message import Message, say
-from app.models import Executor, Pool, User
+from app.models import ExecutorRow, Pool, User
 from app.services.accounts.password_sign_in import end_all_chains
 from app.services.accounts.passwords import Passwords, check_choice
 
@@ -140,7 +140,7 @@ async def checked(session: AsyncSession, fields: dict[str, Any], user: User | No
     role = fields.get("role", user.role if user else "viewer")
     pool_ids = fields.get("pool_ids", user.pool_ids if user else None)
     executor_id = fields.get("executor_id", user.executor_id if user else None)
-    executor = None if executor_id is None else await session.get(Executor, executor_id)
+    executor = None if executor_id is None else await session.get(ExecutorRow, executor_id)
     if executor_id is not None and executor is None:
         raise _invalid(
             "executor_id",

@@ -19,7 +19,7 @@ from app.engine.types import PoolId
 from app.integrations.redis_address import open_redis
 from app.services.audit.audit_anchors import Anchors
 from app.services.audit.audit_log import verify
-from app.services.audit.invariants import Finding, find_violations, repair_counters
+from app.services.audit.invariants import Violation, find_violations, repair_counters
 from app.services.common.loop_reports import read_reports
 from app.services.common.unreadable import find_unreadable
 from app.services.common.worker_reports import PROBE, read_workers
@@ -337,7 +337,7 @@ async def _invariants(pool: HotPool, repair: bool) -> list[Symptom]:
     return [_of_finding(finding) for finding in findings]
 
 
-async def _look(pool: HotPool) -> Sequence[Finding]:
+async def _look(pool: HotPool) -> Sequence[Violation]:
     async with pool.acquire() as connection:
         return await find_violations(connection)
 
@@ -364,7 +364,7 @@ def _well_again(names: Sequence[str]) -> Symptom:
     return Symptom("Invariants", State.WELL, f"repaired: {', '.join(names) or 'nothing could be'}")
 
 
-def _of_finding(finding: Finding) -> Symptom:
+def _of_finding(finding: Violation) -> Symptom:
     waits = finding.check.name in {"nobody_waits_unseen", "nobody_waits_in_vain"}
     remedy = "Report it with this output; nothing was changed."
     if finding.check.name in _COUNTERS:

@@ -23,7 +23,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """An invariant with how many rows break it and the first of them."""
 
     check: Check
@@ -264,14 +264,14 @@ SET assigned_count = excluded.assigned_count, assigned_weight = excluded.assigne
 """
 
 
-async def find_violations(connection: HotConnection) -> list[Finding]:
+async def find_violations(connection: HotConnection) -> list[Violation]:
     """All invariants that do not hold, in one consistent view of the database. Empty: all is well."""
     findings = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in CHECKS:
             rows = await connection.fetch(check.query)
             if rows:
-                findings.append(Finding(check, len(rows), [_shown(dict(row)) for row in rows[:_SHOWN]]))
+                findings.append(Violation(check, len(rows), [_shown(dict(row)) for row in rows[:_SHOWN]]))
     return findings
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import HotConnection
-from app.engine.placement.allocate import Outcome
+from app.engine.placement.allocate import BatchOutcome
 from app.engine.types import ExecutorId, PoolId
 from app.utils.named_sql import Statement
 
@@ -164,7 +164,7 @@ class BatchFigures:
     latency_buckets: list[int]
 
     @classmethod
-    def of(cls, rows: Sequence[Any], outcome: Outcome, now: datetime) -> Self:
+    def of(cls, rows: Sequence[Any], outcome: BatchOutcome, now: datetime) -> Self:
         """The figures of what was decided about these tasks (`statements.NEXT_TASKS`)."""
         by_id = {row["id"]: row for row in rows}
         placed = [by_id[decision.task_id] for decision in outcome.decisions]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from app.engine.fairness.alarm import Bounds
+from app.engine.fairness.alarm import AlarmBounds
 from app.messages.message import say
 from app.messages.type_faults import fault_message
 
@@ -66,9 +66,9 @@ class FairnessOptions(BaseModel):
         " day. Switched on only after it was measured on past days (POST /v1/pools/{id}/forecast) and did not hurt.",
     )
 
-    def bounds(self) -> Bounds:
+    def bounds(self) -> AlarmBounds:
         """As the engine judges by them."""
-        return Bounds(self.gap_bound, self.deviation_bound, self.demand_bound, self.judged_from)
+        return AlarmBounds(self.gap_bound, self.deviation_bound, self.demand_bound, self.judged_from)
 
 
 def fairness_options(settings: Mapping[str, Any]) -> FairnessOptions:

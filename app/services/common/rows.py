@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.engine.calendar import BusinessDays, KeptDay, WorkingHours, WrongHours, next_of
+from app.engine.calendar import BusinessDays, KeptDay, UnreadableHours, WorkingHours, next_of
 from app.engine.placement.state import PoolSettings
 from app.engine.types import AssignmentKind, Executor, ExecutorId, Load, Policy, Rules, Task, TaskId
 from app.models import Pool
@@ -50,7 +50,7 @@ def availability_of(row: Any, zone: ZoneInfo, now: datetime) -> Availability:
     try:
         hours = WorkingHours.stored(row["working_hours"], zone) if row["working_hours"] else None
         working = hours is None or hours.working(now)
-    except (WrongHours, OverflowError) as error:
+    except (UnreadableHours, OverflowError) as error:
         return Availability(False, None, str(error))
     willing = row["active"] and row["availability"] == "available"
     edges = [row["edge"], hours.next_change(now) if hours else None]
@@ -66,7 +66,7 @@ def starts_at(row: Any, zone: ZoneInfo, now: datetime) -> datetime | None:
         at: datetime | None = row["edge"] if row["away"] else now
         if at is not None and hours is not None and not hours.working(at):
             at = hours.next_change(at)
-    except (WrongHours, OverflowError):
+    except (UnreadableHours, OverflowError):
         return None
     return at if at is not None and at > now else None
 

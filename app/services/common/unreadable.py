@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
-from app.engine.calendar import WorkingHours, WrongHours
+from app.engine.calendar import UnreadableHours, WorkingHours
 from app.errors import Invalid
 from app.integrations.public_addresses import check_url, parse_networks
 from app.services.common.pool_options import BrokenSettings, fairness_options, flow_options, pool_zone
@@ -92,7 +92,7 @@ def _faults_of_person(row: Any) -> Iterator[Unreadable]:
     elif row["working_hours"]:
         try:
             WorkingHours.parse(row["working_hours"], ZoneInfo("UTC"))
-        except WrongHours as error:
+        except UnreadableHours as error:
             yield Unreadable(where, f"{error.place}: {error.reason}; it has no effect", stops=False)
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 from app.config import Settings
 from app.database import Database
 from app.engine.types import PoolId
-from app.integrations.ais import AisClient, AisDown, Verdict
+from app.integrations.ais import AisClient, AisDown, DeliveryVerdict
 from app.services.common.counters import Happened, count_events
 from app.services.common.loops import LATE_SECONDS, Loops, Parts
 from app.services.delivery import sql as statements
@@ -47,7 +47,7 @@ _LEFT_ALONE = 1.0
 class Receiver(Protocol):
     """Where messages go. Raises AisDown where nothing is known of what was taken in."""
 
-    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
+    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, DeliveryVerdict]:
         """Hand over messages; the verdict on each by delivery id. A missing verdict means: send it again."""
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class Breaker:
 
 
 @dataclass(slots=True)
-class _Line:
+class _ReceiverLine:
     """A receiver with its breaker, what was written down of it (None: not known), and the requests under way."""
 
     receiver: Receiver
@@ -116,7 +116,7 @@ class Delivery:
         self._settings = settings
         self._database = database
         self._pool = database.hot
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _ReceiverLine] = {}
         self._stopping = asyncio.Event()
         self._something = asyncio.Event()
         self._loops = Loops()
@@ -188,20 +188,20 @@ class Delivery:
             sending.add_done_callback(partial(self._ended, line))
         return taken
 
-    def _ended(self, line: _Line, sending: asyncio.Task[None]) -> None:
+    def _ended(self, line: _ReceiverLine, sending: asyncio.Task[None]) -> None:
         line.under_way.discard(sending)
         self._something.set()
         if not sending.cancelled() and (error := sending.exception()) is not None:
             log.error("delivery.crashed", error=says(error), exc_info=error)
 
-    async def _line(self, destination: str) -> _Line | None:
+    async def _line(self, destination: str) -> _ReceiverLine | None:
         line = self._lines.get(destination)
         if line is None:
             receiver = await self._receiver(destination)
             if receiver is None:
                 return None
             most = 1 if isinstance(receiver, WebhookReceiver) else self._settings.delivery_batch
-            line = self._lines[destination] = _Line(
+            line = self._lines[destination] = _ReceiverLine(
                 receiver, most, Breaker(try_seconds=self._settings.delivery_lease_seconds)
             )
         return line
@@ -213,7 +213,7 @@ class Delivery:
             return AisClient(settings.ais_url, timeout=settings.ais_timeout) if settings.ais_url else None
         return await find_receiver(self._pool, destination, settings)
 
-    async def _claim(self, destination: str, line: _Line) -> list[Any]:
+    async def _claim(self, destination: str, line: _ReceiverLine) -> list[Any]:
         async with self._pool.acquire() as connection:
             return list(
                 await connection.fetch(
@@ -221,12 +221,12 @@ class Delivery:
                 )
             )
 
-    async def _send(self, destination: str, line: _Line, rows: Sequence[Any]) -> None:
+    async def _send(self, destination: str, line: _ReceiverLine, rows: Sequence[Any]) -> None:
         """One request and what becomes of its messages; a failure to write that down ends the lease, no more."""
         failpoint("outbox_read")
         began = time.monotonic()
         messages, unreadable = _readable(rows)
-        verdicts: dict[int, Verdict] = {}
+        verdicts: dict[int, DeliveryVerdict] = {}
         try:
             if messages:
                 async with asyncio.timeout(self._settings.delivery_lease_seconds * 0.8):
@@ -247,7 +247,7 @@ class Delivery:
         _tell(destination, [row["origin"] for row in rows], time.monotonic() - began)
         failpoint("outbox_marked")
 
-    async def _remember(self, destination: str, line: _Line, error: str) -> None:
+    async def _remember(self, destination: str, line: _ReceiverLine, error: str) -> None:
         """Note how a request ended (no error: well), and write down whether the receiver is left alone from now on."""
         now = time.monotonic()
         line.breaker.note(not error, now)
@@ -271,7 +271,7 @@ class Delivery:
                 raise
             log.warning("delivery.breaker_not_noted", error=says(fault))
 
-    async def _note(self, rows: Sequence[Any], verdicts: dict[int, Verdict], otherwise: str) -> None:
+    async def _note(self, rows: Sequence[Any], verdicts: dict[int, DeliveryVerdict], otherwise: str) -> None:
         delivered = [row["id"] for row in rows if (said := verdicts.get(row["id"])) and said.accepted]
         failed = [row for row in rows if row["id"] not in set(delivered)]
         refused = {number for number, verdict in verdicts.items() if not verdict.accepted}
@@ -346,7 +346,7 @@ class Delivery:
         self._something.clear()
 
 
-def _readable(rows: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[int, Verdict]]:
+def _readable(rows: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[int, DeliveryVerdict]]:
     """Messages that these rows make, and a refusal of each that makes none: it must not hold up its neighbours."""
     messages, refused = [], {}
     for row in rows:
@@ -354,7 +354,7 @@ def _readable(rows: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[int, Verd
             messages.append(message_of(row))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             log.exception("delivery.unreadable", delivery=row["id"])
-            refused[row["id"]] = Verdict(False, f"the message cannot be read: {says(error)}")
+            refused[row["id"]] = DeliveryVerdict(False, f"the message cannot be read: {says(error)}")
     return messages, refused
 
 

@@ -21,7 +21,7 @@ from app.config import Settings
 from app.database import HotPool
 from app.engine.types import PoolId
 from app.errors import Conflict, Invalid, NotFound
-from app.integrations.ais import AisDown, Verdict
+from app.integrations.ais import AisDown, DeliveryVerdict
 from app.integrations.public_addresses import check_url, outbound_client, parse_networks, read_bounded
 from app.messages.message import say
 from app.models import Webhook
@@ -52,14 +52,14 @@ class WebhookReceiver:
         self._secret = secret
         self._client = outbound_client(parse_networks(settings.outbound_allow), timeout=10.0)
 
-    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, Verdict]:
+    async def send(self, messages: Sequence[dict[str, Any]]) -> dict[int, DeliveryVerdict]:
         """Post each message; 2xx is taken in, 3xx and 4xx refused. Raises AisDown for everything else.
 
         A redirect is not followed, so it is a refusal: the webhook must name the address itself.
         """
         return {message["delivery_id"]: await self._post(message) for message in messages}
 
-    async def _post(self, message: dict[str, Any]) -> Verdict:
+    async def _post(self, message: dict[str, Any]) -> DeliveryVerdict:
         body = json.dumps(message, ensure_ascii=False).encode()
         headers = {
             "Content-Type": "application/json",
@@ -70,16 +70,16 @@ class WebhookReceiver:
             async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
                 said = await read_bounded(response)
         except Invalid as refused:
-            return Verdict(False, refused.detail)
+            return DeliveryVerdict(False, refused.detail)
         except httpx.InvalidURL as error:  # stored by an older version: no repetition makes it an address
-            return Verdict(False, f"url: {error}")
+            return DeliveryVerdict(False, f"url: {error}")
         except httpx.HTTPError as error:
             raise AisDown(str(error) or type(error).__name__) from error
         if response.is_success:
-            return Verdict(True)
+            return DeliveryVerdict(True)
         answer = f"{response.status_code} {said[:200].decode(errors='replace')}"
         if response.status_code in _REFUSES and response.status_code not in _LATER:
-            return Verdict(False, answer)
+            return DeliveryVerdict(False, answer)
         raise AisDown(answer)
 
     async def close(self) -> None:

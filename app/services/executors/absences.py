@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Invalid, NotFound
 from app.messages.message import Message, say
-from app.models import Executor, ExecutorAbsence
+from app.models import ExecutorAbsence, ExecutorRow
 from app.services.common.pool_lock import raise_epoch
 from app.services.waking.waking import wake_for_present
 
@@ -87,8 +87,8 @@ async def remove_absence(
     return pool_id
 
 
-async def _person(session: AsyncSession, executor_id: ExecutorId) -> Executor:
-    person = await session.get(Executor, executor_id)
+async def _person(session: AsyncSession, executor_id: ExecutorId) -> ExecutorRow:
+    person = await session.get(ExecutorRow, executor_id)
     if person is None:
         raise NotFound(
             say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
@@ -100,7 +100,7 @@ async def _touch(
     session: AsyncSession, executor_id: ExecutorId, pool_id: PoolId, epoch: int, now: datetime
 ) -> None:
     """Workers read the person again, and the instants at which their shifts and absences turn."""
-    person = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
+    person = await session.get_one(ExecutorRow, executor_id, with_for_update=True, populate_existing=True)
     person.epoch = epoch
     person.updated_at = now
     await wake_for_present(session, pool_id=pool_id, executor_ids=[executor_id])

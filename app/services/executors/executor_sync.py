@@ -17,7 +17,7 @@ from app.engine.types import PoolId
 from app.errors import Conflict, DomainError
 from app.messages.message import Message, as_is, say
 from app.messages.type_faults import fault_message
-from app.models import ErasedPerson, Executor
+from app.models import ErasedPerson, ExecutorRow
 from app.services.executors.executors import put_executors
 from app.services.executors.person_fields import NumberedPerson, differs, values_of
 from app.services.executors.privacy import digest_of
@@ -89,7 +89,7 @@ async def sync_executors(
 
 async def _check_not_most(session: AsyncSession, pool_id: PoolId, leaving: int) -> None:
     """Raise Conflict where so many are most of the pool's active people."""
-    counted = select(func.count()).where(Executor.pool_id == pool_id, Executor.active)
+    counted = select(func.count()).where(ExecutorRow.pool_id == pool_id, ExecutorRow.active)
     active = int(await session.scalar(counted) or 0)
     if leaving > _MANY * active:
         raise Conflict(
@@ -134,10 +134,12 @@ def _readable(said: Sequence[Any]) -> tuple[list[NumberedPerson], list[Message]]
 
 async def known_people(
     session: AsyncSession, pool_id: PoolId, external_ids: Sequence[str]
-) -> dict[str, Executor]:
+) -> dict[str, ExecutorRow]:
     """Those of a pool who carry these external ids."""
     rows = await session.scalars(
-        select(Executor).where(Executor.pool_id == pool_id, among(Executor.external_id, external_ids))
+        select(ExecutorRow).where(
+            ExecutorRow.pool_id == pool_id, among(ExecutorRow.external_id, external_ids)
+        )
     )
     return {str(executor.external_id): executor for executor in rows}
 

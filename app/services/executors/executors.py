@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import among
-from app.engine.calendar import WorkingHours, WrongHours
+from app.engine.calendar import UnreadableHours, WorkingHours
 from app.engine.types import ExecutorId, PoolId
 from app.errors import AlreadyExists, FieldError, Invalid, NotFound, StaleVersion
 from app.messages.message import say
-from app.models import Executor, ExecutorDay, ExecutorLoad, Pool
+from app.models import ExecutorDay, ExecutorLoad, ExecutorRow, Pool
 from app.rule_engine import Catalogue
 from app.services.common.pool_lock import raise_epoch
 from app.services.common.pool_options import pool_zone
@@ -32,7 +32,7 @@ from app.services.waking.waking import PersonChange, facts_of, wake_for_people
 class ExecutorView:
     """A person with what they carry; `assigned_today` is routed weight of the current business day."""
 
-    executor: Executor
+    executor: ExecutorRow
     load: ExecutorLoad
     assigned_today: float
     unknown_parameters: Sequence[str] = ()
@@ -66,7 +66,7 @@ async def _write(
     now: datetime,
     *,
     update_known: bool,
-) -> list[tuple[Executor, Sequence[str]]]:
+) -> list[tuple[ExecutorRow, Sequence[str]]]:
     epoch = await raise_epoch(session, pool_id)
     pool = await session.get_one(Pool, pool_id)
     day = days_of_pool(pool).day_of(now)
@@ -81,7 +81,7 @@ async def _write(
             catalogue, pool_zone(pool.timezone), _over(executor, values) if update_known else values, where
         )
         if executor is None:
-            executor = Executor(pool_id=pool_id)
+            executor = ExecutorRow(pool_id=pool_id)
             session.add(executor)
             fresh.append(executor)
             if checked["external_id"] is not None:
@@ -103,7 +103,7 @@ async def _write(
 async def _wake(
     session: AsyncSession,
     pool_id: PoolId,
-    people: Sequence[Executor],
+    people: Sequence[ExecutorRow],
     before: Mapping[int, Mapping[str, Any] | None],
     catalogue: Catalogue,
 ) -> None:
@@ -135,17 +135,17 @@ def vars_of(fault: FieldError) -> dict[str, str]:
 
 async def _by_external_id(
     session: AsyncSession, pool_id: PoolId, people: Sequence[Mapping[str, Any]]
-) -> dict[str | None, Executor]:
+) -> dict[str | None, ExecutorRow]:
     wanted = [values["external_id"] for values in people if values.get("external_id") is not None]
     rows = await session.scalars(
-        select(Executor)
-        .where(Executor.pool_id == pool_id, among(Executor.external_id, wanted))
-        .order_by(Executor.id)
+        select(ExecutorRow)
+        .where(ExecutorRow.pool_id == pool_id, among(ExecutorRow.external_id, wanted))
+        .order_by(ExecutorRow.id)
     )
     return {executor.external_id: executor for executor in rows}
 
 
-def _over(executor: Executor | None, values: Mapping[str, Any]) -> dict[str, Any]:
+def _over(executor: ExecutorRow | None, values: Mapping[str, Any]) -> dict[str, Any]:
     """What to write of a person: parameters merged over those they have, of which null removes one."""
     had = executor.parameters if executor is not None else {}
     merged = {**had, **values.get("parameters", {})}
@@ -169,12 +169,12 @@ def _checked(
 def _wrong_hours(document: object, zone: ZoneInfo, where: str) -> list[FieldError]:
     try:
         WorkingHours.parse(document, zone)
-    except WrongHours as error:
+    except UnreadableHours as error:
         return [FieldError(where + error.place, error.reason, error.remedy)]
     return []
 
 
-def _set(executor: Executor, values: Mapping[str, Any], epoch: int, now: datetime) -> None:
+def _set(executor: ExecutorRow, values: Mapping[str, Any], epoch: int, now: datetime) -> None:
     if values.get("active") and executor.active is False and executor.reassign_if_inactive:
         executor.reassign_open_at, executor.reassign_if_inactive = None, False  # back before it came to that
     if values.get("active"):
@@ -188,7 +188,7 @@ def _set(executor: Executor, values: Mapping[str, Any], epoch: int, now: datetim
 
 async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: datetime) -> ExecutorView:
     """One person. Raises NotFound."""
-    rows = await _views(session, select_executors().where(Executor.id == executor_id), now)
+    rows = await _views(session, select_executors().where(ExecutorRow.id == executor_id), now)
     if not rows:
         raise NotFound(
             say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
@@ -199,13 +199,13 @@ async def get_executor(session: AsyncSession, *, executor_id: ExecutorId, now: d
 def select_executors() -> Any:
     """Executors with their loads and their pool's zone."""
     return (
-        select(Executor, ExecutorLoad, Pool, ExecutorDay.declined_count)
-        .join(ExecutorLoad, ExecutorLoad.executor_id == Executor.id)
-        .join(Pool, Pool.id == Executor.pool_id)
+        select(ExecutorRow, ExecutorLoad, Pool, ExecutorDay.declined_count)
+        .join(ExecutorLoad, ExecutorLoad.executor_id == ExecutorRow.id)
+        .join(Pool, Pool.id == ExecutorRow.pool_id)
         .outerjoin(
             ExecutorDay,
             and_(
-                ExecutorDay.executor_id == Executor.id,
+                ExecutorDay.executor_id == ExecutorRow.id,
                 ExecutorDay.business_day
                 == func.pool_day(Pool.timezone, Pool.kept_day, Pool.kept_day_ends, func.now()),
             ),
@@ -232,12 +232,14 @@ async def list_executors(
     parameters: Sequence[Condition] = (),
 ) -> tuple[list[ExecutorView], int | None]:
     """A page of people by id, and the id to go on after (None on the last page)."""
-    query = select_executors().where(Executor.pool_id == pool_id, *where(Executor.parameters, parameters))
+    query = select_executors().where(
+        ExecutorRow.pool_id == pool_id, *where(ExecutorRow.parameters, parameters)
+    )
     if active is not None:
-        query = query.where(Executor.active == active)
+        query = query.where(ExecutorRow.active == active)
     if after is not None:
-        query = query.where(Executor.id > after)
-    views = await _views(session, query.order_by(Executor.id).limit(limit + 1), now)
+        query = query.where(ExecutorRow.id > after)
+    views = await _views(session, query.order_by(ExecutorRow.id).limit(limit + 1), now)
     return views[:limit], views[limit - 1].executor.id if len(views) > limit else None
 
 
@@ -253,7 +255,7 @@ async def change_executor(
     """Change a person. Raises NotFound, Invalid, AlreadyExists, and StaleVersion where `version` is not current."""
     pool_id = PoolId((await get_executor(session, executor_id=executor_id, now=now)).executor.pool_id)
     epoch = await raise_epoch(session, pool_id)
-    executor = await session.get_one(Executor, executor_id, with_for_update=True, populate_existing=True)
+    executor = await session.get_one(ExecutorRow, executor_id, with_for_update=True, populate_existing=True)
     if version is not None and version != executor.version:
         raise StaleVersion(
             say(

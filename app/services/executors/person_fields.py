@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from app.models import Executor
+from app.models import ExecutorRow
 from app.utils.normal_form import nfc_of, visible
 from app.utils.parameter_values import MOST_KEYS, storable_values
 
@@ -39,19 +39,19 @@ class NumberedPerson(Person):
     )
 
 
-def values_of(person: Person, known: Executor | None) -> dict[str, Any]:
+def values_of(person: Person, known: ExecutorRow | None) -> dict[str, Any]:
     """What to write of a person: parameters over those they have."""
     given = {"external_id": None} | person.model_dump(exclude_none=True)
     had = known.parameters if known else {}
     return {**given, "parameters": {**had, **person.parameters}}
 
 
-def changes_in(values: Mapping[str, Any], known: Executor) -> list[str]:
+def changes_in(values: Mapping[str, Any], known: ExecutorRow) -> list[str]:
     """What in these values is new, by the keys of fields and parameters."""
     own = [name for name, value in values.items() if name != "parameters" and getattr(known, name) != value]
     return own + [key for key, value in values["parameters"].items() if known.parameters.get(key) != value]
 
 
-def differs(values: Mapping[str, Any], known: Executor | None) -> bool:
+def differs(values: Mapping[str, Any], known: ExecutorRow | None) -> bool:
     """Whether anything in these values is new."""
     return known is None or bool(changes_in(values, known))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import ExecutorId, PoolId
 from app.errors import Conflict, NotFound
 from app.messages.message import say, say_count
-from app.models import ErasedPerson, Executor, ExecutorLoad
+from app.models import ErasedPerson, ExecutorLoad, ExecutorRow
 from app.services.common.pool_lock import raise_epoch
 
 _ABOUT = {
@@ -81,13 +81,13 @@ async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: d
     The database's function `erase_executor` does it and notes it. Raises NotFound, Conflict where work is open.
     Locks the pool, then the executor.
     """
-    pool_id = await session.scalar(select(Executor.pool_id).where(Executor.id == executor_id))
+    pool_id = await session.scalar(select(ExecutorRow.pool_id).where(ExecutorRow.id == executor_id))
     if pool_id is None:
         raise NotFound(
             say("There is no executor {executor_id}.", executor_id=executor_id), executor_id=executor_id
         )
     epoch = await raise_epoch(session, PoolId(pool_id))
-    await session.get_one(Executor, executor_id, with_for_update=True)
+    await session.get_one(ExecutorRow, executor_id, with_for_update=True)
     load = await session.get(ExecutorLoad, executor_id)
     if load is not None and load.open_count:
         raise Conflict(
@@ -98,7 +98,7 @@ async def erase_person(session: AsyncSession, *, executor_id: ExecutorId, now: d
             ),
             open_count=load.open_count,
         )
-    external_id = await session.scalar(select(Executor.external_id).where(Executor.id == executor_id))
+    external_id = await session.scalar(select(ExecutorRow.external_id).where(ExecutorRow.id == executor_id))
     if external_id is not None:
         await session.merge(ErasedPerson(pool_id=pool_id, digest=digest_of(pool_id, external_id)))
         await session.flush()

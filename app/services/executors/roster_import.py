@@ -22,7 +22,7 @@ from app.engine.types import PoolId, Scalar
 from app.errors import FieldError, Invalid
 from app.messages.message import Message, parts_of, say
 from app.messages.type_faults import fault_message
-from app.models import Executor, Parameter
+from app.models import ExecutorRow, ParameterRow
 from app.rule_engine import Catalogue
 from app.services.common.rows import parameter_of
 from app.services.executors.executor_sync import known_people
@@ -37,7 +37,7 @@ from app.services.executors.roster_headings import (
     is_in_parts,
     part_of_name,
 )
-from app.services.executors.spreadsheets import Table
+from app.services.executors.spreadsheets import ReadTable
 from app.services.executors.written_hours import availability_of, hours_of
 from app.services.pools.parameters import list_parameters
 from app.utils.sheets import Cell
@@ -55,7 +55,7 @@ What: TypeAlias = Literal["added", "changed", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowOutcome:
     """What one line does; `fields` are those that change."""
 
     line: int
@@ -84,7 +84,7 @@ class Imported:
     errors: list[FieldError] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RowOutcome] = field(default_factory=list)
     columns: list[ColumnRead] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ class _Column:
     instant: Reader | None = None
 
     @classmethod
-    def of(cls, parameter: Parameter) -> "_Column":
+    def of(cls, parameter: ParameterRow) -> "_Column":
         options = [each if isinstance(each, dict) else {"value": each} for each in parameter.options]
         named = {
             str(each[name]).casefold(): each["value"]
@@ -151,7 +151,7 @@ async def import_executors(
     session: AsyncSession,
     *,
     pool_id: PoolId,
-    table: Table,
+    table: ReadTable,
     now: datetime,
     dry_run: bool,
     zone: ZoneInfo,
@@ -195,7 +195,7 @@ async def import_executors(
 
 
 def read_people(
-    table: Table, parameters: Sequence[Parameter], zone: ZoneInfo, date_format: str = ""
+    table: ReadTable, parameters: Sequence[ParameterRow], zone: ZoneInfo, date_format: str = ""
 ) -> tuple[Imported, dict[int, Person]]:
     """What a table says, and those of its people who can be read, by their lines. Raises Invalid."""
     table = _without_rows_of_nobody(table)
@@ -204,7 +204,7 @@ def read_people(
     return found, _people(table, named, found)
 
 
-def _without_rows_of_nobody(table: Table) -> Table:
+def _without_rows_of_nobody(table: ReadTable) -> ReadTable:
     """Leave out headings that are repeated, on each page or in another language, and a sum at the end; say so."""
     said, rows = list(table.said), []
     for place, (line, cells) in enumerate(table.rows):
@@ -218,14 +218,14 @@ def _without_rows_of_nobody(table: Table) -> Table:
     return replace(table, rows=rows, said=said)
 
 
-def _outcome(line: int, values: Mapping[str, Any], known: Executor | None) -> Outcome:
+def _outcome(line: int, values: Mapping[str, Any], known: ExecutorRow | None) -> RowOutcome:
     if known is None:
-        return Outcome(line, values["name"], "added", ())
+        return RowOutcome(line, values["name"], "added", ())
     changes = changes_in(values, known)
-    return Outcome(line, values["name"], "changed" if changes else "unchanged", changes)
+    return RowOutcome(line, values["name"], "changed" if changes else "unchanged", changes)
 
 
-def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Imported) -> list[_Named]:
+def _named(columns: Sequence[str], parameters: Sequence[ParameterRow], found: Imported) -> list[_Named]:
     """What each column holds: a field, a parameter, or (unknown) a key that is kept as text."""
     by_name: dict[str, _Named] = {name: own for own, names in ALSO.items() for name in names}
     for parameter in parameters:
@@ -265,7 +265,7 @@ def _named(columns: Sequence[str], parameters: Sequence[Parameter], found: Impor
 
 
 def _with_forms(
-    table: Table, named: Sequence[_Named], zone: ZoneInfo, date_format: str, found: Imported
+    table: ReadTable, named: Sequence[_Named], zone: ZoneInfo, date_format: str, found: Imported
 ) -> list[_Named]:
     """The columns with the one form that the cells of each have; says how each is read. Raises Invalid."""
     formed: list[_Named] = []
@@ -331,7 +331,7 @@ def _instant(text: str, read: Reader) -> str:
     return instant.isoformat()
 
 
-def _people(table: Table, named: Sequence[_Named], found: Imported) -> dict[int, Person]:
+def _people(table: ReadTable, named: Sequence[_Named], found: Imported) -> dict[int, Person]:
     """Those who can be read, by their lines."""
     people: dict[int, Person] = {}
     lines: dict[str, int] = {}
@@ -405,7 +405,7 @@ _READ: Mapping[str, Callable[[Cell], Any]] = {
 }
 
 
-def template(parameters: Sequence[Parameter], *, xlsx: bool, language: Language | None = None) -> bytes:
+def template(parameters: Sequence[ParameterRow], *, xlsx: bool, language: Language | None = None) -> bytes:
     """A table to fill in: the columns of this pool with one example, headed by keys or as people of a language say."""
     examples: Mapping[str, str] = _EXAMPLE | {each.key: _example(each) for each in parameters}
     columns = [*_EXAMPLE, "max_open", "qualification", *(each.key for each in parameters)]
@@ -442,7 +442,7 @@ def _titled(columns: Sequence[str], labels: Mapping[str, str], language: Languag
     ]
 
 
-def _example(parameter: Parameter) -> str:
+def _example(parameter: ParameterRow) -> str:
     values = [each["value"] if isinstance(each, dict) else each for each in parameter.options]
     most = 2 if parameter.type == "list" else 1
     return " | ".join(str(value) for value in values[:most])

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.errors import Invalid, TooLarge
 from app.messages.message import Message, say
-from app.services.executors.xml_bounds import Bounds, TooMuch, check_repeats
+from app.services.executors.xml_bounds import BeyondBounds, XmlBounds, check_repeats
 from app.utils.encodings import EncodingError, decode
 from app.utils.sheets import ZIP, Cell, SheetError, chosen, is_spreadsheet, plain, read_sheets
 
@@ -47,7 +47,7 @@ Heading = Callable[[Sequence[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
+class SheetOptions:
     """What the sender says of a file that does not say it itself; empty: found out. Numbers are counted from 1."""
 
     encoding: str = ""
@@ -55,11 +55,11 @@ class ReadOptions:
     heading_row: int = 0
 
 
-_AS_FOUND = ReadOptions()
+_AS_FOUND = SheetOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReadTable:
     """A table as it was read: names of the columns, rows with the line they stand in, how it was written.
 
     `said` tells what was guessed.
@@ -71,7 +71,7 @@ class Table:
     said: Sequence[Message] = ()
 
 
-def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Heading = any) -> Table:
+def read_table(content: bytes, options: SheetOptions = _AS_FOUND, is_heading: Heading = any) -> ReadTable:
     """Read a file, whatever its name says it is. Raises Invalid, TooLarge.
 
     Of several sheets the first one with a row that `is_heading` is read; where none has it, the first one that holds
@@ -95,7 +95,9 @@ def read_table(content: bytes, options: ReadOptions = _AS_FOUND, is_heading: Hea
     return _sheet_table(content, options, is_heading, said)
 
 
-def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said: list[Message]) -> Table:
+def _sheet_table(
+    content: bytes, options: SheetOptions, is_heading: Heading, said: list[Message]
+) -> ReadTable:
     form, sheets = _sheets(content, options)
     read: list[tuple[str, list[tuple[int, Sequence[Cell]]]]] = []
     for name, rows in sheets:
@@ -113,7 +115,7 @@ def _sheet_table(content: bytes, options: ReadOptions, is_heading: Heading, said
     return _table(read[0][1], form, options, is_heading, said)
 
 
-def _sheets(content: bytes, options: ReadOptions) -> tuple[str, Iterator[tuple[str, Lines]]]:
+def _sheets(content: bytes, options: SheetOptions) -> tuple[str, Iterator[tuple[str, Lines]]]:
     """The kind of a spreadsheet, and its sheets or the one that is meant. Raises Invalid, TooLarge."""
     try:
         if not content.startswith(ZIP):
@@ -142,7 +144,7 @@ def _filled(cells: Sequence[Cell]) -> bool:
     return any(cell not in (None, "") for cell in cells)
 
 
-def _text_lines(content: bytes, options: ReadOptions, said: list[Message]) -> tuple[str, Lines]:
+def _text_lines(content: bytes, options: SheetOptions, said: list[Message]) -> tuple[str, Lines]:
     try:
         text, encoding, guessed = decode(content, options.encoding)
     except EncodingError as error:
@@ -226,7 +228,7 @@ def _unreadable(error: Exception) -> Invalid:
 
 def _check_parts(content: bytes) -> bool:
     """Refuse a zip that unpacks to more than a table needs, in bytes or in elements; returns whether it is an ODS."""
-    sheets, others = Bounds(_MOST_ELEMENTS, _MOST_IN_A_ROW), Bounds(_MOST_ELSEWHERE, _MOST_ELSEWHERE)
+    sheets, others = XmlBounds(_MOST_ELEMENTS, _MOST_IN_A_ROW), XmlBounds(_MOST_ELSEWHERE, _MOST_ELSEWHERE)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
@@ -245,7 +247,7 @@ def _check_parts(content: bytes) -> bool:
             return is_ods
     except TooLarge:
         raise
-    except TooMuch as error:
+    except BeyondBounds as error:
         raise TooLarge(say("file: {error}; send only the table, saved anew.", error=error)) from error
     except Exception as error:  # likewise: broken, locked, packed in some other way, no XML
         raise _unreadable(error) from error
@@ -255,7 +257,9 @@ def _is_large(part: str) -> bool:
     return part.startswith("xl/worksheets/") or "sharedStrings" in part or part == "content.xml"
 
 
-def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, said: list[Message]) -> Table:
+def _table(
+    lines: Lines, form: str, options: SheetOptions, is_heading: Heading, said: list[Message]
+) -> ReadTable:
     """The rows below the headings. Raises Invalid, TooLarge."""
     given = []
     for number, cells in lines:
@@ -271,7 +275,7 @@ def _table(lines: Lines, form: str, options: ReadOptions, is_heading: Heading, s
     rows = given[place + 1 :]
     if len(rows) > MOST_ROWS:
         raise _too_many_rows()
-    return Table(_columns(cells), rows, form, said)
+    return ReadTable(_columns(cells), rows, form, said)
 
 
 def _too_many_rows() -> TooLarge:
@@ -279,7 +283,7 @@ def _too_many_rows() -> TooLarge:
 
 
 def _heading_place(
-    given: Sequence[tuple[int, Sequence[Cell]]], options: ReadOptions, is_heading: Heading
+    given: Sequence[tuple[int, Sequence[Cell]]], options: SheetOptions, is_heading: Heading
 ) -> int:
     """Where the headings are among the filled rows. Raises Invalid."""
     if not given:

@@ -17,12 +17,12 @@ _LONGEST_TAG = 1024 * 1024
 """Bytes of one tag or text that the parser has to keep until it ends."""
 
 
-class TooMuch(ValueError):
+class BeyondBounds(ValueError):
     """The document goes beyond its bounds; the message says which."""
 
 
 @dataclass(slots=True)
-class Bounds:
+class XmlBounds:
     """What a document may have; `elements` is used up by what is read, so that several documents can share it."""
 
     elements: int
@@ -42,7 +42,7 @@ class Bounds:
             parser.Parse(piece)
             fed += len(piece)
             if fed - max(parser.CurrentByteIndex, 0) > _LONGEST_TAG:
-                raise TooMuch(say("a tag of more than a megabyte"))
+                raise BeyondBounds(say("a tag of more than a megabyte"))
         parser.Parse(b"", True)
 
 
@@ -58,7 +58,7 @@ def _no_type(*_: object) -> None:
 class _Reader:
     """Counts."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: XmlBounds) -> None:
         self._bounds = bounds
         self._depth = 0
         self._in_row = 0
@@ -69,11 +69,11 @@ class _Reader:
         self._depth += 1
         self._in_row = 0 if tag.endswith("row") else self._in_row + 1
         if bounds.elements < 0:
-            raise TooMuch(say("too many elements"))
+            raise BeyondBounds(say("too many elements"))
         if self._in_row > bounds.in_a_row:
-            raise TooMuch(say("too many elements in one row"))
+            raise BeyondBounds(say("too many elements in one row"))
         if self._depth > bounds.deepest:
-            raise TooMuch(say("elements nested more than {most} deep", most=bounds.deepest))
+            raise BeyondBounds(say("elements nested more than {most} deep", most=bounds.deepest))
 
     def end(self, _tag: str) -> None:
         self._depth -= 1
@@ -119,7 +119,7 @@ class _Repeats:
 
     def _fill(self) -> None:
         if self._row + self._times > self._most_rows or self._column > self._most_columns:
-            raise TooMuch(
+            raise BeyondBounds(
                 say(
                     "more than {rows} rows or {columns} columns",
                     rows=self._most_rows,

@@ -2,7 +2,7 @@
 
 from app.engine.fairness.alarm import AlarmKind
 from app.messages.message import Message, Template, decimal, say, tell
-from app.services.fairness.alerts import Alert
+from app.services.fairness.alerts import StandingAlarm
 
 _TEMPLATES = {
     "gap": Template(
@@ -25,7 +25,7 @@ _TEMPLATES = {
 }
 
 
-def alarm_text(alert: Alert) -> Message:
+def alarm_text(alert: StandingAlarm) -> Message:
     """What is wrong, by how much, and what would change it."""
     kind = alert.kind.value
     if alert.kind is not AlarmKind.GAP:

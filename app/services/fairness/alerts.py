@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.fairness.alarm import Alarm, AlarmKind
 from app.engine.types import ExecutorId, PoolId
-from app.models import Executor, FairnessAlert
+from app.models import ExecutorRow, FairnessAlert
 from app.telemetry import metrics
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ _TOLD = ("received", "fair", "even")
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class StandingAlarm:
     """An alarm that stands, with the name of whom it is about."""
 
     kind: AlarmKind
@@ -63,16 +63,16 @@ async def keep_alarms(
     return len(new)
 
 
-async def list_alerts(session: AsyncSession, *, pool_id: PoolId) -> list[Alert]:
+async def list_alerts(session: AsyncSession, *, pool_id: PoolId) -> list[StandingAlarm]:
     """The alarms that stand, the pool's own first, then the farthest off."""
     about = select(FairnessAlert.executor_id).where(
         FairnessAlert.pool_id == pool_id, FairnessAlert.cleared_at.is_(None)
     )
-    people = await session.execute(select(Executor.id, Executor.name).where(Executor.id.in_(about)))
+    people = await session.execute(select(ExecutorRow.id, ExecutorRow.name).where(ExecutorRow.id.in_(about)))
     names = {row.id: row.name for row in people}
     rows = (await _open(session, pool_id)).values()
     alerts = [
-        Alert(
+        StandingAlarm(
             AlarmKind(row.kind),
             None if row.executor_id is None else ExecutorId(row.executor_id),
             names.get(row.executor_id or 0, ""),

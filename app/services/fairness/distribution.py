@@ -14,13 +14,13 @@ from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.messages.message import say
-from app.models import Executor, ExecutorDay, KpiHour, Pool, Task
+from app.models import ExecutorDay, ExecutorRow, KpiHour, Pool, TaskRow
 from app.services.common.rows import days_of_pool
 from app.services.fairness.fairness import get_fair_shares
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class DayShare:
     """What one person received on the day and what would have been fair, in task weight.
 
     `utilization` is 1.0 at the daily limit.
@@ -52,7 +52,7 @@ class Distribution:
     total_tasks: int
     assigned_tasks: int
     waiting_tasks: int
-    shares: Sequence[Share]
+    shares: Sequence[DayShare]
     mae: float
     mae_optimum: float | None
     fairness_gap: float | None
@@ -97,28 +97,30 @@ async def get_distribution(
 
 async def get_shares(
     session: AsyncSession, *, pool_id: PoolId, day: date, fair: Mapping[ExecutorId, float]
-) -> list[Share]:
+) -> list[DayShare]:
     """What everybody who is active, or received anything that day, received beside what was fair, by id."""
     rows = (
         await session.execute(
             select(
-                Executor.id,
-                Executor.name,
-                Executor.daily_limit,
-                Executor.qualification,
+                ExecutorRow.id,
+                ExecutorRow.name,
+                ExecutorRow.daily_limit,
+                ExecutorRow.qualification,
                 func.coalesce(ExecutorDay.assigned_weight, 0),
             )
             .outerjoin(
-                ExecutorDay, (ExecutorDay.executor_id == Executor.id) & (ExecutorDay.business_day == day)
+                ExecutorDay, (ExecutorDay.executor_id == ExecutorRow.id) & (ExecutorDay.business_day == day)
             )
-            .where(Executor.pool_id == pool_id, or_(Executor.active, ExecutorDay.executor_id.is_not(None)))
-            .order_by(Executor.id)
+            .where(
+                ExecutorRow.pool_id == pool_id, or_(ExecutorRow.active, ExecutorDay.executor_id.is_not(None))
+            )
+            .order_by(ExecutorRow.id)
         )
     ).all()
     qualification = float(sum(row.qualification for row in rows))
     mean = float(sum(row[4] for row in rows)) / qualification if rows else 0.0
     return [
-        Share(
+        DayShare(
             executor_id=ExecutorId(row.id),
             name=row.name,
             received=float(row[4]),
@@ -163,5 +165,5 @@ async def _hours(session: AsyncSession, pool_id: PoolId, began: datetime, ended:
 
 
 async def _waiting(session: AsyncSession, pool_id: PoolId) -> int:
-    parked = (Task.pool_id == pool_id, Task.status == "pending", Task.wait_reason.is_not(None))
-    return int(await session.scalar(select(func.count()).select_from(Task).where(*parked)) or 0)
+    parked = (TaskRow.pool_id == pool_id, TaskRow.status == "pending", TaskRow.wait_reason.is_not(None))
+    return int(await session.scalar(select(func.count()).select_from(TaskRow).where(*parked)) or 0)

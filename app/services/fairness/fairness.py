@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import among
 from app.engine.calendar import BusinessDays
-from app.engine.fairness.alarm import Standing
+from app.engine.fairness.alarm import PeriodStanding
 from app.engine.fairness.fair import Member, Memo, Span, even_share_of_spans, fair_share_of_spans
 from app.engine.fairness.forecast import Outlook
 from app.engine.placement.snapshot import unpack
 from app.engine.types import ExecutorId, IntArray, PoolId
-from app.models import ClassHour, ClassSnapshot, ExecutorDay, Roster
+from app.models import ClassHour, ClassSnapshotRow, ExecutorDay, RosterRow
 
 _MEMO: Memo = {}
 """Spans solved before by this process: a day is asked for again and again, and only its last span changes."""
@@ -38,7 +38,7 @@ class DayStandings:
     `fixed` is what of it had no choice, for those who received any.
     """
 
-    standings: Mapping[ExecutorId, Standing]
+    standings: Mapping[ExecutorId, PeriodStanding]
     task_weight: float
     fixed: Mapping[int, float]
 
@@ -47,7 +47,7 @@ class DayStandings:
         """Received beyond the fair share."""
         return {each.executor_id: each.deviation for each in self.standings.values()}
 
-    def seen_by(self, outlook: Outlook | None) -> list[Standing]:
+    def seen_by(self, outlook: Outlook | None) -> list[PeriodStanding]:
         """Everybody with what a forecast expects them to come to; without one, as they are."""
         if outlook is None:
             return list(self.standings.values())
@@ -99,7 +99,9 @@ async def get_standings(
     count = sum(counts)
     return DayStandings(
         {
-            ExecutorId(i): Standing(ExecutorId(i), received.get(i, 0.0), fair.get(i, 0.0), even.get(i, 0.0))
+            ExecutorId(i): PeriodStanding(
+                ExecutorId(i), received.get(i, 0.0), fair.get(i, 0.0), even.get(i, 0.0)
+            )
             for i in sorted(received.keys() | fair.keys())
         },
         sum(received.values()) / count if count else 1.0,
@@ -146,14 +148,16 @@ def _by_set(by_class: Mapping[int, float], eligible: Mapping[int, IntArray]) -> 
 
 
 async def _members(session: AsyncSession, roster_ids: list[int]) -> dict[int, list[Member]]:
-    rows: Any = await session.execute(select(Roster.id, Roster.members).where(among(Roster.id, roster_ids)))
+    rows: Any = await session.execute(
+        select(RosterRow.id, RosterRow.members).where(among(RosterRow.id, roster_ids))
+    )
     return {roster_id: [Member(*each) for each in members] for roster_id, members in rows}
 
 
 async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int, IntArray]:
     """The people of each class by id, ascending."""
     named: Any = await session.execute(
-        select(ClassSnapshot.id, ClassSnapshot.digest).where(among(ClassSnapshot.id, class_ids))
+        select(ClassSnapshotRow.id, ClassSnapshotRow.digest).where(among(ClassSnapshotRow.id, class_ids))
     )
     digests = {row.id: row.digest for row in named}
     known = {class_id: _ELIGIBLE[digest] for class_id, digest in digests.items() if digest in _ELIGIBLE}
@@ -161,7 +165,9 @@ async def _eligible(session: AsyncSession, class_ids: list[int]) -> Mapping[int,
     for at in range(0, len(missing), _CLASSES_AT_ONCE):
         some = missing[at : at + _CLASSES_AT_ONCE]
         rows: Any = await session.execute(
-            select(ClassSnapshot.id, ClassSnapshot.content["eligible"]).where(among(ClassSnapshot.id, some))
+            select(ClassSnapshotRow.id, ClassSnapshotRow.content["eligible"]).where(
+                among(ClassSnapshotRow.id, some)
+            )
         )
         known |= {class_id: np.sort(unpack(eligible)) for class_id, eligible in rows}
     _remember({digests[class_id]: known[class_id] for class_id in missing})

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.calendar import window_start
 from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, utilisations
 from app.engine.types import ExecutorId, PoolId
-from app.models import Executor, ExecutorDay, FairnessHour, KpiDay, Pool
+from app.models import ExecutorDay, ExecutorRow, FairnessHour, KpiDay, Pool
 from app.services.common.rows import days_of_pool
 from app.services.fairness.fairness import get_standings
 from app.services.pools.pools import get_pool
@@ -154,9 +154,15 @@ async def _people(
 ) -> list[tuple[PersonFairness, float, float]]:
     """Who is active or had a share, by id, each with qualification and daily limit (infinite without)."""
     rows = await session.execute(
-        select(Executor.id, Executor.name, Executor.qualification, Executor.daily_limit, Executor.active)
-        .where(Executor.pool_id == pool_id)
-        .order_by(Executor.id)
+        select(
+            ExecutorRow.id,
+            ExecutorRow.name,
+            ExecutorRow.qualification,
+            ExecutorRow.daily_limit,
+            ExecutorRow.active,
+        )
+        .where(ExecutorRow.pool_id == pool_id)
+        .order_by(ExecutorRow.id)
     )
     return [
         (

@@ -26,7 +26,7 @@ from app.engine.fairness.fair import fairness_gap, mean_absolute_deviation, util
 from app.engine.fairness.forecast import Outlook
 from app.engine.placement.settle import levels_to_settle
 from app.engine.types import ExecutorId, Policy, PoolId
-from app.models import Executor, ExecutorDay, ExecutorLoad, FairnessHour, Pool, PoolState, TrailFrame
+from app.models import ExecutorDay, ExecutorLoad, ExecutorRow, FairnessHour, Pool, PoolStateRow, TrailFrame
 from app.services.common.leases import lease
 from app.services.common.loops import Parts
 from app.services.common.pool_lock import try_to_raise_epoch
@@ -95,7 +95,7 @@ class FairnessWatch:
     async def look(self, now: datetime) -> None:
         """Look at every pool that moved since the last look, or whose business day turned."""
         async with self._database.session() as session:
-            rows = (await session.execute(select(Pool, PoolState.epoch).join(PoolState))).all()
+            rows = (await session.execute(select(Pool, PoolStateRow.epoch).join(PoolStateRow))).all()
         moved = {PoolId(pool.id): (pool, epoch) for pool, epoch in rows}
         await self._pools.each(moved, lambda pool_id: self._look_if_moved(pool_id, *moved[pool_id], now))
 
@@ -150,11 +150,11 @@ class FairnessWatch:
     ) -> None:
         """The day as it stands, under the present hour of the pool's clock (`now` is in its zone)."""
         own = (
-            Executor.id,
-            cast(Executor.qualification, Float),
-            func.coalesce(cast(Executor.daily_limit, Float), math.inf),
+            ExecutorRow.id,
+            cast(ExecutorRow.qualification, Float),
+            func.coalesce(cast(ExecutorRow.daily_limit, Float), math.inf),
         )
-        ids, *each_ones = await columns_of(session, own, Executor.pool_id == pool_id, Executor.active)
+        ids, *each_ones = await columns_of(session, own, ExecutorRow.pool_id == pool_id, ExecutorRow.active)
         q, limits = (np.array(column) for column in each_ones)
         one = [day.standings.get(ExecutorId(i)) for i in ids]
         received = np.array([each.received if each else 0.0 for each in one])
@@ -186,7 +186,7 @@ class FairnessWatch:
         pool_id, day = PoolId(pool.id), days_of_pool(pool).day_of(now)
         if not options.settle_seconds or pool.policy not in (Policy.FAIR, Policy.BEST_MATCH):
             return True
-        state = await session.get_one(PoolState, pool_id)
+        state = await session.get_one(PoolStateRow, pool_id)
         wanted = await _presence(session, pool_id, day)
         rested = state.settled_at is None or now >= state.settled_at + timedelta(
             seconds=options.settle_seconds
@@ -201,9 +201,9 @@ class FairnessWatch:
             return False
         epoch, owed = taken
         rows = await session.execute(
-            select(Executor.id, Executor.qualification)
-            .where(Executor.pool_id == pool_id)
-            .order_by(Executor.id)
+            select(ExecutorRow.id, ExecutorRow.qualification)
+            .where(ExecutorRow.pool_id == pool_id)
+            .order_by(ExecutorRow.id)
         )
         people = [(ExecutorId(i), float(q)) for i, q in rows]
         levels = levels_to_settle(people, owed.remainders, owed.task_weight)
@@ -217,7 +217,9 @@ class FairnessWatch:
             },
         )
         await session.execute(
-            update(PoolState).where(PoolState.pool_id == pool_id).values(settled_for=wanted, settled_at=now)
+            update(PoolStateRow)
+            .where(PoolStateRow.pool_id == pool_id)
+            .values(settled_for=wanted, settled_at=now)
         )
         await session.commit()
         log.info("fairness.settled", pool=pool_id, people=len(people), day=day.isoformat())
@@ -229,7 +231,7 @@ class FairnessWatch:
         """Solve what is owed, then take the pool; None where it does not come free."""
         pool_id, attempt = PoolId(pool.id), 1
         while True:
-            seen = await session.scalar(select(PoolState.epoch).where(PoolState.pool_id == pool_id))
+            seen = await session.scalar(select(PoolStateRow.epoch).where(PoolStateRow.pool_id == pool_id))
             owed = await self._owed(session, pool, known, day)
             epoch = await try_to_raise_epoch(session, pool_id, seconds=self._patience_seconds)
             if epoch is None:

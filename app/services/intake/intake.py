@@ -113,7 +113,7 @@ async def _write_alone(pool: HotPool, task: NewTask) -> list[Outcome]:
         return [error]
 
 
-class _Refused(Exception):
+class _RefusedBatch(Exception):
     def __init__(self, outcomes: list[Outcome]) -> None:
         self.outcomes = outcomes
 
@@ -126,9 +126,9 @@ async def _write_once(connection: HotConnection, tasks: Sequence[NewTask], whole
         async with connection.transaction():
             outcomes = await _write(connection, tasks)
             if whole and any(isinstance(outcome, DomainError) for outcome in outcomes):
-                raise _Refused(outcomes)
+                raise _RefusedBatch(outcomes)
             return outcomes
-    except _Refused as refused:
+    except _RefusedBatch as refused:
         return refused.outcomes
 
 

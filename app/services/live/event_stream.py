@@ -21,7 +21,7 @@ from app.database import HotPool
 from app.engine.types import PoolId
 from app.services.common.database_clock import DatabaseClock
 from app.services.live.notifications import Tick, Ticks
-from app.services.live.overview import Minute, Overview, Picture
+from app.services.live.overview import Minute, Overview, PoolOverview
 from app.services.live.stream_places import StreamPlaces, Watcher
 from app.utils.remembered import Remembered
 
@@ -67,10 +67,10 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class FiguresEvent:
     """The pool's key figures now."""
 
-    picture: Picture
+    picture: PoolOverview
     minutes: Sequence[Minute]
 
 
@@ -82,7 +82,7 @@ class Quiet:
     at: datetime
 
 
-Message = News | Figures | Quiet
+Message = News | FiguresEvent | Quiet
 
 
 class LiveBoard:
@@ -194,8 +194,8 @@ class LiveBoard:
 
         return await self._newest.get(pool_id, read)
 
-    async def _figures(self, pool_id: PoolId, period: timedelta) -> Figures:
-        return Figures(*await self._overview.look(pool_id, period=period, now=self._clock.now()))
+    async def _figures(self, pool_id: PoolId, period: timedelta) -> FiguresEvent:
+        return FiguresEvent(*await self._overview.look(pool_id, period=period, now=self._clock.now()))
 
 
 def _call_first(number: signal.Signals, action: Any) -> None:

@@ -90,7 +90,7 @@ class Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingGroup:
     """Tasks that nobody can take now, for one reason."""
 
     reason: WaitReason
@@ -109,7 +109,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class OverviewAlert:
     """Something that a person should look at; `values` go into the sentence."""
 
     code: AlertCode
@@ -118,17 +118,17 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PoolOverview:
     """A pool as it is now. Counts of waiting tasks stop at MOST_COUNTED."""
 
     now: datetime
     undecided: int
     undecided_since: datetime | None
-    waiting: Sequence[Waiting]
+    waiting: Sequence[WaitingGroup]
     latency: Latency | None
     people: Mapping[str, int]
     rule_set: tuple[int, str, int] | None
-    alerts: Sequence[Alert]
+    alerts: Sequence[OverviewAlert]
 
 
 class Overview:
@@ -137,13 +137,13 @@ class Overview:
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
         self._minutes: dict[PoolId, _Minutes] = {}
-        self._pictures: Remembered[tuple[PoolId, int], Picture] = Remembered(SHARED_SECONDS)
+        self._pictures: Remembered[tuple[PoolId, int], PoolOverview] = Remembered(SHARED_SECONDS)
         self._locks: dict[PoolId, asyncio.Lock] = {}
         self._misplaced = MisplacedCounts(pool)
 
     async def look(
         self, pool_id: PoolId, *, period: timedelta, now: datetime
-    ) -> tuple[Picture, list[Minute]]:
+    ) -> tuple[PoolOverview, list[Minute]]:
         """The pool now, and its minutes in the period that ends now (at most LONGEST)."""
         period = min(period, LONGEST)
         async with self._locks.setdefault(pool_id, asyncio.Lock()):
@@ -157,10 +157,10 @@ class Overview:
         self._misplaced.forget(pool_id)
         self._pictures.forget(lambda key: key[0] == pool_id)
 
-    async def _picture(self, pool_id: PoolId, period: timedelta, now: datetime) -> Picture:
+    async def _picture(self, pool_id: PoolId, period: timedelta, now: datetime) -> PoolOverview:
         key = (pool_id, int(period.total_seconds()))
 
-        async def read() -> Picture:
+        async def read() -> PoolOverview:
             misplaced = await self._misplaced.count(pool_id)
             return await _look(self._pool, pool_id, now - period, now, misplaced)
 
@@ -213,17 +213,19 @@ class _Minutes:
         return [Minute(minute, *self._counts.get(minute, ())) for minute in minutes]
 
 
-async def _look(pool: HotPool, pool_id: PoolId, began: datetime, now: datetime, misplaced: int) -> Picture:
+async def _look(
+    pool: HotPool, pool_id: PoolId, began: datetime, now: datetime, misplaced: int
+) -> PoolOverview:
     async with pool.acquire() as connection:
         waiting = [
-            Waiting(WaitReason(row["wait_reason"]), row["count"], row["oldest"])
+            WaitingGroup(WaitReason(row["wait_reason"]), row["count"], row["oldest"])
             for row in await connection.fetch(_WAITING, pool_id)
         ]
         undecided: Any = await connection.fetchrow(_UNDECIDED, pool_id)
         latency = _latency(await connection.fetchrow(_LATENCY, pool_id, began))
         people = {row["availability"]: row["count"] for row in await connection.fetch(_PEOPLE, pool_id)}
         rules = await connection.fetchrow(_RULES, pool_id)
-    return Picture(
+    return PoolOverview(
         now=now,
         undecided=undecided["count"],
         undecided_since=undecided["oldest"],
@@ -234,8 +236,8 @@ async def _look(pool: HotPool, pool_id: PoolId, began: datetime, now: datetime, 
         alerts=[
             *_alerts_of_people(people, waiting),
             *_alerts_of_work(waiting, undecided["count"], undecided["oldest"], latency, now),
-            *([Alert("misplaced", "warning", {"tasks": misplaced})] if misplaced else []),
-            *([Alert("no_rules", "info")] if rules is None and people else []),
+            *([OverviewAlert("misplaced", "warning", {"tasks": misplaced})] if misplaced else []),
+            *([OverviewAlert("no_rules", "info")] if rules is None and people else []),
         ],
     )
 
@@ -244,41 +246,41 @@ def _latency(row: Any) -> Latency | None:
     return Latency(row["sample"], *(max(0.0, point) for point in row["points"])) if row["sample"] else None
 
 
-def _alerts_of_people(people: Mapping[str, int], waiting: Sequence[Waiting]) -> list[Alert]:
+def _alerts_of_people(people: Mapping[str, int], waiting: Sequence[WaitingGroup]) -> list[OverviewAlert]:
     if not people:
-        return [Alert("no_executors", "critical")]
+        return [OverviewAlert("no_executors", "critical")]
     if not people.get("available"):
         return [
-            Alert("nobody_available", "critical", {"tasks": sum(each.count for each in waiting)}),
+            OverviewAlert("nobody_available", "critical", {"tasks": sum(each.count for each in waiting)}),
         ]
     return []
 
 
 def _alerts_of_work(
-    waiting: Sequence[Waiting],
+    waiting: Sequence[WaitingGroup],
     undecided: int,
     undecided_since: datetime | None,
     latency: Latency | None,
     now: datetime,
-) -> list[Alert]:
+) -> list[OverviewAlert]:
     alerts = []
     age = _age(undecided_since, now)
     if undecided and age > _UNDECIDED_ALARM:
-        alerts.append(Alert("undecided", "critical", {"tasks": undecided, "seconds": round(age)}))
+        alerts.append(OverviewAlert("undecided", "critical", {"tasks": undecided, "seconds": round(age)}))
     for each in waiting:
         if each.reason is WaitReason.NO_ONE_ELIGIBLE:
-            alerts.append(Alert("no_one_eligible", "warning", {"tasks": each.count}))
+            alerts.append(OverviewAlert("no_one_eligible", "warning", {"tasks": each.count}))
         elif each.reason is WaitReason.TOO_HEAVY:
-            alerts.append(Alert("too_heavy", "warning", {"tasks": each.count}))
+            alerts.append(OverviewAlert("too_heavy", "warning", {"tasks": each.count}))
         elif each.reason is WaitReason.ALL_AT_LIMIT:
-            alerts.append(Alert("all_at_limit", "warning", {"tasks": each.count}))
+            alerts.append(OverviewAlert("all_at_limit", "warning", {"tasks": each.count}))
         elif each.reason is WaitReason.PAUSED:
-            alerts.append(Alert("paused", "warning", {"tasks": each.count}))
+            alerts.append(OverviewAlert("paused", "warning", {"tasks": each.count}))
     oldest = max((_age(each.oldest, now) for each in waiting), default=0.0)
     if oldest > _WAITING_ALARM:
-        alerts.append(Alert("waiting_long", "warning", {"seconds": round(oldest)}))
+        alerts.append(OverviewAlert("waiting_long", "warning", {"seconds": round(oldest)}))
     if latency is not None and latency.p95 > _LATENCY_ALARM:
-        alerts.append(Alert("slow", "warning", {"seconds": round(latency.p95, 1)}))
+        alerts.append(OverviewAlert("slow", "warning", {"seconds": round(latency.p95, 1)}))
     return alerts
 
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from app.database import HotConnection, HotPool
-from app.doorbell.pool_owners import LATE_SECONDS, Told
-from app.engine.placement.allocate import Decision, Outcome, Waiting, park as park_all, place
+from app.doorbell.pool_owners import LATE_SECONDS, WorkerReport
+from app.engine.placement.allocate import BatchOutcome, Decision, WaitingTask, park as park_all, place
 from app.engine.placement.decision_log import ROUTED, Frame
 from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
@@ -34,7 +34,7 @@ from app.services.placement.poison import (
     is_innocent,
     set_aside,
 )
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.placement.read_ahead import Following
 from app.services.placement.stored_classes import keep_classes, keep_roster
 from app.services.waking.waking import keep_current, wake_for
@@ -64,7 +64,7 @@ class Batch:
 
     found: Found
     decisions: Sequence[Decision] = ()
-    waiting: Sequence[Waiting] = ()
+    waiting: Sequence[WaitingTask] = ()
     task_committed_at: dict[TaskId, datetime] = field(default_factory=dict)
     origins: Sequence[str | None] = ()
     decided_at: datetime = _NEVER
@@ -79,12 +79,12 @@ class Batch:
 
 async def place_batch(
     pool: HotPool,
-    picture: PoolPicture,
+    picture: PoolSnapshot,
     *,
     limit: int,
     deliver: bool,
     attempts: Attempts | None = None,
-    by: Told | None = None,
+    by: WorkerReport | None = None,
 ) -> Batch:
     """Look at up to `limit` tasks of a pool and commit what was decided; `attempts` notes what is being decided.
 
@@ -93,7 +93,7 @@ async def place_batch(
     Raises EpochMoved, or what the database raises; the picture then forgets everything, and nothing was written.
     """
     try:
-        look = _Look(pool, limit, deliver, attempts, by, await picture.ahead.take())
+        look = _BatchRequest(pool, limit, deliver, attempts, by, await picture.ahead.take())
         async with pool.acquire() as connection:
             async with connection.transaction():
                 started = time.monotonic()
@@ -109,18 +109,18 @@ async def place_batch(
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _BatchRequest:
     """What a look at a pool is asked for, and what was read ahead for it."""
 
     pool: HotPool
     limit: int
     deliver: bool
     attempts: Attempts | None
-    by: Told | None
+    by: WorkerReport | None
     following: Following | None
 
 
-async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -> Batch:
+async def _place(connection: HotConnection, picture: PoolSnapshot, look: _BatchRequest) -> Batch:
     taken = await connection.fetchrow(statements.TAKE_POOL, picture.pool_id)
     if taken is None:
         return Batch(Found.BUSY)
@@ -194,7 +194,7 @@ async def _place(connection: HotConnection, picture: PoolPicture, look: _Look) -
 
 
 async def _count_for_others_no_more(
-    connection: HotConnection, picture: PoolPicture, rows: Sequence[Any], outcome: Outcome
+    connection: HotConnection, picture: PoolSnapshot, rows: Sequence[Any], outcome: BatchOutcome
 ) -> None:
     """Rework that another person does now counts for that person alone; the one before may have room by that."""
     bound = {row["id"]: row["previous_executor"] for row in rows if row["route"] == "rework"}
@@ -210,7 +210,7 @@ async def _count_for_others_no_more(
     picture.forget()
 
 
-async def _refreshed(connection: HotConnection, picture: PoolPicture, taken: Any, tasks: int) -> PoolState:
+async def _refreshed(connection: HotConnection, picture: PoolSnapshot, taken: Any, tasks: int) -> PoolState:
     """The picture as of now. Raises NoPicture where what is stored of the pool cannot be made sense of."""
     try:
         return await picture.refresh(
@@ -226,7 +226,7 @@ async def _refreshed(connection: HotConnection, picture: PoolPicture, taken: Any
         raise NoPicture(f"pool {picture.pool_id}: {says(error)}") from error
 
 
-def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:
+def _told(by: WorkerReport | None, rows: Sequence[Any], now: datetime) -> WorkerReport | None:
     """With whether a new task had to wait for the worker; one that was parked or comes back waited for others."""
     if by is None or by.is_new:
         return by
@@ -235,7 +235,7 @@ def _told(by: Told | None, rows: Sequence[Any], now: datetime) -> Told | None:
     return replace(by, is_late=waited.total_seconds() > LATE_SECONDS)
 
 
-def _holds(following: Following | None, picture: PoolPicture, taken: Any, limit: int) -> bool:
+def _holds(following: Following | None, picture: PoolSnapshot, taken: Any, limit: int) -> bool:
     """Whether what was read ahead is what this look would find: only the batch before changed the pool since."""
     return (
         following is not None
@@ -245,7 +245,7 @@ def _holds(following: Following | None, picture: PoolPicture, taken: Any, limit:
     )
 
 
-def _decide(state: PoolState, rows: Sequence[Any]) -> Outcome:
+def _decide(state: PoolState, rows: Sequence[Any]) -> BatchOutcome:
     """Parents before their children, so that a child of the same batch can follow its parent.
 
     Parents are older than their children (intake refuses unknown ones), so there is always somebody ready.
@@ -275,14 +275,14 @@ def _following(task: Task, parent_executor: ExecutorId | None) -> Task:
 class _Write:
     epoch: int
     now: datetime
-    outcome: Outcome
+    outcome: BatchOutcome
     class_ids: Mapping[str, int]
     groups: Mapping[TaskId, int]
     roster_id: int
     frame: Frame
     deliver: bool
     figures: BatchFigures
-    by: Told | None
+    by: WorkerReport | None
     seen: Mapping[TaskId, int]
     until: Mapping[TaskId, datetime]
     held: Mapping[TaskId, Held]
@@ -296,7 +296,7 @@ class _Sum:
     routed: float = 0.0
 
 
-async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolState, write: _Write) -> None:
+async def _commit(connection: HotConnection, picture: PoolSnapshot, state: PoolState, write: _Write) -> None:
     await _mark_presence(connection, picture, write.epoch)
     decisions, waits = write.outcome.decisions, write.outcome.waiting
     by_id = sorted(_sums(decisions).items())
@@ -363,7 +363,7 @@ async def _commit(connection: HotConnection, picture: PoolPicture, state: PoolSt
     picture.epoch = row["epoch"]
 
 
-def _words(pool_id: PoolId, by: Told | None) -> str | None:
+def _words(pool_id: PoolId, by: WorkerReport | None) -> str | None:
     if by is None:
         return None
     return fast_json.encode(
@@ -371,7 +371,7 @@ def _words(pool_id: PoolId, by: Told | None) -> str | None:
     )
 
 
-def _why(waiting: Waiting, class_id: int, held: Mapping[TaskId, Held]) -> str:
+def _why(waiting: WaitingTask, class_id: int, held: Mapping[TaskId, Held]) -> str:
     """What explains a wait: its class as of this look, which may not be the one under which it is found."""
     facts = {**waiting.explanation, "weight": waiting.weight, "class": class_id}
     if waiting.task_id in held:
@@ -379,7 +379,7 @@ def _why(waiting: Waiting, class_id: int, held: Mapping[TaskId, Held]) -> str:
     return fast_json.encode(facts)
 
 
-async def _mark_presence(connection: HotConnection, picture: PoolPicture, epoch: int) -> None:
+async def _mark_presence(connection: HotConnection, picture: PoolSnapshot, epoch: int) -> None:
     if not picture.presence:
         return
     seen = sorted(picture.presence, key=lambda presence: presence.executor_id)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.database import HotConnection
-from app.engine.placement.allocate import Outcome
+from app.engine.placement.allocate import BatchOutcome
 from app.engine.types import TaskId
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.waking import sql as statements
 
 
@@ -23,7 +23,7 @@ class Parking(NamedTuple):
 
 
 async def park(
-    connection: HotConnection, picture: PoolPicture, rows: Sequence[Any], outcome: Outcome
+    connection: HotConnection, picture: PoolSnapshot, rows: Sequence[Any], outcome: BatchOutcome
 ) -> Parking:
     """Find the places; `picture.class_ids` holds every class of the outcome."""
     waited = {row["id"]: row["wait_class_id"] for row in rows if row["wait_class_id"] is not None}
@@ -40,7 +40,7 @@ async def park(
     return Parking(groups, looked)
 
 
-async def _join(connection: HotConnection, picture: PoolPicture, fresh: set[int]) -> dict[int, int]:
+async def _join(connection: HotConnection, picture: PoolSnapshot, fresh: set[int]) -> dict[int, int]:
     """Find who waits already in these classes; returns those in which nobody does."""
     rows = await connection.fetch(statements.GROUPS, picture.pool_id, sorted(fresh))
     known = {row["current_id"]: row["id"] for row in rows}

@@ -14,7 +14,7 @@ import structlog
 
 from app.database import HotConnection
 from app.engine.calendar import next_of, window_start
-from app.engine.placement.allocate import Outcome
+from app.engine.placement.allocate import BatchOutcome
 from app.engine.placement.eligibility import MAX_CLASSES
 from app.engine.placement.state import PoolState
 from app.engine.types import Executor, ExecutorId, Load, PoolId, RuleSetId
@@ -53,7 +53,7 @@ def _takes(person: Executor) -> bool:
 
 
 @dataclass(slots=True)
-class PoolPicture:
+class PoolSnapshot:
     """What is known of a pool at `epoch`; `state` is the engine's.
 
     `groups` gives for each class of the present people the one under which its waiting tasks are found.
@@ -131,7 +131,7 @@ class PoolPicture:
         if len(self.groups) > MAX_CLASSES:
             self.groups.clear()
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: BatchOutcome) -> None:
         """Count along what was decided on this picture."""
         if self.reserve is not None and self.state is not None:
             self.reserve.note(self.state, outcome.decisions)

@@ -15,8 +15,8 @@ TICK_CHANNEL = "executor_balancer"
 
 SERVING_CHANNEL = "executor_balancer_serving"
 """What workers tell each other (and whoever rings at them) of a pool: a few words a second, however much is decided.
-`{"pool": 1, "by": "host-42", "share": 0.3, "late": false}` says who serves it (`app.doorbell.pool_owners.Told`), and
-`{"pool": 1, "watched": 0.04}` that its fairness was measured, in so many seconds."""
+`{"pool": 1, "by": "host-42", "share": 0.3, "late": false}` says who serves it (`WorkerReport` of
+`app.doorbell.pool_owners`), and `{"pool": 1, "watched": 0.04}` that its fairness was measured, in so many seconds."""
 
 # Writes new tasks in the order given. The id is drawn first, so that each input row finds its own answer even where
 # external ids are absent: `ids` are in the order given, the other arrays say which of them were written. Waits only for

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from app.database import HotConnection
-from app.engine.placement.allocate import Outcome
+from app.engine.placement.allocate import BatchOutcome
 from app.engine.placement.state import PoolState
 from app.services.placement import sql as statements
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.utils import fast_json
 
 
 async def keep_classes(
-    connection: HotConnection, picture: PoolPicture, state: PoolState, outcome: Outcome
+    connection: HotConnection, picture: PoolSnapshot, state: PoolState, outcome: BatchOutcome
 ) -> Mapping[str, int]:
     """The stored ids of the eligibility classes by digest; classes not seen before are stored first."""
     missing = sorted(outcome.digests() - picture.class_ids.keys())
@@ -26,7 +26,7 @@ async def keep_classes(
     return picture.class_ids
 
 
-async def keep_roster(connection: HotConnection, picture: PoolPicture) -> int:
+async def keep_roster(connection: HotConnection, picture: PoolSnapshot) -> int:
     """The stored id of who is present now; asked of the database only after somebody came, went or changed."""
     if picture.roster_id is None:
         members = json.dumps(picture.members())

@@ -11,7 +11,7 @@ from app.engine.types import PoolId
 from app.errors import Invalid
 from app.messages.message import Message, Template, decimal, say, tell
 from app.models import Replay
-from app.replay_report.verdict import Effect
+from app.replay_report.verdict import ForecastEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Trial:
 
     replay_id: int
     measured_at: datetime
-    effect: Effect
+    effect: ForecastEffect
     days: int
     gap_without: float | None
     gap_with: float | None
@@ -42,7 +42,7 @@ async def last_trial(session: AsyncSession, *, pool_id: PoolId) -> Trial | None:
     return Trial(
         replay_id,
         finished_at,
-        Effect(verdict["effect"]),
+        ForecastEffect(verdict["effect"]),
         verdict["days"],
         verdict["gap_without"],
         verdict["gap_with"],
@@ -53,11 +53,11 @@ async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None
     """Raise Invalid unless a forecast was measured on this pool's past and did not hurt."""
     trial = await last_trial(session, pool_id=pool_id)
     place = "fairness.forecast"
-    if trial is None or trial.effect is Effect.UNKNOWN:
+    if trial is None or trial.effect is ForecastEffect.UNKNOWN:
         reason = say("it was not measured yet on days that had the same weekday before them")
         remedy = say("measure it with POST /v1/pools/{pool_id}/forecast", pool_id=pool_id)
         raise Invalid.at(place, reason, remedy)
-    if trial.effect is Effect.HURTS:
+    if trial.effect is ForecastEffect.HURTS:
         reason = say(
             "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days)",
             **_numbers(trial),
@@ -70,16 +70,16 @@ async def refuse_bad_forecast(session: AsyncSession, *, pool_id: PoolId) -> None
 
 
 _TEMPLATES = {
-    Effect.HELPS: Template(
+    ForecastEffect.HELPS: Template(
         "A forecast would have helped: mean gap of a day {before} % → {after} % ({days} days)."
     ),
-    Effect.NEUTRAL: Template(
+    ForecastEffect.NEUTRAL: Template(
         "A forecast would have changed next to nothing: {before} % → {after} % ({days} days)."
     ),
-    Effect.HURTS: Template(
+    ForecastEffect.HURTS: Template(
         "A forecast would have hurt: mean gap of a day {before} % → {after} % ({days} days)."
     ),
-    Effect.UNKNOWN: Template("Nothing to judge by: no day had the same weekday before it."),
+    ForecastEffect.UNKNOWN: Template("Nothing to judge by: no day had the same weekday before it."),
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFound
 from app.messages.message import say
-from app.models import Executor, Parameter, RuleSet, Task
+from app.models import ExecutorRow, ParameterRow, RuleSetRow, TaskRow
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.rule_engine.values import read_atom
 from app.services.common.pool_lock import raise_epoch
@@ -20,12 +20,14 @@ from app.services.waking.waking import wake_everything
 
 async def list_parameters(
     session: AsyncSession, *, pool_id: PoolId, owner: str | None = None
-) -> Sequence[Parameter]:
+) -> Sequence[ParameterRow]:
     """A pool's parameters, in their order."""
-    query = select(Parameter).where(Parameter.pool_id == pool_id)
+    query = select(ParameterRow).where(ParameterRow.pool_id == pool_id)
     if owner is not None:
-        query = query.where(Parameter.owner == owner)
-    return (await session.scalars(query.order_by(Parameter.owner, Parameter.position, Parameter.id))).all()
+        query = query.where(ParameterRow.owner == owner)
+    return (
+        await session.scalars(query.order_by(ParameterRow.owner, ParameterRow.position, ParameterRow.id))
+    ).all()
 
 
 async def read_catalogue(session: AsyncSession, *, pool_id: PoolId) -> Catalogue:
@@ -33,10 +35,12 @@ async def read_catalogue(session: AsyncSession, *, pool_id: PoolId) -> Catalogue
     return Catalogue([parameter_of(vars(row)) for row in await list_parameters(session, pool_id=pool_id)])
 
 
-async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Mapping[str, Any]) -> Parameter:
+async def create_parameter(
+    session: AsyncSession, *, pool_id: PoolId, values: Mapping[str, Any]
+) -> ParameterRow:
     """Add a parameter. Raises AlreadyExists (the key), Invalid (no sense), Conflict (stored values do not fit)."""
     await raise_epoch(session, pool_id, configuration=True)
-    parameter = Parameter(pool_id=pool_id, **values)
+    parameter = ParameterRow(pool_id=pool_id, **values)
     check_parameter(values)
     session.add(parameter)
     try:
@@ -56,9 +60,9 @@ async def create_parameter(session: AsyncSession, *, pool_id: PoolId, values: Ma
     return parameter
 
 
-async def get_parameter(session: AsyncSession, *, parameter_id: int) -> Parameter:
+async def get_parameter(session: AsyncSession, *, parameter_id: int) -> ParameterRow:
     """One parameter. Raises NotFound."""
-    parameter = await session.get(Parameter, parameter_id)
+    parameter = await session.get(ParameterRow, parameter_id)
     if parameter is None:
         raise NotFound(
             say("There is no parameter {parameter_id}.", parameter_id=parameter_id), parameter_id=parameter_id
@@ -68,11 +72,11 @@ async def get_parameter(session: AsyncSession, *, parameter_id: int) -> Paramete
 
 async def change_parameter(
     session: AsyncSession, *, parameter_id: int, changes: Mapping[str, Any]
-) -> Parameter:
+) -> ParameterRow:
     """Change a parameter. Raises NotFound, Invalid, and Conflict with all that the change would break."""
     pool_id = PoolId((await get_parameter(session, parameter_id=parameter_id)).pool_id)
     await raise_epoch(session, pool_id, configuration=True)
-    parameter = await session.get_one(Parameter, parameter_id, populate_existing=True)
+    parameter = await session.get_one(ParameterRow, parameter_id, populate_existing=True)
     for name, value in changes.items():
         setattr(parameter, name, value)
     check_parameter(vars(parameter))
@@ -89,11 +93,11 @@ _READ_BY_RULES = {"type", "default"}
 """What of a parameter decides how rules read it."""
 
 
-async def add_option(session: AsyncSession, *, parameter_id: int, option: Mapping[str, Any]) -> Parameter:
+async def add_option(session: AsyncSession, *, parameter_id: int, option: Mapping[str, Any]) -> ParameterRow:
     """Add one option; a known one gets these labels. Raises NotFound, Invalid (no enum or list, another kind)."""
     pool_id = PoolId((await get_parameter(session, parameter_id=parameter_id)).pool_id)
     await raise_epoch(session, pool_id, configuration=True)
-    parameter = await session.get_one(Parameter, parameter_id, populate_existing=True)
+    parameter = await session.get_one(ParameterRow, parameter_id, populate_existing=True)
     others = [each for each in parameter.options if not _same_option(each, option)]
     parameter.options = [*others, dict(option)]
     check_parameter(vars(parameter))
@@ -125,7 +129,7 @@ async def delete_parameter(session: AsyncSession, *, parameter_id: int) -> PoolI
     return pool_id
 
 
-async def refuse_breaking(session: AsyncSession, parameter: Parameter) -> None:
+async def refuse_breaking(session: AsyncSession, parameter: ParameterRow) -> None:
     """Raise Conflict with the rules, executors and open tasks that the catalogue of this session breaks."""
     pool_id = PoolId(parameter.pool_id)
     breaks = [*await _broken_rules(session, pool_id), *await _broken_values(session, parameter)]
@@ -146,7 +150,7 @@ async def refuse_breaking(session: AsyncSession, parameter: Parameter) -> None:
 
 async def _broken_rules(session: AsyncSession, pool_id: PoolId) -> list[dict[str, Any]]:
     active = await session.scalar(
-        select(RuleSet).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
+        select(RuleSetRow).where(RuleSetRow.pool_id == pool_id, RuleSetRow.state == "active")
     )
     if active is None:
         return []
@@ -167,20 +171,20 @@ async def _broken_rules(session: AsyncSession, pool_id: PoolId) -> list[dict[str
     return []
 
 
-async def _broken_values(session: AsyncSession, parameter: Parameter) -> list[dict[str, Any]]:
+async def _broken_values(session: AsyncSession, parameter: ParameterRow) -> list[dict[str, Any]]:
     """Stored values of people and of tasks that are still to be done which no longer fit."""
-    table: Any = Executor if parameter.owner == "executor" else Task
+    table: Any = ExecutorRow if parameter.owner == "executor" else TaskRow
     query = select(table.id, table.parameters[parameter.key]).where(table.pool_id == parameter.pool_id)
-    if table is Task:
-        query = query.where(Task.status.in_(("pending", "assigned", "in_progress", "returned")))
+    if table is TaskRow:
+        query = query.where(TaskRow.status.in_(("pending", "assigned", "in_progress", "returned")))
     else:
-        query = query.where(Executor.active)
+        query = query.where(ExecutorRow.active)
     catalogue = Catalogue([parameter_of(vars(parameter))])
     broken: list[dict[str, Any]] = []
     for row_id, value in await session.execute(query.order_by(table.id)):
         given = {} if value is None else {parameter.key: value}
         # A task never gets an absent value any more: what is required is asked of new ones.
-        checked = catalogue.check_values(catalogue.parameters[0].owner, given, partial=table is Task)
+        checked = catalogue.check_values(catalogue.parameters[0].owner, given, partial=table is TaskRow)
         for error in checked.errors:
             path = f"parameters.{parameter.key}"
             broken.append(

@@ -11,7 +11,7 @@ from app.access.roles import Caller, no_pool, within_reach
 from app.engine.types import PoolId
 from app.errors import AlreadyExists, FieldError, Invalid
 from app.messages.message import Message, say
-from app.models import Pool, PoolState, RuleSet
+from app.models import Pool, PoolStateRow, RuleSetRow
 from app.services.common.pool_lock import raise_epoch
 from app.services.common.pool_options import (
     BrokenSettings,
@@ -41,7 +41,7 @@ async def create_pool(session: AsyncSession, *, values: Mapping[str, Any]) -> Po
         raise AlreadyExists(
             say("code: there is a pool '{code}' already; choose another code.", code=values["code"])
         ) from error
-    session.add(PoolState(pool_id=pool.id))
+    session.add(PoolStateRow(pool_id=pool.id))
     await session.commit()
     await session.refresh(pool)
     return pool
@@ -156,7 +156,7 @@ async def _with_flow(
 
 async def _refuse_unknown_conditions(session: AsyncSession, pool: Pool, flow: FlowOptions) -> None:
     document = await session.scalar(
-        select(RuleSet.document).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
+        select(RuleSetRow.document).where(RuleSetRow.pool_id == pool.id, RuleSetRow.state == "active")
     )
     known = condition_names(document or {})
     for number, step in enumerate(flow.escalation):

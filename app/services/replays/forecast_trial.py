@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import Policy, PoolId, RuleSetId
 from app.errors import Invalid
 from app.messages.message import say
-from app.models import ExecutorDay, Replay, RuleSet
+from app.models import ExecutorDay, Replay, RuleSetRow
 from app.services.replays.history import MOST_ITEMS
 from app.services.replays.replays import Wish, start_replay
 
@@ -19,7 +19,7 @@ _WEEKS = (6, 5, 4, 3, 2)
 async def start_trial(session: AsyncSession, *, pool_id: PoolId, caller: str, now: datetime) -> Replay:
     """Have the last weeks played with a forecast and without. Raises Invalid where there is nothing to play."""
     rule_set = await session.scalar(
-        select(RuleSet.id).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
+        select(RuleSetRow.id).where(RuleSetRow.pool_id == pool_id, RuleSetRow.state == "active")
     )
     if rule_set is None:
         raise Invalid(say("There is no active rule set to play the past under; activate one first."))

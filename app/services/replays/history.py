@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.database import HotConnection
-from app.engine.placement.decision_log import Standing, standings_after
+from app.engine.placement.decision_log import StandingBefore, standings_after
 from app.engine.placement.state import MILLI
 from app.engine.replay import Arrival, Stream, Turn, Window
 from app.engine.types import AssignmentKind, Executor, ExecutorId, PoolId, Task, TaskId
@@ -57,7 +57,7 @@ FROM executors WHERE pool_id = $1 ORDER BY id
 """
 
 
-class TooMuch(ValueError):
+class TooMuchHistory(ValueError):
     """More happened in the period than one replay takes."""
 
 
@@ -103,7 +103,7 @@ async def read_history(
     """What happened between two instants. Raises TooMuch."""
     rows = await connection.fetch(_ITEMS, pool_id, since, until, MOST_ITEMS + 1)
     if len(rows) > MOST_ITEMS:
-        raise TooMuch(f"more than {MOST_ITEMS:,} assignments in the period: choose a shorter one")
+        raise TooMuchHistory(f"more than {MOST_ITEMS:,} assignments in the period: choose a shorter one")
     people = [_person(row) for row in await connection.fetch(_PEOPLE, pool_id)]
     arrivals = _Arrivals(until).of(rows)
     batches = {row["frame"]: row["decided_at"] for row in reversed(rows) if row["frame"] is not None}
@@ -222,7 +222,7 @@ def _turns(
     return turns
 
 
-def _as_seen(person: Executor, standing: Standing) -> Executor:
+def _as_seen(person: Executor, standing: StandingBefore) -> Executor:
     return replace(
         person,
         qualification=standing.qualification,

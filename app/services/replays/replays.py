@@ -22,17 +22,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.config import Settings
 from app.database import Database
 from app.engine.placement.state import PoolSettings, PoolState, expected_day_load
-from app.engine.replay import Played, Window, recount, replay
+from app.engine.replay import PlayedStream, Window, recount, replay
 from app.engine.types import Policy, PoolId, Rules, RuleSetId
 from app.errors import Conflict, Invalid, NotFound, Overloaded
 from app.messages.message import say, say_count
-from app.models import Pool, Replay, RuleSet
-from app.replay_report.comparison import ACTUAL, FORECAST, Comparison, Run, Source, as_json, moved
+from app.models import Pool, Replay, RuleSetRow
+from app.replay_report.comparison import ACTUAL, FORECAST, Run, RunComparison, Source, as_json, moved
 from app.replay_report.page import page
 from app.rule_engine import Catalogue, compile_rules, parse_rule_set
 from app.services.common.pool_options import pool_zone
 from app.services.pools.parameters import read_catalogue
-from app.services.replays.history import History, Limits, TooMuch, read_history
+from app.services.replays.history import History, Limits, TooMuchHistory, read_history
 from app.services.rules.rules import find_faults, get_rule_set
 
 log = structlog.get_logger()
@@ -185,7 +185,7 @@ class ReplayJob:
             await self._run()
         except Unwanted:
             log.info("replay.cancelled", replay=self._id)
-        except (TooMuch, ValueError) as error:
+        except (TooMuchHistory, ValueError) as error:
             log.warning("replay.failed", replay=self._id, error=str(error))
             await self._keep(state="failed", error=str(error), finished_at=func.now())
 
@@ -195,7 +195,7 @@ class ReplayJob:
         async with self._database.session() as session:
             asked = await session.get_one(Replay, self._id)
             pool = await session.get_one(Pool, asked.pool_id)
-            rule_set = await session.get_one(RuleSet, asked.rule_set_id)
+            rule_set = await session.get_one(RuleSetRow, asked.rule_set_id)
             catalogue = await read_catalogue(session, pool_id=PoolId(pool.id))
         wish = Wish.of(asked.request)
         history = await _history(self._database, pool, wish)
@@ -207,7 +207,7 @@ class ReplayJob:
             result["forecast"] = comparison.verdict.as_json()
         await self._keep(state="done", result=result, seen_at=func.now(), finished_at=func.now())
 
-    async def _play(self, stage: "_Stage") -> Comparison:
+    async def _play(self, stage: "_Stage") -> RunComparison:
         total = len(stage.history.stream.arrivals) * (len(stage.wish.policies) + stage.wish.forecast)
         await self._keep(total=total)
         work = asyncio.create_task(asyncio.to_thread(stage.play, self._step))
@@ -231,7 +231,7 @@ class ReplayJob:
 
 async def play_history(
     database: Database, *, pool_code: str, wish: Wish, document: Mapping[str, Any] | None, name: str
-) -> Comparison:
+) -> RunComparison:
     """Play a period here and now, under this document or the active rule set (`name` is then its name).
 
     Raises NotFound, TooMuch, RuleSetInvalid.
@@ -241,7 +241,7 @@ async def play_history(
         if pool is None:
             raise NotFound(say("There is no pool '{code}'.", code=pool_code))
         active = await session.scalar(
-            select(RuleSet).where(RuleSet.pool_id == pool.id, RuleSet.state == "active")
+            select(RuleSetRow).where(RuleSetRow.pool_id == pool.id, RuleSetRow.state == "active")
         )
         catalogue = await read_catalogue(session, pool_id=PoolId(pool.id))
     if document is None:
@@ -281,7 +281,7 @@ class _Stage:
         self._pool = pool
         self._draft = draft
 
-    def play(self, step: Any) -> Comparison:
+    def play(self, step: Any) -> RunComparison:
         """What really happened, then each policy. Raises Unwanted."""
         wish, changed = self.wish, self.history.under(Limits(self.wish.daily_limit, self.wish.max_open))
         actual = recount(self._state(self.history, PoolSettings()), self.history.stream)
@@ -290,7 +290,7 @@ class _Stage:
         count = len(self.history.stream.arrivals)
         for number, policy in enumerate(wish.policies):
             state = self._state(changed, PoolSettings(policy, theta, self._day_load()))
-            played: Played = replay(state, changed.stream, _Told(self, step, number * count))
+            played: PlayedStream = replay(state, changed.stream, _Told(self, step, number * count))
             runs.append(Run(policy.value, played.figures(), moved(actual, played)))
         if wish.forecast:
             state = self._state(changed, PoolSettings(Policy.FAIR, theta, self._day_load()))
@@ -298,7 +298,7 @@ class _Stage:
             played = replay(state, ahead, _Told(self, step, len(wish.policies) * count))
             runs.append(Run(FORECAST, played.figures(), moved(actual, played)))
         names = {one.id: one.name for one in self.history.people}
-        return Comparison(self._source(theta), runs, names)
+        return RunComparison(self._source(theta), runs, names)
 
     def _rules(self) -> Rules:
         return compile_rules(parse_rule_set(self._draft.document, self._draft.catalogue))

@@ -14,16 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.calendar import BusinessDays
 from app.engine.types import ExecutorId, PoolId
-from app.models import Executor, ExecutorDay, KpiDay
+from app.models import ExecutorDay, ExecutorRow, KpiDay
 from app.services.fairness.closed_days import DayShares, get_day_shares
-from app.services.reports.figures import Counts, Figures
+from app.services.reports.figures import Counts, Kpi
 from app.utils.spreadsheet_text import Language, csv_text
 
 Cell = str | int | float | date | datetime | None
 _CHUNK_ROWS = 500
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds; decides how a spreadsheet shows it."""
 
     TEXT = "text"
@@ -37,11 +37,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ExportColumn:
     """`key` is what programs read, the titles are what people read."""
 
     key: str
-    kind: Kind
+    kind: ColumnKind
     en: str
     ru: str
 
@@ -51,13 +51,13 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ExportTable:
     """Rows in the order of the columns."""
 
     key: str
     en: str
     ru: str
-    columns: Sequence[Column]
+    columns: Sequence[ExportColumn]
     rows: Sequence[Sequence[Cell]]
 
     def title(self, language: Language) -> str:
@@ -66,62 +66,62 @@ class Table:
 
 
 _COUNTS = (
-    Column("received", Kind.COUNT, "Received", "Поступило"),
-    Column("assigned", Kind.COUNT, "Assigned", "Назначено"),
-    Column("parked", Kind.COUNT, "Had to wait", "Ждали"),
-    Column("completed", Kind.COUNT, "Completed", "Завершено"),
-    Column("rejected", Kind.COUNT, "Rejected", "Отклонено"),
-    Column("returned", Kind.COUNT, "Returned", "Возвращено"),
-    Column("cancelled", Kind.COUNT, "Cancelled", "Отменено"),
-    Column("reassigned", Kind.COUNT, "Reassigned", "Переназначено"),
-    Column("delivered", Kind.COUNT, "Delivered", "Доставлено"),
-    Column("moved_in", Kind.COUNT, "Came from other teams", "Пришло из других команд"),
-    Column("moved_out", Kind.COUNT, "Went to other teams", "Ушло в другие команды"),
-    Column("latency_mean", Kind.SECONDS, "Latency, mean, s", "Задержка, средняя, с"),
-    Column("latency_p50", Kind.SECONDS, "Latency, p50, s", "Задержка, p50, с"),
-    Column("latency_p95", Kind.SECONDS, "Latency, p95, s", "Задержка, p95, с"),
-    Column("latency_p99", Kind.SECONDS, "Latency, p99, s", "Задержка, p99, с"),
-    Column("wait_mean", Kind.SECONDS, "Waiting, mean, s", "Ожидание, среднее, с"),
+    ExportColumn("received", ColumnKind.COUNT, "Received", "Поступило"),
+    ExportColumn("assigned", ColumnKind.COUNT, "Assigned", "Назначено"),
+    ExportColumn("parked", ColumnKind.COUNT, "Had to wait", "Ждали"),
+    ExportColumn("completed", ColumnKind.COUNT, "Completed", "Завершено"),
+    ExportColumn("rejected", ColumnKind.COUNT, "Rejected", "Отклонено"),
+    ExportColumn("returned", ColumnKind.COUNT, "Returned", "Возвращено"),
+    ExportColumn("cancelled", ColumnKind.COUNT, "Cancelled", "Отменено"),
+    ExportColumn("reassigned", ColumnKind.COUNT, "Reassigned", "Переназначено"),
+    ExportColumn("delivered", ColumnKind.COUNT, "Delivered", "Доставлено"),
+    ExportColumn("moved_in", ColumnKind.COUNT, "Came from other teams", "Пришло из других команд"),
+    ExportColumn("moved_out", ColumnKind.COUNT, "Went to other teams", "Ушло в другие команды"),
+    ExportColumn("latency_mean", ColumnKind.SECONDS, "Latency, mean, s", "Задержка, средняя, с"),
+    ExportColumn("latency_p50", ColumnKind.SECONDS, "Latency, p50, s", "Задержка, p50, с"),
+    ExportColumn("latency_p95", ColumnKind.SECONDS, "Latency, p95, s", "Задержка, p95, с"),
+    ExportColumn("latency_p99", ColumnKind.SECONDS, "Latency, p99, s", "Задержка, p99, с"),
+    ExportColumn("wait_mean", ColumnKind.SECONDS, "Waiting, mean, s", "Ожидание, среднее, с"),
 )
-_HOUR = Column("hour", Kind.INSTANT, "Hour", "Час")
-_DAY = Column("business_day", Kind.DAY, "Day", "День")
+_HOUR = ExportColumn("hour", ColumnKind.INSTANT, "Hour", "Час")
+_DAY = ExportColumn("business_day", ColumnKind.DAY, "Day", "День")
 _FAIRNESS = (
-    Column("weight", Kind.WEIGHT, "Work", "Объём"),
-    Column("mae", Kind.INDEX, "MAE", "MAE"),
-    Column("mae_optimum", Kind.INDEX, "MAE of the optimum", "MAE оптимума"),
-    Column("fairness_gap", Kind.SHARE, "Fairness gap", "Отклонение от справедливого"),
+    ExportColumn("weight", ColumnKind.WEIGHT, "Work", "Объём"),
+    ExportColumn("mae", ColumnKind.INDEX, "MAE", "MAE"),
+    ExportColumn("mae_optimum", ColumnKind.INDEX, "MAE of the optimum", "MAE оптимума"),
+    ExportColumn("fairness_gap", ColumnKind.SHARE, "Fairness gap", "Отклонение от справедливого"),
 )
 _PEOPLE = (
-    Column("executor_id", Kind.COUNT, "Id", "Id"),
-    Column("name", Kind.TEXT, "Executor", "Исполнитель"),
-    Column("qualification", Kind.WEIGHT, "Qualification", "Квалификация"),
-    Column("daily_limit", Kind.WEIGHT, "Daily limit", "Дневной лимит"),
-    Column("days", Kind.COUNT, "Days with work", "Дней с работой"),
-    Column("assigned", Kind.COUNT, "Tasks", "Заявок"),
-    Column("received", Kind.WEIGHT, "Received", "Получено"),
-    Column("fair_share", Kind.WEIGHT, "Fair share", "Справедливая доля"),
-    Column("deviation", Kind.WEIGHT, "Deviation", "Отклонение"),
-    Column("utilization", Kind.SHARE, "Utilization", "Загрузка"),
-    Column("completed", Kind.COUNT, "Completed", "Завершено"),
-    Column("rejected", Kind.COUNT, "Rejected", "Отклонено"),
-    Column("returned", Kind.COUNT, "Returned", "Возвращено"),
+    ExportColumn("executor_id", ColumnKind.COUNT, "Id", "Id"),
+    ExportColumn("name", ColumnKind.TEXT, "ExecutorRow", "Исполнитель"),
+    ExportColumn("qualification", ColumnKind.WEIGHT, "Qualification", "Квалификация"),
+    ExportColumn("daily_limit", ColumnKind.WEIGHT, "Daily limit", "Дневной лимит"),
+    ExportColumn("days", ColumnKind.COUNT, "Days with work", "Дней с работой"),
+    ExportColumn("assigned", ColumnKind.COUNT, "Tasks", "Заявок"),
+    ExportColumn("received", ColumnKind.WEIGHT, "Received", "Получено"),
+    ExportColumn("fair_share", ColumnKind.WEIGHT, "Fair share", "Справедливая доля"),
+    ExportColumn("deviation", ColumnKind.WEIGHT, "Deviation", "Отклонение"),
+    ExportColumn("utilization", ColumnKind.SHARE, "Utilization", "Загрузка"),
+    ExportColumn("completed", ColumnKind.COUNT, "Completed", "Завершено"),
+    ExportColumn("rejected", ColumnKind.COUNT, "Rejected", "Отклонено"),
+    ExportColumn("returned", ColumnKind.COUNT, "Returned", "Возвращено"),
 )
 _CATEGORIES = (
-    Column("category", Kind.TEXT, "Kind of work", "Вид работ"),
-    Column("tasks", Kind.COUNT, "Tasks", "Заявок"),
-    Column("weight", Kind.WEIGHT, "Work", "Объём"),
-    Column("share", Kind.SHARE, "Share", "Доля"),
+    ExportColumn("category", ColumnKind.TEXT, "ColumnKind of work", "Вид работ"),
+    ExportColumn("tasks", ColumnKind.COUNT, "Tasks", "Заявок"),
+    ExportColumn("weight", ColumnKind.WEIGHT, "Work", "Объём"),
+    ExportColumn("share", ColumnKind.SHARE, "Share", "Доля"),
 )
 _EXECUTOR_DAYS = (
-    Column("business_day", Kind.DAY, "Day", "День"),
-    Column("executor_id", Kind.COUNT, "Id", "Id"),
-    Column("name", Kind.TEXT, "Executor", "Исполнитель"),
-    Column("assigned", Kind.COUNT, "Tasks", "Заявок"),
-    Column("received", Kind.WEIGHT, "Received", "Получено"),
-    Column("fair_share", Kind.WEIGHT, "Fair share", "Справедливая доля"),
-    Column("completed", Kind.COUNT, "Completed", "Завершено"),
-    Column("rejected", Kind.COUNT, "Rejected", "Отклонено"),
-    Column("returned", Kind.COUNT, "Returned", "Возвращено"),
+    ExportColumn("business_day", ColumnKind.DAY, "Day", "День"),
+    ExportColumn("executor_id", ColumnKind.COUNT, "Id", "Id"),
+    ExportColumn("name", ColumnKind.TEXT, "ExecutorRow", "Исполнитель"),
+    ExportColumn("assigned", ColumnKind.COUNT, "Tasks", "Заявок"),
+    ExportColumn("received", ColumnKind.WEIGHT, "Received", "Получено"),
+    ExportColumn("fair_share", ColumnKind.WEIGHT, "Fair share", "Справедливая доля"),
+    ExportColumn("completed", ColumnKind.COUNT, "Completed", "Завершено"),
+    ExportColumn("rejected", ColumnKind.COUNT, "Rejected", "Отклонено"),
+    ExportColumn("returned", ColumnKind.COUNT, "Returned", "Возвращено"),
 )
 
 
@@ -131,7 +131,7 @@ def _counts(counts: Counts) -> tuple[Cell, ...]:
     return (*plain, counts.latency_mean, *shares, counts.wait_mean)
 
 
-def tables_of(figures: Figures) -> list[Table]:
+def tables_of(figures: Kpi) -> list[ExportTable]:
     """The report's tables: days, hours, executors from the highest deviation down, kinds of work."""
     days = [
         (day.day, *_counts(day.counts), day.weight, day.mae, day.mae_optimum, day.fairness_gap)
@@ -149,23 +149,23 @@ def tables_of(figures: Figures) -> list[Table]:
     kinds = [(each.name, each.tasks, each.weight, each.weight / weight) for each in figures.categories]
     hours = [(hour.start, *_counts(hour.counts)) for hour in figures.hours]
     return [
-        Table("days", "Days", "Дни", (_DAY, *_COUNTS, *_FAIRNESS), days),
-        Table("hours", "Hours", "Часы", (_HOUR, *_COUNTS), hours),
-        Table("executors", "Executors", "Исполнители", _PEOPLE, people),
-        Table("categories", "Kinds of work", "Виды работ", _CATEGORIES, kinds),
+        ExportTable("days", "Days", "Дни", (_DAY, *_COUNTS, *_FAIRNESS), days),
+        ExportTable("hours", "Hours", "Часы", (_HOUR, *_COUNTS), hours),
+        ExportTable("executors", "Executors", "Исполнители", _PEOPLE, people),
+        ExportTable("categories", "Kinds of work", "Виды работ", _CATEGORIES, kinds),
     ]
 
 
 async def executor_days(
     session: AsyncSession, *, pool_id: PoolId, days: BusinessDays, first: date, last: date
-) -> AsyncIterator[Table]:
+) -> AsyncIterator[ExportTable]:
     """What each executor received on each day: an empty table, then one for each day; memory holds one at a time."""
     worked = await session.scalars(
         select(ExecutorDay.business_day)
         .where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day.between(first, last))
         .distinct()
     )
-    yield Table("executor_days", "Executors by day", "Исполнители по дням", _EXECUTOR_DAYS, [])
+    yield ExportTable("executor_days", "Executors by day", "Исполнители по дням", _EXECUTOR_DAYS, [])
     for day in sorted(worked):
         kept = await session.get(KpiDay, (pool_id, day))
         shares = (
@@ -174,13 +174,13 @@ async def executor_days(
             else await get_day_shares(session, pool_id=pool_id, day=day, days=days)
         )
         rows = await session.execute(
-            select(ExecutorDay, Executor.name)
-            .join(Executor, Executor.id == ExecutorDay.executor_id)
+            select(ExecutorDay, ExecutorRow.name)
+            .join(ExecutorRow, ExecutorRow.id == ExecutorDay.executor_id)
             .where(ExecutorDay.pool_id == pool_id, ExecutorDay.business_day == day)
             .order_by(ExecutorDay.executor_id)
         )
         cells = [_executor_day(row, name, shares) for row, name in rows]
-        yield Table("executor_days", "Executors by day", "Исполнители по дням", _EXECUTOR_DAYS, cells)
+        yield ExportTable("executor_days", "Executors by day", "Исполнители по дням", _EXECUTOR_DAYS, cells)
         session.expunge_all()
 
 
@@ -193,7 +193,7 @@ def _executor_day(row: ExecutorDay, name: str, shares: DayShares) -> tuple[Cell,
     )
 
 
-def csv_lines(table: Table, *, language: Language | None, header: bool = True) -> Iterator[str]:
+def csv_lines(table: ExportTable, *, language: Language | None, header: bool = True) -> Iterator[str]:
     """The table as CSV, some rows at a time; headings are the columns' titles in the language, or else their keys."""
     if header:
         yield csv_text(
@@ -203,7 +203,7 @@ def csv_lines(table: Table, *, language: Language | None, header: bool = True) -
         yield csv_text(table.rows[start : start + _CHUNK_ROWS], language, begins=False)
 
 
-def json_head(figures: Figures) -> bytes:
+def json_head(figures: Kpi) -> bytes:
     """How the JSON form begins: what the figures are about."""
     about = {
         "pool_id": figures.pool_id,
@@ -215,7 +215,7 @@ def json_head(figures: Figures) -> bytes:
     return orjson.dumps(about)[:-1]
 
 
-def json_rows(table: Table, *, comma: bool = False) -> Iterator[bytes]:
+def json_rows(table: ExportTable, *, comma: bool = False) -> Iterator[bytes]:
     """The table's rows as JSON objects with commas between, and one before the first where rows came before."""
     keys = [column.key for column in table.columns]
     for start in range(0, len(table.rows), _CHUNK_ROWS):

@@ -13,7 +13,7 @@ from app.engine.calendar import BusinessDays
 from app.engine.types import ExecutorId, PoolId
 from app.errors import NotFound
 from app.messages.message import say
-from app.models import ClassHour, ClassSnapshot, Executor, ExecutorDay, KpiDay, KpiHour, Pool
+from app.models import ClassHour, ClassSnapshotRow, ExecutorDay, ExecutorRow, KpiDay, KpiHour, Pool
 from app.services.common.counters import latency_percentile
 from app.services.common.rows import days_of_pool
 from app.services.fairness.closed_days import DayShares, get_day_shares
@@ -70,7 +70,7 @@ _SUMMED = tuple(each.name for each in fields(Counts) if each.name != "latency_bu
 
 
 @dataclass(frozen=True, slots=True)
-class HourFigures:
+class HourKpi:
     """One hour of the pool's clock; `start` carries the pool's zone."""
 
     start: datetime
@@ -78,7 +78,7 @@ class HourFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class DayFigures:
+class DayKpi:
     """One business day; fairness is None where nothing was received."""
 
     day: date
@@ -90,7 +90,7 @@ class DayFigures:
 
 
 @dataclass(slots=True)
-class PersonFigures:
+class PersonKpi:
     """An executor over the period, in task weight and tasks; `capacity` is the daily limits of the days with work."""
 
     executor_id: ExecutorId
@@ -127,7 +127,7 @@ class CategoryFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Kpi:
     """A pool's key figures over business days, the last of which may be running."""
 
     pool_id: PoolId
@@ -135,9 +135,9 @@ class Figures:
     business_days: BusinessDays
     first: date
     last: date
-    hours: Sequence[HourFigures]
-    days: Sequence[DayFigures]
-    people: Sequence[PersonFigures]
+    hours: Sequence[HourKpi]
+    days: Sequence[DayKpi]
+    people: Sequence[PersonKpi]
     categories: Sequence[CategoryFigures]
 
     @property
@@ -146,14 +146,14 @@ class Figures:
         return _sum(day.counts for day in self.days)
 
 
-async def get_hours(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[HourFigures]:
+async def get_hours(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[HourKpi]:
     """The hours of the last business days in which anything happened, oldest first. Raises NotFound."""
     pool = await _pool(session, pool_id)
     business_days = days_of_pool(pool)
     return await _hours(session, pool_id, business_days, _first_day(now, business_days, days))
 
 
-async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[DayFigures]:
+async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> list[DayKpi]:
     """The last business days in which anything happened, oldest first. Raises NotFound."""
     business_days = days_of_pool(await _pool(session, pool_id))
     first = _first_day(now, business_days, days)
@@ -162,14 +162,14 @@ async def get_days(session: AsyncSession, *, pool_id: PoolId, days: int, now: da
     return _days(hours, fairness, business_days)
 
 
-async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> Figures:
+async def get_figures(session: AsyncSession, *, pool_id: PoolId, days: int, now: datetime) -> Kpi:
     """All key figures of the last business days, today included. Raises NotFound."""
     pool = await _pool(session, pool_id)
     business_days = days_of_pool(pool)
     first, last = _first_day(now, business_days, days), business_days.day_of(now)
     hours = await _hours(session, pool_id, business_days, first)
     fairness = await _fairness(session, pool_id, business_days, first, last)
-    return Figures(
+    return Kpi(
         pool_id=pool_id,
         pool_name=pool.name,
         business_days=business_days,
@@ -195,16 +195,14 @@ def _first_day(now: datetime, business_days: BusinessDays, days: int) -> date:
     return business_days.day_of(now) - timedelta(days=days - 1)
 
 
-async def _hours(
-    session: AsyncSession, pool_id: PoolId, days: BusinessDays, first: date
-) -> list[HourFigures]:
+async def _hours(session: AsyncSession, pool_id: PoolId, days: BusinessDays, first: date) -> list[HourKpi]:
     rows = await session.scalars(
         select(KpiHour).where(KpiHour.pool_id == pool_id, KpiHour.hour >= days.span(first)[0])
     )
     hours: dict[datetime, Counts] = defaultdict(Counts)
     for row in rows:
         hours[row.hour].add(row)
-    return [HourFigures(hour.astimezone(days.zone), hours[hour]) for hour in sorted(hours)]
+    return [HourKpi(hour.astimezone(days.zone), hours[hour]) for hour in sorted(hours)]
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:
@@ -232,14 +230,12 @@ async def _fairness(
     return known
 
 
-def _days(
-    hours: Sequence[HourFigures], fairness: dict[date, DayShares], days: BusinessDays
-) -> list[DayFigures]:
+def _days(hours: Sequence[HourKpi], fairness: dict[date, DayShares], days: BusinessDays) -> list[DayKpi]:
     counts: dict[date, list[Counts]] = defaultdict(list)
     for hour in hours:
         counts[days.day_of(hour.start)].append(hour.counts)
     return [
-        DayFigures(
+        DayKpi(
             day=day,
             counts=_sum(counts[day]),
             weight=fairness[day].weight if day in fairness else 0.0,
@@ -253,15 +249,15 @@ def _days(
 
 async def _people(
     session: AsyncSession, pool_id: PoolId, first: date, last: date, fairness: dict[date, DayShares]
-) -> list[PersonFigures]:
+) -> list[PersonKpi]:
     """Who was active or received anything, by id."""
     query = (
         select(
-            Executor.id,
-            Executor.name,
-            Executor.daily_limit,
-            Executor.qualification,
-            Executor.active,
+            ExecutorRow.id,
+            ExecutorRow.name,
+            ExecutorRow.daily_limit,
+            ExecutorRow.qualification,
+            ExecutorRow.active,
             func.count(ExecutorDay.business_day).label("days"),
             *(
                 func.coalesce(func.sum(column), 0).label(name)
@@ -276,11 +272,11 @@ async def _people(
         )
         .outerjoin(
             ExecutorDay,
-            (ExecutorDay.executor_id == Executor.id) & ExecutorDay.business_day.between(first, last),
+            (ExecutorDay.executor_id == ExecutorRow.id) & ExecutorDay.business_day.between(first, last),
         )
-        .where(Executor.pool_id == pool_id)
-        .group_by(Executor.id)
-        .order_by(Executor.id)
+        .where(ExecutorRow.pool_id == pool_id)
+        .group_by(ExecutorRow.id)
+        .order_by(ExecutorRow.id)
     )
     rows = [row for row in await session.execute(query) if row.active or row.days]
     mean = float(sum(row.received for row in rows)) / float(sum(row.qualification for row in rows) or 1)
@@ -291,9 +287,9 @@ async def _people(
     return [_person(row, fair[ExecutorId(row.id)], mean, max(1, len(fairness))) for row in rows]
 
 
-def _person(row: Any, fair: float, mean: float, days: int) -> PersonFigures:
+def _person(row: Any, fair: float, mean: float, days: int) -> PersonKpi:
     limit = None if row.daily_limit is None else float(row.daily_limit)
-    return PersonFigures(
+    return PersonKpi(
         executor_id=ExecutorId(row.id),
         name=row.name,
         daily_limit=limit,
@@ -311,10 +307,10 @@ def _person(row: Any, fair: float, mean: float, days: int) -> PersonFigures:
 
 async def _categories(session: AsyncSession, pool_id: PoolId, began: datetime) -> list[CategoryFigures]:
     """Kinds of work by weight, most first; the same kind under several rule sets and rosters is one."""
-    key = ClassSnapshot.content["key"]
+    key = ClassSnapshotRow.content["key"]
     rows = await session.execute(
         select(key.label("key"), func.sum(ClassHour.placed_count), func.sum(ClassHour.placed_weight))
-        .join(ClassSnapshot, ClassSnapshot.id == ClassHour.class_id)
+        .join(ClassSnapshotRow, ClassSnapshotRow.id == ClassHour.class_id)
         .where(ClassHour.pool_id == pool_id, ClassHour.hour >= began)
         .group_by(key)
     )

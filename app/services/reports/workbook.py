@@ -11,23 +11,23 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from app.services.reports.exports import Cell, Column, Kind, Table, tables_of
-from app.services.reports.figures import Figures
+from app.services.reports.exports import Cell, ColumnKind, ExportColumn, ExportTable, tables_of
+from app.services.reports.figures import Kpi
 from app.utils.spreadsheet_text import Language, harmless
 
 SHOWN_PEOPLE = 40
 """Bars that a chart of people has; with more people it shows those furthest above and below their fair share."""
 _SHOWN_KINDS = 15
-_WIDTHS = {Kind.TEXT: 28, Kind.INSTANT: 17, Kind.DAY: 12}
+_WIDTHS = {ColumnKind.TEXT: 28, ColumnKind.INSTANT: 17, ColumnKind.DAY: 12}
 _FORMATS = {
-    Kind.TEXT: {},
-    Kind.DAY: {"num_format": "yyyy-mm-dd", "align": "left"},
-    Kind.INSTANT: {"num_format": "yyyy-mm-dd hh:mm", "align": "left"},
-    Kind.COUNT: {"num_format": "#,##0"},
-    Kind.WEIGHT: {"num_format": "#,##0.00"},
-    Kind.SHARE: {"num_format": "0.0%"},
-    Kind.SECONDS: {"num_format": "#,##0.000"},
-    Kind.INDEX: {"num_format": "0.000"},
+    ColumnKind.TEXT: {},
+    ColumnKind.DAY: {"num_format": "yyyy-mm-dd", "align": "left"},
+    ColumnKind.INSTANT: {"num_format": "yyyy-mm-dd hh:mm", "align": "left"},
+    ColumnKind.COUNT: {"num_format": "#,##0"},
+    ColumnKind.WEIGHT: {"num_format": "#,##0.00"},
+    ColumnKind.SHARE: {"num_format": "0.0%"},
+    ColumnKind.SECONDS: {"num_format": "#,##0.000"},
+    ColumnKind.INDEX: {"num_format": "0.000"},
 }
 _BLUE, _ORANGE, _GREEN, _GRID = "#2563EB", "#F59E0B", "#059669", "#E5E7EB"
 _BELOW_CHARTS = 50
@@ -63,7 +63,7 @@ _WORDS = {
 }
 
 
-def write_workbook(path: Path, figures: Figures, language: Language) -> None:
+def write_workbook(path: Path, figures: Kpi, language: Language) -> None:
     """Write the report to a file; rows go to disk as they are written. Takes seconds for 10,000 people."""
     options = {
         "constant_memory": True,
@@ -76,7 +76,7 @@ def write_workbook(path: Path, figures: Figures, language: Language) -> None:
 
 
 class _Report:
-    def __init__(self, workbook: Workbook, figures: Figures, language: Language) -> None:
+    def __init__(self, workbook: Workbook, figures: Kpi, language: Language) -> None:
         self._book, self._figures, self._language = workbook, figures, language
         self._tables = {table.key: table for table in tables_of(figures)}
         self._formats = {kind: workbook.add_format(look) for kind, look in _FORMATS.items()}
@@ -110,19 +110,19 @@ class _Report:
         sheet.set_column(1, 1, 40)
         sheet.set_landscape()
         sheet.write_string(0, 0, self._say("title"), self._title)
-        lines: list[tuple[str, Cell, Kind]] = [
-            ("pool", figures.pool_name, Kind.TEXT),
-            ("period", f"{figures.first.isoformat()} — {figures.last.isoformat()}", Kind.TEXT),
-            ("zone", figures.business_days.zone.key, Kind.TEXT),
-            ("received", total.received, Kind.COUNT),
-            ("assigned", total.assigned, Kind.COUNT),
-            ("completed", total.completed, Kind.COUNT),
-            ("parked", total.parked, Kind.COUNT),
-            ("p50", total.latency(0.5), Kind.SECONDS),
-            ("p99", total.latency(0.99), Kind.SECONDS),
-            ("gap", last.fairness_gap if last else None, Kind.SHARE),
-            ("mae", last.mae if last else None, Kind.INDEX),
-            ("optimum", last.mae_optimum if last else None, Kind.INDEX),
+        lines: list[tuple[str, Cell, ColumnKind]] = [
+            ("pool", figures.pool_name, ColumnKind.TEXT),
+            ("period", f"{figures.first.isoformat()} — {figures.last.isoformat()}", ColumnKind.TEXT),
+            ("zone", figures.business_days.zone.key, ColumnKind.TEXT),
+            ("received", total.received, ColumnKind.COUNT),
+            ("assigned", total.assigned, ColumnKind.COUNT),
+            ("completed", total.completed, ColumnKind.COUNT),
+            ("parked", total.parked, ColumnKind.COUNT),
+            ("p50", total.latency(0.5), ColumnKind.SECONDS),
+            ("p99", total.latency(0.99), ColumnKind.SECONDS),
+            ("gap", last.fairness_gap if last else None, ColumnKind.SHARE),
+            ("mae", last.mae if last else None, ColumnKind.INDEX),
+            ("optimum", last.mae_optimum if last else None, ColumnKind.INDEX),
         ]
         for row, (key, value, kind) in enumerate(lines, start=2):
             sheet.write_string(row, 0, self._say(key), self._bold)
@@ -130,7 +130,7 @@ class _Report:
         sheet.set_row(len(lines) + 3, 80)
         sheet.merge_range(len(lines) + 3, 0, len(lines) + 3, 1, self._say("note"), self._wrapped)
 
-    def _write_table(self, sheet: Worksheet, table: Table) -> None:
+    def _write_table(self, sheet: Worksheet, table: ExportTable) -> None:
         sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(0)
@@ -147,7 +147,7 @@ class _Report:
             for index, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
                 self._write_cell(sheet, number, index, cell, column.kind)
 
-    def _highlight(self, sheet: Worksheet, table: Table) -> None:
+    def _highlight(self, sheet: Worksheet, table: ExportTable) -> None:
         keys = [column.key for column in table.columns]
         if "deviation" in keys and table.rows:
             column = keys.index("deviation")
@@ -162,7 +162,14 @@ class _Report:
             sheet.conditional_format(1, column, len(table.rows), column, scale)
 
     def _write_cell(
-        self, sheet: Worksheet, row: int, column: int, cell: Cell, kind: Kind, *, align_left: bool = False
+        self,
+        sheet: Worksheet,
+        row: int,
+        column: int,
+        cell: Cell,
+        kind: ColumnKind,
+        *,
+        align_left: bool = False,
     ) -> None:
         look: Format = self._formats[kind]
         if align_left:
@@ -212,7 +219,7 @@ class _Report:
         keys = ("name", "utilization", "deviation")
         at = [[column.key for column in table.columns].index(key) for key in keys]
         rows = [[row[index] for index in at] for row in (*table.rows[:half], *table.rows[-half:])]
-        shown = Table("shown", table.en, table.ru, [table.columns[index] for index in at], rows)
+        shown = ExportTable("shown", table.en, table.ru, [table.columns[index] for index in at], rows)
         for index, column in enumerate(shown.columns):
             sheet.write_string(_BELOW_CHARTS, index, column.title(self._language), self._header)
         for number, row in enumerate(rows, start=_BELOW_CHARTS + 1):
@@ -281,7 +288,7 @@ class _Report:
 class _Range:
     """Rows of a table as they stand in a sheet, the first row having number 0."""
 
-    table: Table
+    table: ExportTable
     sheet: str
     first: int
     last: int
@@ -290,7 +297,7 @@ class _Range:
     def rows(self) -> int:
         return self.last - self.first + 1
 
-    def column(self, key: str) -> Column:
+    def column(self, key: str) -> ExportColumn:
         return next(column for column in self.table.columns if column.key == key)
 
     def cells(self, key: str) -> list[str | int]:

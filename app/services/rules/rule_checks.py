@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import Executor, ExecutorId, PoolId, Task, TaskId
 from app.errors import FieldError, Invalid
 from app.messages.message import say
-from app.models import Executor as ExecutorRow, RuleSet as RuleSetRow, Task as TaskRow
+from app.models import ExecutorRow, RuleSetRow, TaskRow
 from app.rule_engine import Catalogue, Fault, RuleSet, RuleSetInvalid, Surprise, parse_rule_set, run_examples
 from app.rule_engine.findings import Finding, look_at_document
 from app.rule_engine.roster import (
-    Candidate,
     ClassCount,
     Funnel,
     Roster,
     StreamFunnel,
+    TriedExecutor,
     heavier_than_limits,
     look_at_roster,
 )
@@ -36,7 +36,7 @@ MOST_PAIRS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleVerdict:
     """What there is to say of a document. Without faults it may be saved, without surprises activated too."""
 
     faults: Sequence[Fault] = ()
@@ -99,13 +99,13 @@ def refuse_surprises(surprises: Sequence[Surprise]) -> None:
 
 async def judge(
     session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any], now: datetime
-) -> Verdict:
+) -> RuleVerdict:
     """Check a document, run its tests, and look at it with the pool's people and recent tasks. Changes nothing."""
     catalogue = await read_catalogue(session, pool_id=pool_id)
     try:
         rule_set = parse_rule_set(document, catalogue)
     except RuleSetInvalid as error:
-        return Verdict(faults=error.issues)
+        return RuleVerdict(faults=error.issues)
     executors = await read_executors(session, pool_id=pool_id)
     tasks = await read_recent_tasks(session, pool_id=pool_id, now=now)
     active = await find_active(session, pool_id=pool_id)
@@ -128,11 +128,11 @@ def _relaxes_nothing(name: str) -> Finding:
 
 def _look(
     rule_set: RuleSet, catalogue: Catalogue, executors: Sequence[Executor], tasks: Sequence[Task]
-) -> Verdict:
+) -> RuleVerdict:
     roster = Roster(rule_set, executors)
     tasks = _fitting(tasks, roster)
     classes = roster.classes(tasks)
-    return Verdict(
+    return RuleVerdict(
         surprises=run_examples(rule_set),
         findings=[*look_at_document(rule_set, catalogue), *look_at_roster(roster, tasks)],
         executors=len(roster.executors),
@@ -168,19 +168,21 @@ async def refuse_too_heavy(
         )
 
 
-async def lint_active(session: AsyncSession, *, pool_id: PoolId, now: datetime) -> tuple[int | None, Verdict]:
+async def lint_active(
+    session: AsyncSession, *, pool_id: PoolId, now: datetime
+) -> tuple[int | None, RuleVerdict]:
     """The active rules (their id, None where there are none) on the live stream."""
     active = await find_active(session, pool_id=pool_id)
     verdict = await judge(session, pool_id=pool_id, document=active.document if active else {}, now=now)
     if active is None:
         told = Finding("no_rules", "$", say("no rule set is active: everybody may take everything"))
-        verdict = Verdict(findings=[told], executors=verdict.executors, tasks=verdict.tasks)
+        verdict = RuleVerdict(findings=[told], executors=verdict.executors, tasks=verdict.tasks)
     return (active.id if active else None), verdict
 
 
 async def who_could(
     session: AsyncSession, *, pool_id: PoolId, document: Mapping[str, Any] | None, task: Task
-) -> tuple[list[Candidate], Funnel]:
+) -> tuple[list[TriedExecutor], Funnel]:
     """Who could take a task under a document, or the active rules; whom each condition leaves. Raises Invalid."""
     roster = await _roster(session, pool_id, document)
     return await asyncio.to_thread(lambda: (roster.candidates(task), roster.funnel(task)))

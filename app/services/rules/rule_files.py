@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import PoolId, RuleSetId
 from app.errors import FieldError, Invalid
 from app.messages.message import say
-from app.models import Parameter, RuleSet
+from app.models import ParameterRow, RuleSetRow
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameters import check_parameter, list_parameters
 from app.services.rules.rule_checks import refuse
@@ -58,7 +58,7 @@ async def import_rules(
     parameters: Sequence[Mapping[str, Any]],
     add_parameters: bool,
     author: str,
-) -> RuleSet:
+) -> RuleSetRow:
     """Save a file as a draft, all or nothing. Raises Invalid where the pool's parameters do not fit it.
 
     With `add_parameters`, those that the pool does not have yet are added; those that it has stay as they are, and must
@@ -81,7 +81,7 @@ async def import_rules(
             faults.append(FieldError(f"{where}.type", reason, say("rename it in the file, rules included")))
         elif row is None and add_parameters:
             check_parameter(each, where=f"{where}.")
-            known[each["owner"], each["key"]] = Parameter(pool_id=pool_id, **each)
+            known[each["owner"], each["key"]] = ParameterRow(pool_id=pool_id, **each)
             session.add(known[each["owner"], each["key"]])
         elif row is None:
             reason = say(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.engine.types import PoolId, RuleSetId
 from app.errors import Conflict, NotFound
 from app.messages.message import say
-from app.models import RuleSet
+from app.models import RuleSetRow
 from app.rule_engine import Fault, RuleSetInvalid, parse_rule_set, run_examples
 from app.rule_engine.difference import Difference, differences
 from app.services.common.pool_lock import raise_epoch
@@ -33,7 +33,7 @@ async def find_faults(
 
 async def create_rule_set(
     session: AsyncSession, *, pool_id: PoolId, name: str, document: Mapping[str, Any], author: str
-) -> RuleSet:
+) -> RuleSetRow:
     """Save a checked document as the next version of its name. Raises Invalid."""
     refuse(await find_faults(session, pool_id=pool_id, document=document))
     await raise_epoch(session, pool_id)  # the pool's lock: versions of one name count without gaps
@@ -45,20 +45,20 @@ async def create_rule_set(
 
 async def add_version(
     session: AsyncSession, *, pool_id: PoolId, name: str, document: Mapping[str, Any], author: str
-) -> RuleSet:
+) -> RuleSetRow:
     """The next version of a name, as a draft, not committed; the caller holds the pool."""
     version = await session.scalar(
-        select(func.coalesce(func.max(RuleSet.version), 0) + 1).where(
-            RuleSet.pool_id == pool_id, RuleSet.name == name
+        select(func.coalesce(func.max(RuleSetRow.version), 0) + 1).where(
+            RuleSetRow.pool_id == pool_id, RuleSetRow.name == name
         )
     )
-    rule_set = RuleSet(pool_id=pool_id, name=name, version=version, document=dict(document), author=author)
+    rule_set = RuleSetRow(pool_id=pool_id, name=name, version=version, document=dict(document), author=author)
     session.add(rule_set)
     await session.flush()
     return rule_set
 
 
-async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSet:
+async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSetRow:
     """Put a rule set in force and archive the one before, at once; what waits is looked at again.
 
     Raises NotFound, Conflict (archived), Invalid (the catalogue changed since it was saved; its tests do not pass).
@@ -68,7 +68,7 @@ async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, no
     if found.state == "draft":
         await refuse_too_heavy(session, pool_id=pool_id, document=found.document, now=now)
     await raise_epoch(session, pool_id, configuration=True)
-    rule_set = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
+    rule_set = await session.get_one(RuleSetRow, rule_set_id, populate_existing=True)
     if rule_set.state == "active":
         return rule_set
     if rule_set.state == "archived":
@@ -83,7 +83,9 @@ async def activate_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, no
     return rule_set
 
 
-async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: str, now: datetime) -> RuleSet:
+async def roll_back(
+    session: AsyncSession, *, rule_set_id: RuleSetId, author: str, now: datetime
+) -> RuleSetRow:
     """Put an archived rule set in force again, as a new version of its name: history keeps both.
 
     Raises NotFound, Conflict (it is not archived), Invalid (the catalogue no longer has what it reads).
@@ -93,7 +95,7 @@ async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: st
     if found.state == "archived":
         await refuse_too_heavy(session, pool_id=pool_id, document=found.document, now=now)
     await raise_epoch(session, pool_id, configuration=True)
-    former = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
+    former = await session.get_one(RuleSetRow, rule_set_id, populate_existing=True)
     if former.state != "archived":
         raise Conflict(
             say(
@@ -111,7 +113,7 @@ async def roll_back(session: AsyncSession, *, rule_set_id: RuleSetId, author: st
     return again
 
 
-async def _put_in_force(session: AsyncSession, rule_set: RuleSet, now: datetime) -> None:
+async def _put_in_force(session: AsyncSession, rule_set: RuleSetRow, now: datetime) -> None:
     pool_id = PoolId(rule_set.pool_id)
     refuse(await find_faults(session, pool_id=pool_id, document=rule_set.document))
     catalogue = await read_catalogue(session, pool_id=pool_id)
@@ -126,11 +128,11 @@ async def _put_in_force(session: AsyncSession, rule_set: RuleSet, now: datetime)
     await wake_for_rules(session, pool_id=pool_id, before=was, after=rule_set.document)
 
 
-async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSet:
+async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now: datetime) -> RuleSetRow:
     """Put a draft away. Raises NotFound, Conflict (active: without rules everybody may take everything)."""
     pool_id = PoolId((await get_rule_set(session, rule_set_id=rule_set_id)).pool_id)
     await raise_epoch(session, pool_id)
-    rule_set = await session.get_one(RuleSet, rule_set_id, populate_existing=True)
+    rule_set = await session.get_one(RuleSetRow, rule_set_id, populate_existing=True)
     if rule_set.state == "active":
         raise Conflict(
             say(
@@ -147,7 +149,7 @@ async def archive_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId, now
 
 async def compare_rule_sets(
     session: AsyncSession, *, rule_set_id: RuleSetId, against: RuleSetId | None
-) -> tuple[RuleSet | None, RuleSet, list[Difference]]:
+) -> tuple[RuleSetRow | None, RuleSetRow, list[Difference]]:
     """From another rule set of the pool (the active one where left out) to this one. Raises NotFound."""
     after = await get_rule_set(session, rule_set_id=rule_set_id)
     if against is None:
@@ -161,9 +163,9 @@ async def compare_rule_sets(
     return before, after, differences(before.document if before else {}, after.document)
 
 
-async def get_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId) -> RuleSet:
+async def get_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId) -> RuleSetRow:
     """One rule set. Raises NotFound."""
-    rule_set = await session.get(RuleSet, rule_set_id)
+    rule_set = await session.get(RuleSetRow, rule_set_id)
     if rule_set is None:
         raise NotFound(
             say("There is no rule set {rule_set_id}.", rule_set_id=rule_set_id), rule_set_id=rule_set_id
@@ -173,12 +175,12 @@ async def get_rule_set(session: AsyncSession, *, rule_set_id: RuleSetId) -> Rule
 
 async def list_rule_sets(
     session: AsyncSession, *, pool_id: PoolId, state: str | None, before: int | None, limit: int
-) -> tuple[Sequence[RuleSet], int | None]:
+) -> tuple[Sequence[RuleSetRow], int | None]:
     """A page of rule sets, newest first, and the id to go on before (None on the last page)."""
-    query = select(RuleSet).where(RuleSet.pool_id == pool_id)
+    query = select(RuleSetRow).where(RuleSetRow.pool_id == pool_id)
     if state is not None:
-        query = query.where(RuleSet.state == state)
+        query = query.where(RuleSetRow.state == state)
     if before is not None:
-        query = query.where(RuleSet.id < before)
-    rows = (await session.scalars(query.order_by(RuleSet.id.desc()).limit(limit + 1))).all()
+        query = query.where(RuleSetRow.id < before)
+    rows = (await session.scalars(query.order_by(RuleSetRow.id.desc()).limit(limit + 1))).all()
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None

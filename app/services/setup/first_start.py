@@ -9,7 +9,7 @@ from app.access.keys import hash_password, hash_secret, make_api_key, make_passw
 from app.access.roles import LOCAL_PROGRAM_SCOPES
 from app.config import Settings
 from app.local.kept import keep, kept_secret, short
-from app.models import ApiKey, Pool, PoolState, User
+from app.models import ApiKey, Pool, PoolStateRow, User
 
 # Two processes that start at once must not both find nothing. The number is any that no other advisory lock has.
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7276391405114202)")
@@ -55,7 +55,7 @@ async def _ensure_pool(session: AsyncSession, code: str) -> list[str]:
     pool = Pool(code=code, name="Default pool")
     session.add(pool)
     await session.flush()
-    session.add(PoolState(pool_id=pool.id))
+    session.add(PoolStateRow(pool_id=pool.id))
     return [f"Made the default pool '{code}'."]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.engine.types import PoolId
-from app.models import Executor, ExecutorLoad, Parameter, Pool, RuleSet, Task
+from app.models import ExecutorLoad, ExecutorRow, ParameterRow, Pool, RuleSetRow, TaskRow
 from app.services.common.pool_lock import raise_epoch
 
 CATEGORIES = ("network", "hardware", "software", "access")
@@ -135,10 +135,10 @@ async def add_sample(session: AsyncSession, *, pool_code: str) -> list[str]:
         return [f"No sample data added: the pool '{pool_code}' is in use."]
     position = {owner: iter(range(100)) for owner in ("task", "executor")}
     session.add_all(
-        Parameter(pool_id=pool_id, position=next(position[each["owner"]]), **each) for each in PARAMETERS
+        ParameterRow(pool_id=pool_id, position=next(position[each["owner"]]), **each) for each in PARAMETERS
     )
     session.add(
-        RuleSet(
+        RuleSetRow(
             pool_id=pool_id,
             name="Help desk",
             version=1,
@@ -165,16 +165,16 @@ async def add_sample(session: AsyncSession, *, pool_code: str) -> list[str]:
 
 
 async def _in_use(session: AsyncSession, pool_id: PoolId) -> bool:
-    for table in (Executor, Parameter, RuleSet, Task):
+    for table in (ExecutorRow, ParameterRow, RuleSetRow, TaskRow):
         if await session.scalar(select(table.id).where(table.pool_id == pool_id).limit(1)) is not None:
             return True
     return False
 
 
-def _person(pool_id: PoolId, epoch: int, number: int, name: str) -> Executor:
+def _person(pool_id: PoolId, epoch: int, number: int, name: str) -> ExecutorRow:
     """Everybody has two neighbouring skills, so that the classes overlap; grades 3 to 5."""
     skills = [CATEGORIES[number % 4], CATEGORIES[(number + 1) % 4]]
-    return Executor(
+    return ExecutorRow(
         pool_id=pool_id,
         external_id=f"E-{number:03}",
         name=name,
@@ -185,12 +185,12 @@ def _person(pool_id: PoolId, epoch: int, number: int, name: str) -> Executor:
     )
 
 
-def _tasks(pool_id: PoolId) -> list[Task]:
+def _tasks(pool_id: PoolId) -> list[TaskRow]:
     pattern = zip(
         range(1, TASKS + 1), cycle(CATEGORIES), cycle(REGIONS), cycle((1, 2, 3, 2, 4)), strict=False
     )
     return [
-        Task(
+        TaskRow(
             pool_id=pool_id,
             external_id=f"T-{number:03}",
             parameters={

@@ -9,16 +9,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import HotPool, among
-from app.engine.placement.allocate import Decision, Waiting
+from app.engine.placement.allocate import Decision, WaitingTask
 from app.engine.placement.decision_log import picture_at
 from app.engine.placement.explain import Explanation, Record, explain, explain_preview
 from app.engine.placement.state import PoolState
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId, WaitReason
 from app.errors import Conflict, NotFound
 from app.messages.message import say
-from app.models import ClassSnapshot, Executor, Task as TaskRow, TrailFrame
+from app.models import ClassSnapshotRow, ExecutorRow, TaskRow, TrailFrame
 from app.services.placement import sql as statements
-from app.services.placement.pool_snapshot import PoolPicture
+from app.services.placement.pool_snapshot import PoolSnapshot
 from app.services.tasks.task_queries import TaskView, get_task
 
 
@@ -36,7 +36,7 @@ async def explain_task(session: AsyncSession, *, task_id: TaskId) -> Explained:
     view = await get_task(session, task_id=task_id)
     pool_id, record, class_id, facts = _stored(view)
     frames = await _frames(session, pool_id, facts["frame"])
-    content = await session.scalar(select(ClassSnapshot.content).where(ClassSnapshot.id == class_id))
+    content = await session.scalar(select(ClassSnapshotRow.content).where(ClassSnapshotRow.id == class_id))
     if content is None or not frames:
         raise Conflict(
             say(
@@ -96,7 +96,7 @@ async def _frames(session: AsyncSession, pool_id: PoolId, number: int | None) ->
 
 
 async def _names(session: AsyncSession, ids: Sequence[ExecutorId]) -> dict[ExecutorId, str]:
-    rows = await session.execute(select(Executor.id, Executor.name).where(among(Executor.id, ids)))
+    rows = await session.execute(select(ExecutorRow.id, ExecutorRow.name).where(among(ExecutorRow.id, ids)))
     return {ExecutorId(executor_id): name for executor_id, name in rows}
 
 
@@ -104,7 +104,7 @@ async def _names(session: AsyncSession, ids: Sequence[ExecutorId]) -> dict[Execu
 class Preview:
     """What would become of a task now, and why."""
 
-    outcome: Decision | Waiting
+    outcome: Decision | WaitingTask
     explained: Explained
 
 
@@ -116,11 +116,11 @@ class Previewer:
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
-        self._pictures: dict[PoolId, tuple[PoolPicture, asyncio.Lock]] = {}
+        self._pictures: dict[PoolId, tuple[PoolSnapshot, asyncio.Lock]] = {}
 
     async def preview(self, pool_id: PoolId, task: Task) -> Preview:
         """Who would get this task now, and why. Raises NotFound for an unknown pool."""
-        picture, lock = self._pictures.setdefault(pool_id, (PoolPicture(pool_id), asyncio.Lock()))
+        picture, lock = self._pictures.setdefault(pool_id, (PoolSnapshot(pool_id), asyncio.Lock()))
         async with lock:
             state = await self._refresh(picture)
             outcome, explanation = explain_preview(state, task)
@@ -129,11 +129,11 @@ class Previewer:
 
     async def picture(self, pool_id: PoolId) -> PoolState:
         """The pool as it is now, to try something on. Raises NotFound for an unknown pool."""
-        picture, lock = self._pictures.setdefault(pool_id, (PoolPicture(pool_id), asyncio.Lock()))
+        picture, lock = self._pictures.setdefault(pool_id, (PoolSnapshot(pool_id), asyncio.Lock()))
         async with lock:
             return (await self._refresh(picture)).copy()
 
-    async def _refresh(self, picture: PoolPicture) -> PoolState:
+    async def _refresh(self, picture: PoolSnapshot) -> PoolState:
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

@@ -32,7 +32,7 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HandOverPlan:
     """Who would get a task of somebody who goes; nobody: it would wait, with the reason."""
 
     task_id: TaskId
@@ -64,7 +64,7 @@ async def _take(
     reason: str,
     deliver: bool,
 ) -> HandedOver:
-    taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+    taken = await connection.fetchrow(statements.RAISE_EPOCH, pool_id)
     # An executor who still works is barred for a while, or would get the same tasks back at once.
     bars = await connection.fetchval(statements.IS_HERE, executor_id)
     rows = await connection.fetch(statements.OPEN_TASKS_OF, executor_id)
@@ -93,7 +93,7 @@ async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = N
     async def take(whose: tuple[int, int]) -> None:
         pool_id, executor_id = PoolId(whose[0]), ExecutorId(whose[1])
         async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(statements.TAKE_POOL, pool_id)
+            await connection.execute(statements.RAISE_EPOCH, pool_id)
             if await connection.fetchval(statements.STILL_DUE, executor_id):  # they may have come back since
                 done.append(await _take(connection, pool_id, executor_id, "clock", due[whose], deliver))
 
@@ -101,7 +101,7 @@ async def hand_over_due(pool: HotPool, *, deliver: bool, parts: Parts | None = N
     return done
 
 
-async def plan_leaving(pool: HotPool, previewer: Previewer, *, executor_id: ExecutorId) -> list[Plan]:
+async def plan_leaving(pool: HotPool, previewer: Previewer, *, executor_id: ExecutorId) -> list[HandOverPlan]:
     """Who would get the open tasks of somebody if they went now; changes nothing. Raises NotFound."""
     async with pool.acquire() as connection:
         pool_id = await connection.fetchval(statements.POOL_OF_EXECUTOR, executor_id)
@@ -113,7 +113,7 @@ async def plan_leaving(pool: HotPool, previewer: Previewer, *, executor_id: Exec
     return _planned(await previewer.picture(PoolId(pool_id)), executor_id, rows)
 
 
-def _planned(state: PoolState, leaver: ExecutorId, rows: Sequence[Any]) -> list[Plan]:
+def _planned(state: PoolState, leaver: ExecutorId, rows: Sequence[Any]) -> list[HandOverPlan]:
     gone = replace(state.executors[state.position[leaver]], available=False)
     state.upsert([gone])
     outcome = place(state, [task_of(row) for row in rows])
@@ -121,7 +121,7 @@ def _planned(state: PoolState, leaver: ExecutorId, rows: Sequence[Any]) -> list[
     to = {decision.task_id: decision.executor_id for decision in outcome.decisions}
     waits = {waiting.task_id: waiting.reason for waiting in outcome.waiting}
     return [
-        Plan(
+        HandOverPlan(
             task_id=TaskId(row["id"]),
             external_id=row["external_id"],
             weight=row["weight"],

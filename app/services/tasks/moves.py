@@ -60,7 +60,7 @@ class MoveName(StrEnum):
     REASSIGN = "reassign"  # taken back undone: to a named executor, or to whom the engine chooses
 
 
-class Effect(NamedTuple):
+class MoveEffect(NamedTuple):
     """What a move does: the status it leads to, how the task is placed again, what becomes of its assignment."""
 
     to: str
@@ -71,18 +71,18 @@ class Effect(NamedTuple):
 
 _OPEN = ("assigned", "in_progress")
 _LAPSES = (MoveName.DECLINE, MoveName.EXPIRE)
-_GOES_ON = Effect("pending", route="reassign", releases=True, undone=True)
+_GOES_ON = MoveEffect("pending", route="reassign", releases=True, undone=True)
 
-MOVES: dict[MoveName, tuple[tuple[str, ...], Effect]] = {
-    MoveName.ACCEPT: (("assigned",), Effect("assigned")),
+MOVES: dict[MoveName, tuple[tuple[str, ...], MoveEffect]] = {
+    MoveName.ACCEPT: (("assigned",), MoveEffect("assigned")),
     MoveName.DECLINE: (("assigned",), _GOES_ON),
     MoveName.EXPIRE: (("assigned",), _GOES_ON),
-    MoveName.START: (("assigned",), Effect("in_progress")),
-    MoveName.COMPLETE: (_OPEN, Effect("completed", releases=True)),
-    MoveName.REJECT: (_OPEN, Effect("rejected", releases=True, undone=True)),
-    MoveName.RETURN: (_OPEN, Effect("returned", releases=True)),
-    MoveName.RESUME: (("returned",), Effect("pending", route="rework")),
-    MoveName.CANCEL: (("pending", *_OPEN, "returned"), Effect("cancelled", releases=True, undone=True)),
+    MoveName.START: (("assigned",), MoveEffect("in_progress")),
+    MoveName.COMPLETE: (_OPEN, MoveEffect("completed", releases=True)),
+    MoveName.REJECT: (_OPEN, MoveEffect("rejected", releases=True, undone=True)),
+    MoveName.RETURN: (_OPEN, MoveEffect("returned", releases=True)),
+    MoveName.RESUME: (("returned",), MoveEffect("pending", route="rework")),
+    MoveName.CANCEL: (("pending", *_OPEN, "returned"), MoveEffect("cancelled", releases=True, undone=True)),
     MoveName.REASSIGN: (
         ("pending", *_OPEN, "returned"),
         _GOES_ON,
@@ -134,7 +134,7 @@ async def move_tasks(
         transaction = connection.transaction()
         await transaction.start()
         try:
-            taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+            taken = await connection.fetchrow(statements.RAISE_EPOCH, pool_id)
             applied: list[Outcome] = [_no_task(move) for move in moves]
             if taken is not None:
                 applied = await apply_moves(
@@ -190,7 +190,7 @@ class _Step(NamedTuple):
     move: Move
     status: str
     had: ExecutorId | None
-    effect: Effect
+    effect: MoveEffect
     executor_id: ExecutorId | None
     route: str | None
 
@@ -248,7 +248,7 @@ def _judge(
     return _Step(move, status, had, effect, move.to, "manual")
 
 
-def _unnamed(move: Move, task: Any, effect: Effect) -> _Step | DomainError:
+def _unnamed(move: Move, task: Any, effect: MoveEffect) -> _Step | DomainError:
     """A move that names nobody: the executor stays written, but for a task that may go to anybody."""
     status, had, route = task["status"], task["executor_id"], effect.route
     if move.name is MoveName.REASSIGN and status == "pending":

@@ -44,7 +44,7 @@ async def move_on(
             return 0
         taken: dict[PoolId, Any] = {}
         for each in sorted((pool_id, to)):
-            taken[each] = await connection.fetchrow(statements.TAKE_POOL, each)
+            taken[each] = await connection.fetchrow(statements.RAISE_EPOCH, each)
         now = await connection.fetchval(statements.NOW)
         rows = await connection.fetch(statements.TO_MOVE_ON, pool_id, step, minutes * 60)
         catalogue = catalogue_of(await connection.fetch(PARAMETERS, to))

@@ -11,7 +11,7 @@ POOLS_OF_TASKS = "SELECT id, pool_id FROM tasks WHERE id = ANY($1::bigint[])"
 
 # Takes the pool until the transaction ends, waiting for whoever has it, and raises its epoch: workers that decided on
 # an older picture change nothing. `now` is the database's clock, as for decisions.
-TAKE_POOL = """
+RAISE_EPOCH = """
 UPDATE pool_states SET epoch = epoch + 1 WHERE pool_id = $1 RETURNING epoch, clock_timestamp() AS now
 """
 

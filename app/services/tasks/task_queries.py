@@ -13,7 +13,7 @@ from app.database import among
 from app.engine.types import PoolId, TaskId
 from app.errors import Conflict, FieldError, Invalid, NotFound, StaleVersion
 from app.messages.message import say
-from app.models import Assignment, Executor, Pool, Task, TaskEvent
+from app.models import Assignment, ExecutorRow, Pool, TaskEvent, TaskRow
 from app.services.common.pool_lock import raise_epoch
 from app.services.pools.parameter_filter import Condition, where
 from app.services.pools.parameters import read_catalogue
@@ -23,7 +23,7 @@ from app.services.pools.parameters import read_catalogue
 class TaskView:
     """A task with its current (or last) assignment and that executor's name."""
 
-    task: Task
+    task: TaskRow
     assignment: Assignment | None
     executor_name: str | None
 
@@ -71,24 +71,24 @@ async def get_task(session: AsyncSession, *, task_id: TaskId) -> TaskView:
 
 async def get_tasks(session: AsyncSession, *, task_ids: Sequence[TaskId]) -> list[TaskView]:
     """Those of these tasks that exist, newest first."""
-    return await _views(session, select(Task).where(among(Task.id, task_ids)).order_by(*_NEWEST_FIRST))
+    return await _views(session, select(TaskRow).where(among(TaskRow.id, task_ids)).order_by(*_NEWEST_FIRST))
 
 
 async def list_tasks(
     session: AsyncSession, *, only: TaskFilter, caller: Caller, before: Position | None, limit: int
 ) -> tuple[list[TaskView], Position | None]:
     """A page of the tasks that the caller sees, newest first, and where the next begins (None: nowhere)."""
-    query = _filtered(select(Task), only)
+    query = _filtered(select(TaskRow), only)
     if caller.own_work_only:
-        query = query.where(Task.executor_id == caller.executor_id)
+        query = query.where(TaskRow.executor_id == caller.executor_id)
     if before is not None:
-        query = query.where(tuple_(Task.created_at, Task.id) < tuple_(*before))
+        query = query.where(tuple_(TaskRow.created_at, TaskRow.id) < tuple_(*before))
     page = query.order_by(*_NEWEST_FIRST).limit(limit + 1)
     if only.pool_id is not None or only.home_pool_id is not None:
         page = _seen_by(page, caller)
     else:
-        ids = _of_each_pool(page.with_only_columns(Task.id), caller)
-        page = select(Task).where(Task.id.in_(ids)).order_by(*_NEWEST_FIRST).limit(limit + 1)
+        ids = _of_each_pool(page.with_only_columns(TaskRow.id), caller)
+        page = select(TaskRow).where(TaskRow.id.in_(ids)).order_by(*_NEWEST_FIRST).limit(limit + 1)
     views = await _views(session, page)
     if len(views) <= limit:
         return views, None
@@ -96,7 +96,7 @@ async def list_tasks(
     return views[:limit], Position(last.created_at, TaskId(last.id))
 
 
-_NEWEST_FIRST = (Task.created_at.desc(), Task.id.desc())
+_NEWEST_FIRST = (TaskRow.created_at.desc(), TaskRow.id.desc())
 """By the time of intake. Ids alone are no order: each connection numbers from a block of its own."""
 
 
@@ -104,7 +104,9 @@ def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
     """Tasks of the caller's pools: worked on there, or handed in there."""
     if caller.pool_ids is None:
         return query
-    return query.where(or_(among(Task.pool_id, caller.pool_ids), among(Task.home_pool_id, caller.pool_ids)))
+    return query.where(
+        or_(among(TaskRow.pool_id, caller.pool_ids), among(TaskRow.home_pool_id, caller.pool_ids))
+    )
 
 
 def _of_each_pool(page: Select[Any], caller: Caller) -> CompoundSelect[Any]:
@@ -112,28 +114,28 @@ def _of_each_pool(page: Select[Any], caller: Caller) -> CompoundSelect[Any]:
 
     Reads ix_tasks_pool_id_created_at and ix_tasks_home_pool_id_created_at from their ends, one page of each pool.
     """
-    worked_on = page.where(Task.pool_id == Pool.id).lateral("worked_on")
-    handed_in = page.where(Task.home_pool_id == Pool.id).lateral("handed_in")
+    worked_on = page.where(TaskRow.pool_id == Pool.id).lateral("worked_on")
+    handed_in = page.where(TaskRow.home_pool_id == Pool.id).lateral("handed_in")
     each = [select(found.c.id).select_from(Pool).join(found, true()) for found in (worked_on, handed_in)]
     return union(*(within_reach(one, Pool.id, caller) for one in each))
 
 
 def _filtered(query: Select[Any], only: TaskFilter) -> Select[Any]:
     if only.pool_id is not None and only.external_id is not None:  # unique in the pool where it was handed in
-        query = query.where(func.coalesce(Task.home_pool_id, Task.pool_id) == only.pool_id)
+        query = query.where(func.coalesce(TaskRow.home_pool_id, TaskRow.pool_id) == only.pool_id)
     elif only.pool_id is not None:
-        query = query.where(Task.pool_id == only.pool_id)
+        query = query.where(TaskRow.pool_id == only.pool_id)
     if only.home_pool_id is not None:
-        query = query.where(Task.home_pool_id == only.home_pool_id)
+        query = query.where(TaskRow.home_pool_id == only.home_pool_id)
     if only.status is not None:
-        query = query.where(Task.status == only.status)
+        query = query.where(TaskRow.status == only.status)
     if only.executor_id is not None:
-        query = query.where(Task.executor_id == only.executor_id)
+        query = query.where(TaskRow.executor_id == only.executor_id)
     if only.external_id is not None:
-        query = query.where(Task.external_id == only.external_id)
-    query = query.where(*where(Task.parameters, only.parameters))
+        query = query.where(TaskRow.external_id == only.external_id)
+    query = query.where(*where(TaskRow.parameters, only.parameters))
     if only.waiting:
-        query = query.where(Task.status == "pending", Task.wait_reason.is_not(None))
+        query = query.where(TaskRow.status == "pending", TaskRow.wait_reason.is_not(None))
     return query
 
 
@@ -144,8 +146,8 @@ _IN_TURN = (Assignment.released_at.asc().nulls_last(), Assignment.decided_at, As
 async def _views(session: AsyncSession, query: Select[Any]) -> list[TaskView]:
     tasks = (await session.scalars(query)).all()
     rows = await session.execute(
-        select(Assignment, Executor.name)
-        .join(Executor, Executor.id == Assignment.executor_id)
+        select(Assignment, ExecutorRow.name)
+        .join(ExecutorRow, ExecutorRow.id == Assignment.executor_id)
         .where(among(Assignment.task_id, [task.id for task in tasks if task.status != "pending"]))
         .order_by(*_IN_TURN)
     )
@@ -171,7 +173,7 @@ async def change_task(
     """
     pool_id = PoolId((await get_task(session, task_id=task_id)).task.pool_id)
     await raise_epoch(session, pool_id)
-    task = await session.get_one(Task, task_id, with_for_update=True, populate_existing=True)
+    task = await session.get_one(TaskRow, task_id, with_for_update=True, populate_existing=True)
     if task.pool_id != pool_id:
         raise Conflict(say("The task went on to another pool at this moment: repeat."), pool_id=task.pool_id)
     if version is not None and version != task.version:
@@ -198,7 +200,9 @@ async def change_task(
     return await get_task(session, task_id=task_id)
 
 
-async def _checked_changes(session: AsyncSession, task: Task, changes: Mapping[str, Any]) -> dict[str, Any]:
+async def _checked_changes(
+    session: AsyncSession, task: TaskRow, changes: Mapping[str, Any]
+) -> dict[str, Any]:
     """The values to set. Raises Invalid for parameters that the catalogue refuses."""
     if "parameters" not in changes:
         return dict(changes)
@@ -211,7 +215,7 @@ async def _checked_changes(session: AsyncSession, task: Task, changes: Mapping[s
     return {**changes, "parameters": dict(checked.values)}
 
 
-def _change_event(task: Task, changes: Mapping[str, Any], actor: str, now: datetime) -> TaskEvent:
+def _change_event(task: TaskRow, changes: Mapping[str, Any], actor: str, now: datetime) -> TaskEvent:
     return TaskEvent(
         task_id=task.id,
         pool_id=task.pool_id,

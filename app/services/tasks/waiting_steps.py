@@ -17,7 +17,7 @@ async def escalate(pool: HotPool, *, pool_id: PoolId, step: int, steps: Sequence
         rows = await connection.fetch(statements.DUE_TO_ESCALATE, pool_id, step, seconds)
         if not rows:
             return
-        taken = await connection.fetchrow(statements.TAKE_POOL, pool_id)
+        taken = await connection.fetchrow(statements.RAISE_EPOCH, pool_id)
         if taken is not None:
             ids = [TaskId(row["id"]) for row in rows]
             await _raise(connection, pool_id, ids, step, steps, taken["now"])

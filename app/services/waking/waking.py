@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import HotConnection, HotPool
 from app.engine.calendar import next_of
 from app.engine.types import ExecutorId, PoolId
-from app.models import Executor, RuleSet
+from app.models import ExecutorRow, RuleSetRow
 from app.rule_engine import Catalogue, RuleSetInvalid, parse_rule_set
 from app.services.common.loops import Parts
 from app.services.common.rows import availability_of, days_of
@@ -77,7 +77,7 @@ class PersonChange:
         }
 
 
-def facts_of(executor: Executor) -> dict[str, Any] | None:
+def facts_of(executor: ExecutorRow) -> dict[str, Any] | None:
     """What rules may read of somebody, by path; None for whoever is not active."""
     if not executor.active:
         return None
@@ -164,7 +164,7 @@ async def _reach(
     session: AsyncSession, pool_id: PoolId, changes: Sequence[PersonChange], catalogue: Catalogue
 ) -> Reach:
     document = await session.scalar(
-        select(RuleSet.document).where(RuleSet.pool_id == pool_id, RuleSet.state == "active")
+        select(RuleSetRow.document).where(RuleSetRow.pool_id == pool_id, RuleSetRow.state == "active")
     )
     try:
         comparisons = list(parse_rule_set(document or {}, catalogue).comparisons())

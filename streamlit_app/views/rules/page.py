@@ -12,7 +12,7 @@ from streamlit_app.client import Api, Json
 from streamlit_app.formatting import moment, number
 from streamlit_app.parts import catalogue, notices, people, rule_editor
 from streamlit_app.parts.rule_editor import Editor
-from streamlit_app.parts.rule_language import Field, fields_of, in_words
+from streamlit_app.parts.rule_language import RuleField, fields_of, in_words
 from streamlit_app.views.rules import rule_preview, rule_replay, rule_templates
 from streamlit_app.words import t
 from streamlit_app.words.rules import json_fault
@@ -64,7 +64,9 @@ def _editor(pool_id: int, active: Json | None) -> Editor:
     return editors[pool_id]
 
 
-def _compose(editor: Editor, active: Json | None, parameters: list[Json], fields: dict[str, Field]) -> None:
+def _compose(
+    editor: Editor, active: Json | None, parameters: list[Json], fields: dict[str, RuleField]
+) -> None:
     if not session.may_change():
         st.info(t("rules.viewer"), icon=":material/visibility:")
     left, right = st.columns([3, 2], gap="large")
@@ -188,7 +190,7 @@ def _activate(rule_set_id: int) -> None:
     st.rerun()
 
 
-def _words(document: Json, fields: dict[str, Field]) -> None:
+def _words(document: Json, fields: dict[str, RuleField]) -> None:
     with st.expander(t("rules.in_words"), icon=":material/notes:"):
         st.markdown(in_words(document, fields))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, status
 
 from app.access.roles import ACTIONS
-from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
+from app.api.deps import AppParts, CallerDep, NowDep, PartsDep, SessionDep
 from app.api.problems import problems
 from app.api.strict import ExactRoute
 from app.schemas.access import Credentials, Me, PasswordChange, RefreshIn, Tokens
@@ -93,7 +93,7 @@ async def change_own_password(
     parts.callers.forget()
 
 
-def lives_of(parts: Parts) -> Lives:
+def lives_of(parts: AppParts) -> Lives:
     """How long tokens live, by the settings."""
     settings = parts.settings
     return Lives(

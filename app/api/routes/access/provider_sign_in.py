@@ -6,7 +6,7 @@ Addresses hold a code that works once, for the page that began alone; tokens are
 from fastapi import APIRouter
 
 from app.access.oidc import Provider
-from app.api.deps import CallerDep, NowDep, Parts, PartsDep, SessionDep
+from app.api.deps import AppParts, CallerDep, NowDep, PartsDep, SessionDep
 from app.api.problems import problems
 from app.api.routes.access.auth import lives_of
 from app.api.strict import StrictRoute
@@ -74,7 +74,7 @@ async def finish_provider_sign_in(
     )
 
 
-def _provider(parts: Parts) -> Provider:
+def _provider(parts: AppParts) -> Provider:
     if parts.provider is None:
         raise NotFound(
             say("There is no sign-in provider here: set OIDC_ISSUER, or sign in by POST /v1/auth/token.")

@@ -11,10 +11,10 @@ from app.engine.fairness.alarm import AlarmKind
 from app.engine.types import PoolId
 from app.schemas.common import Day, Identifier
 from app.schemas.distribution import (
-    AlertOut,
     AlertsOut,
     DayFairnessOut,
     DistributionStats,
+    FairnessAlarmOut,
     FairnessOut,
     FairShareOut,
     HourFairnessOut,
@@ -22,7 +22,7 @@ from app.schemas.distribution import (
 )
 from app.schemas.explanations import in_both
 from app.services.fairness.alert_words import alarm_text
-from app.services.fairness.alerts import Alert, list_alerts
+from app.services.fairness.alerts import StandingAlarm, list_alerts
 from app.services.fairness.distribution import get_distribution
 from app.services.fairness.fairness_report import HourFairness, Period, PersonFairness, get_fairness_report
 
@@ -127,8 +127,8 @@ def _hour(each: HourFairness) -> HourFairnessOut:
     )
 
 
-def _alert(alert: Alert) -> AlertOut:
-    return AlertOut(
+def _alert(alert: StandingAlarm) -> FairnessAlarmOut:
+    return FairnessAlarmOut(
         kind=alert.kind,
         cause="demand" if alert.kind is AlarmKind.DEMAND else "allocation",
         executor_id=alert.executor_id,

@@ -20,7 +20,7 @@ from app.api.routes.insight.overview import overview_out
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
-from app.services.live.event_stream import Figures, LiveBoard, Message, News
+from app.services.live.event_stream import FiguresEvent, LiveBoard, Message, News
 from app.services.live.stream_places import Watcher
 
 router = APIRouter(prefix="/v1/events", route_class=StrictRoute, tags=["system"])
@@ -90,7 +90,7 @@ def _event(pool_id: PoolId, period: int, message: Message) -> str:
             assignments = [asdict(each) | {"decided_at": each.decided_at.isoformat()} for each in placed]
             data = json.dumps({"counts": counts, "assignments": assignments}, ensure_ascii=False)
             return f"id: {until.timestamp():.6f}\nevent: news\ndata: {data}\n\n"
-        case Figures(picture, minutes):
+        case FiguresEvent(picture, minutes):
             figures = overview_out(pool_id, period, picture, minutes).model_dump_json(exclude={"steps"})
             return f"event: kpis\ndata: {figures}\n\n"
         case _:

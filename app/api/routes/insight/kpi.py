@@ -16,8 +16,15 @@ from app.api.strict import StrictRoute
 from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.kpi import CountsOut, DayOut, HourOut, KpiOut
-from app.services.reports.exports import Table, csv_lines, executor_days, json_head, json_rows, tables_of
-from app.services.reports.figures import Counts, Figures, get_days, get_figures, get_hours
+from app.services.reports.exports import (
+    ExportTable,
+    csv_lines,
+    executor_days,
+    json_head,
+    json_rows,
+    tables_of,
+)
+from app.services.reports.figures import Counts, Kpi, get_days, get_figures, get_hours
 from app.utils.spreadsheet_text import Language
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["distribution"])
@@ -115,7 +122,7 @@ async def export_kpi(
     return _download(_json(figures, by_day, table), "application/json", f"{name}.json")
 
 
-def _executor_days(session: SessionDep, figures: Figures) -> AsyncIterator[Table]:
+def _executor_days(session: SessionDep, figures: Kpi) -> AsyncIterator[ExportTable]:
     return executor_days(
         session, pool_id=figures.pool_id, days=figures.business_days, first=figures.first, last=figures.last
     )
@@ -131,7 +138,7 @@ def _attachment(name: str) -> dict[str, str]:
 
 
 async def _csv(
-    figures: Figures, by_day: AsyncIterator[Table], wanted: TableName, language: Language | None
+    figures: Kpi, by_day: AsyncIterator[ExportTable], wanted: TableName, language: Language | None
 ) -> AsyncIterator[bytes]:
     if wanted == "executor_days":
         header = True
@@ -146,7 +153,7 @@ async def _csv(
 
 
 async def _json(
-    figures: Figures, by_day: AsyncIterator[Table], wanted: TableName | None
+    figures: Kpi, by_day: AsyncIterator[ExportTable], wanted: TableName | None
 ) -> AsyncIterator[bytes]:
     yield json_head(figures)
     for table in tables_of(figures):
@@ -166,7 +173,7 @@ async def _json(
     yield b"}"
 
 
-async def _excel(figures: Figures, name: str, language: Language) -> Response:
+async def _excel(figures: Kpi, name: str, language: Language) -> Response:
     """The workbook is written to a file beside the loop; the file goes when the answer has gone."""
     folder = tempfile.TemporaryDirectory(prefix="executor-balancer-report-")
     path = Path(folder.name) / "report.xlsx"

@@ -13,14 +13,14 @@ from app.engine.types import PoolId
 from app.schemas.common import Identifier
 from app.schemas.overview import (
     ActiveRulesOut,
-    AlertOut,
     BucketOut,
     LatencyOut,
+    OverviewAlertOut,
     OverviewOut,
     PeopleOut,
     WaitingOut,
 )
-from app.services.live.overview import Minute, Picture
+from app.services.live.overview import Minute, PoolOverview
 
 router = APIRouter(prefix="/v1/distribution", route_class=StrictRoute, tags=["distribution"])
 
@@ -42,7 +42,9 @@ async def get_overview(
     return overview_out(pool.id, period, picture, minutes)
 
 
-def overview_out(pool_id: PoolId, period: int, picture: Picture, minutes: Sequence[Minute]) -> OverviewOut:
+def overview_out(
+    pool_id: PoolId, period: int, picture: PoolOverview, minutes: Sequence[Minute]
+) -> OverviewOut:
     """The API's form of a look at a pool."""
     step = -(-period // MOST_STEPS)
     recent = minutes[-1 - _WHOLE_MINUTES : -1] or minutes
@@ -71,11 +73,11 @@ def overview_out(pool_id: PoolId, period: int, picture: Picture, minutes: Sequen
         and ActiveRulesOut(
             rule_set_id=picture.rule_set[0], name=picture.rule_set[1], version=picture.rule_set[2]
         ),
-        alerts=[AlertOut.model_validate(each, from_attributes=True) for each in picture.alerts],
+        alerts=[OverviewAlertOut.model_validate(each, from_attributes=True) for each in picture.alerts],
     )
 
 
-def _latency(picture: Picture) -> LatencyOut | None:
+def _latency(picture: PoolOverview) -> LatencyOut | None:
     if picture.latency is None:
         return None
     return LatencyOut.model_validate(picture.latency, from_attributes=True)

@@ -16,7 +16,7 @@ from app.schemas.common import Identifier
 from app.schemas.executors import CellProblem, ColumnReadOut, ExecutorImportOut, RowOutcome
 from app.services.executors import roster_import
 from app.services.executors.roster_headings import has_names
-from app.services.executors.spreadsheets import MOST_BYTES, ReadOptions, read_table
+from app.services.executors.spreadsheets import MOST_BYTES, SheetOptions, read_table
 from app.services.pools.parameters import list_parameters
 from app.utils.spreadsheet_text import Language
 from app.utils.written_dates import FORMATS
@@ -40,8 +40,8 @@ def _options(
     heading_row: Annotated[
         int, Query(ge=0, le=10_000, description="Line of the headings from 1; 0: found out.")
     ] = 0,
-) -> ReadOptions:
-    return ReadOptions(encoding, sheet, heading_row)
+) -> SheetOptions:
+    return SheetOptions(encoding, sheet, heading_row)
 
 
 @router.post("", responses=problems(404, 409, 413, 422))
@@ -52,7 +52,7 @@ async def import_executors(
     doorbell: DoorbellDep,
     now: NowDep,
     language: LanguageDep,
-    options: Annotated[ReadOptions, Depends(_options)],
+    options: Annotated[SheetOptions, Depends(_options)],
     pool_id: Annotated[Identifier | None, Query()] = None,
     dry_run: Annotated[
         bool, Query(description="Look only: what would be written, and what is wrong.")

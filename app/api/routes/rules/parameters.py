@@ -8,7 +8,7 @@ from app.api.deps import DirectoryDep, SessionDep
 from app.api.problems import problems
 from app.api.strict import StrictRoute
 from app.engine.types import PoolId
-from app.models import Parameter
+from app.models import ParameterRow
 from app.schemas.common import Identifier
 from app.schemas.parameters import Option, ParameterChange, ParameterIn, ParameterList, ParameterOut
 from app.services.pools import parameters as parameter_service
@@ -80,6 +80,6 @@ async def delete_parameter(
     directory.forget()
 
 
-def _out(parameter: Parameter) -> ParameterOut:
+def _out(parameter: ParameterRow) -> ParameterOut:
     fields = {name: getattr(parameter, name) for name in ParameterOut.model_fields if name != "parameter_id"}
     return ParameterOut.model_validate({**fields, "parameter_id": parameter.id})

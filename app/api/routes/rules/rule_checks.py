@@ -14,7 +14,6 @@ from app.schemas.common import Identifier
 from app.schemas.rule_document import document_schema
 from app.schemas.rules import (
     ActiveVerdict,
-    CandidateOut,
     FunnelOut,
     RulesFunnelIn,
     RulesFunnelOut,
@@ -23,10 +22,11 @@ from app.schemas.rules import (
     RulesTrial,
     RulesTrialIn,
     RulesVerdict,
+    TriedExecutorOut,
 )
 from app.schemas.tasks import TaskIn
 from app.services.rules import rule_checks
-from app.services.rules.rule_checks import Verdict
+from app.services.rules.rule_checks import RuleVerdict
 from app.services.rules.rule_templates import TEMPLATES, in_language
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=RuleRoute)
@@ -81,7 +81,7 @@ async def preview_rules(body: RulesTrialIn, session: SessionDep, directory: Dire
     )
     return RulesTrial(
         funnel=FunnelOut.model_validate(asdict(funnel)),
-        candidates=[CandidateOut.model_validate(asdict(each)) for each in candidates[:MOST_CANDIDATES]],
+        candidates=[TriedExecutorOut.model_validate(asdict(each)) for each in candidates[:MOST_CANDIDATES]],
     )
 
 
@@ -102,7 +102,7 @@ async def get_rules_funnel(
     )
 
 
-def _verdict(verdict: Verdict, language: Language) -> dict[str, Any]:
+def _verdict(verdict: RuleVerdict, language: Language) -> dict[str, Any]:
     told = all_told(asdict(verdict), language)
     return {
         "valid": not verdict.faults,

@@ -9,7 +9,7 @@ from app.api.paging import CursorParam, LimitParam, cursor_to_id, id_to_cursor
 from app.api.problems import problems
 from app.api.strict import RuleRoute
 from app.engine.types import PoolId, RuleSetId
-from app.models import RuleSet
+from app.models import RuleSetRow
 from app.schemas.common import Identifier
 from app.schemas.rules import (
     DifferenceOut,
@@ -137,7 +137,7 @@ async def roll_back_rule_set(
     return _out(rule_set)
 
 
-def _out(rule_set: RuleSet) -> RuleSetOut:
+def _out(rule_set: RuleSetRow) -> RuleSetOut:
     own = ("rule_set_id", "rules")
     fields = {name: getattr(rule_set, name) for name in RuleSetOut.model_fields if name not in own}
     return RuleSetOut.model_validate({**fields, "rule_set_id": rule_set.id, "rules": rule_set.document})

@@ -9,13 +9,13 @@ from app.api.deps import CallerDep, DatabaseDep, DirectoryDep, PreviewerDep, Ses
 from app.api.problems import problems
 from app.api.routes.work.tasks import new_task
 from app.api.strict import StrictRoute
-from app.engine.placement.explain import Candidate, Explanation
+from app.engine.placement.explain import Contender, Explanation
 from app.engine.placement.words import because, counted, plain_reason, sentences
 from app.engine.types import AssignmentKind, ExecutorId, PoolId, Task, TaskId
 from app.errors import Forbidden
 from app.messages.message import say
 from app.schemas.common import Identifier
-from app.schemas.explanations import CandidateOut, ExplanationOut, Term, WhyNotOut, in_both
+from app.schemas.explanations import ContenderOut, ExplanationOut, Term, WhyNotOut, in_both
 from app.schemas.tasks import TaskIn
 from app.services.tasks.explanations import Explained, explain_task, parents_executor
 
@@ -129,8 +129,8 @@ def _why_not(explained: Explained, asked: ExecutorId) -> WhyNotOut:
     )
 
 
-def _candidate(one: Candidate, explained: Explained) -> CandidateOut:
-    return CandidateOut(
+def _candidate(one: Contender, explained: Explained) -> ContenderOut:
+    return ContenderOut(
         executor_id=one.executor_id,
         name=explained.names.get(one.executor_id, ""),
         level=one.level,

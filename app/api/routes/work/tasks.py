@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Caller
-from app.api.deps import CallerDep, DirectoryDep, IntakeDep, Parts, PartsDep, SessionDep, SettingsDep
+from app.api.deps import AppParts, CallerDep, DirectoryDep, IntakeDep, PartsDep, SessionDep, SettingsDep
 from app.api.idempotency import SentKeyDep
 from app.api.paging import CursorParam, LimitParam, ParametersParam, cursor_to_instant, instant_to_cursor
 from app.api.problems import field_errors, language_for, problem_of, problems
@@ -69,7 +69,7 @@ async def submit_task(
 
 
 async def take_in(
-    parts: Parts, caller: Caller, body: TaskIn, key: SentKey | None, wait: float = 0
+    parts: AppParts, caller: Caller, body: TaskIn, key: SentKey | None, wait: float = 0
 ) -> Response:
     """Commit one task and make the answer to it. Raises what the services refuse."""
     pool = await parts.directory.seen_by(caller).get(_pool_id(body.pool_id))

@@ -93,7 +93,7 @@ _FAIRNESS = (
 )
 _PEOPLE = (
     ExportColumn("executor_id", ColumnKind.COUNT, "Id", "Id"),
-    ExportColumn("name", ColumnKind.TEXT, "ExecutorRow", "Исполнитель"),
+    ExportColumn("name", ColumnKind.TEXT, "Executor", "Исполнитель"),
     ExportColumn("qualification", ColumnKind.WEIGHT, "Qualification", "Квалификация"),
     ExportColumn("daily_limit", ColumnKind.WEIGHT, "Daily limit", "Дневной лимит"),
     ExportColumn("days", ColumnKind.COUNT, "Days with work", "Дней с работой"),
@@ -107,7 +107,7 @@ _PEOPLE = (
     ExportColumn("returned", ColumnKind.COUNT, "Returned", "Возвращено"),
 )
 _CATEGORIES = (
-    ExportColumn("category", ColumnKind.TEXT, "ColumnKind of work", "Вид работ"),
+    ExportColumn("category", ColumnKind.TEXT, "Kind of work", "Вид работ"),
     ExportColumn("tasks", ColumnKind.COUNT, "Tasks", "Заявок"),
     ExportColumn("weight", ColumnKind.WEIGHT, "Work", "Объём"),
     ExportColumn("share", ColumnKind.SHARE, "Share", "Доля"),
@@ -115,7 +115,7 @@ _CATEGORIES = (
 _EXECUTOR_DAYS = (
     ExportColumn("business_day", ColumnKind.DAY, "Day", "День"),
     ExportColumn("executor_id", ColumnKind.COUNT, "Id", "Id"),
-    ExportColumn("name", ColumnKind.TEXT, "ExecutorRow", "Исполнитель"),
+    ExportColumn("name", ColumnKind.TEXT, "Executor", "Исполнитель"),
     ExportColumn("assigned", ColumnKind.COUNT, "Tasks", "Заявок"),
     ExportColumn("received", ColumnKind.WEIGHT, "Received", "Получено"),
     ExportColumn("fair_share", ColumnKind.WEIGHT, "Fair share", "Справедливая доля"),

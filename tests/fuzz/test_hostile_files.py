@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings as bounds, strategies as st
+from hypothesis import HealthCheck, example, given, settings as bounds, strategies as st
 
 from app.errors import Invalid, TooLarge
 from app.eventlog import EventLogError, read_event_log
@@ -76,6 +76,8 @@ def _cut(good: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
 
 
 @given(st.one_of(mutations(BOOK), mutations(TABLE), st.binary(max_size=300)))
+@example(b"\x0b")
+@example(b" \n")
 @bounds(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
 def test_a_damaged_table_is_read_or_refused_in_words(content: bytes) -> None:
     with contextlib.suppress(Invalid, TooLarge):

@@ -157,8 +157,9 @@ OLD = [
         *Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
         shutil.which(f"python{version}"),
     ]
-    if found
+    if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0
 ]
+"""Those that start: a version manager leaves names of programs that it does not run."""
 
 
 def failed(command: list[str], **environment: str) -> str:

@@ -141,7 +141,8 @@ def _bounded(rows: Lines) -> Iterator[tuple[int, Sequence[Cell]]]:
 
 
 def _filled(cells: Sequence[Cell]) -> bool:
-    return any(cell not in (None, "") for cell in cells)
+    """Whether there is more in a row than nothing and blanks."""
+    return any(bool(cell.strip()) if isinstance(cell, str) else cell is not None for cell in cells)
 
 
 def _text_lines(content: bytes, options: SheetOptions, said: list[Message]) -> tuple[str, Lines]:

@@ -217,11 +217,11 @@ def _served() -> FastAPI:
     try:
         settings = get_settings()
         configure_logging(settings)
+        place = of_uvicorn(sys.argv)
+        if place:  # before a secret is made: a start that is refused leaves nothing
+            must_be_free(*place, "--port")
         settings = with_secret(settings)
         check_exposure(settings, sys.argv)
-        place = of_uvicorn(sys.argv)
-        if place:
-            must_be_free(*place, "--port")
     except (BadSettings, Exposed, PortTaken) as error:
         sys.exit(f"Cannot start: {error}")
     if settings.auth_required or open_host(settings, sys.argv):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app import errors
-from app.api.problem_kinds import KINDS, Kind
+from app.api.problem_kinds import KINDS, ProblemKind
 from app.messages.catalogue import told
 from app.messages.message import Message
 from scripts.messages import ROOT, source_files
@@ -29,7 +29,7 @@ def error_document() -> str:
     return HEAD + "".join(_entry(kind, sentences.get(kind.code, ())) for kind in KINDS.values())
 
 
-def _entry(kind: Kind, sentences: list[str] | tuple[()]) -> str:
+def _entry(kind: ProblemKind, sentences: list[str] | tuple[()]) -> str:
     lines = [
         f"\n## {kind.code}\n",
         f"{kind.status}, {kind.title} · {told(kind.title, 'ru')}\n",

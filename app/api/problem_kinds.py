@@ -12,7 +12,7 @@ from app.messages.message import Message, say
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """A kind of problem: its status and stable code, in words, its meaning and what to do."""
 
     status: int
@@ -22,15 +22,15 @@ class Kind:
     remedy: Message
 
 
-def _of_errors(error: type[DomainError] = DomainError) -> Iterator[Kind]:
+def _of_errors(error: type[DomainError] = DomainError) -> Iterator[ProblemKind]:
     if "code" in vars(error):
-        yield Kind(error.status, error.code, error.title, error.meaning, error.remedy)
+        yield ProblemKind(error.status, error.code, error.title, error.meaning, error.remedy)
     for narrower in error.__subclasses__():
         yield from _of_errors(narrower)
 
 
-def _of_http(status: int, title: Message, meaning: Message, remedy: Message) -> Kind:
-    return Kind(status, code_of(status), title, meaning, remedy)
+def _of_http(status: int, title: Message, meaning: Message, remedy: Message) -> ProblemKind:
+    return ProblemKind(status, code_of(status), title, meaning, remedy)
 
 
 def code_of(status: int) -> str:
@@ -38,7 +38,7 @@ def code_of(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 
-KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[str, ProblemKind]] = {
     kind.code: kind
     for kind in (
         *_of_errors(),
@@ -86,7 +86,7 @@ def page(language: Language) -> str:
     )
 
 
-def _entry(kind: Kind, language: Language) -> str:
+def _entry(kind: ProblemKind, language: Language) -> str:
     title, meaning, remedy = (
         escape(told(each, language)) for each in (kind.title, kind.meaning, kind.remedy)
     )

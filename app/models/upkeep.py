@@ -34,7 +34,7 @@ class Lease(Base):
     until: Mapped[datetime]
 
 
-class WorkerReport(Base):
+class WorkerReportRow(Base):
     """A worker that runs: what keeps it from writing (empty: nothing), and when it last committed a decision."""
 
     __tablename__ = "worker_reports"

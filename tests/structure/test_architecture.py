@@ -90,6 +90,17 @@ def test_modules_import_each_other_in_no_circle():
     assert code_figures.cycle(code_figures.imports(trees)) == []
 
 
+def test_no_two_public_classes_share_a_name():
+    defined = Counter(
+        node.name
+        for path in SOURCES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+
+    assert [name for name, times in defined.items() if times > 1] == []
+
+
 def test_a_circle_of_imports_is_found():
     assert code_figures.cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) != []
 

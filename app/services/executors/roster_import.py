@@ -55,7 +55,7 @@ What: TypeAlias = Literal["added", "changed", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class RowOutcome:
+class LineOutcome:
     """What one line does; `fields` are those that change."""
 
     line: int
@@ -84,7 +84,7 @@ class Imported:
     errors: list[FieldError] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
-    outcomes: list[RowOutcome] = field(default_factory=list)
+    outcomes: list[LineOutcome] = field(default_factory=list)
     columns: list[ColumnRead] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
 
@@ -218,11 +218,11 @@ def _without_rows_of_nobody(table: ReadTable) -> ReadTable:
     return replace(table, rows=rows, said=said)
 
 
-def _outcome(line: int, values: Mapping[str, Any], known: ExecutorRow | None) -> RowOutcome:
+def _outcome(line: int, values: Mapping[str, Any], known: ExecutorRow | None) -> LineOutcome:
     if known is None:
-        return RowOutcome(line, values["name"], "added", ())
+        return LineOutcome(line, values["name"], "added", ())
     changes = changes_in(values, known)
-    return RowOutcome(line, values["name"], "changed" if changes else "unchanged", changes)
+    return LineOutcome(line, values["name"], "changed" if changes else "unchanged", changes)
 
 
 def _named(columns: Sequence[str], parameters: Sequence[ParameterRow], found: Imported) -> list[_Named]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import hypothesis
 import pytest
@@ -14,6 +15,7 @@ import redis as redis_client
 from app.config import Settings
 from app.database import Database
 from app.local.embedded import temporary_directory
+from app.services.common import loops
 from tests.servers import OwnedServers, RunServers, with_database
 
 # A busy machine is not a failure; benchmarks measure time.
@@ -136,3 +138,9 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     opened = await Database.open(settings)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def no_loops_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health names what is not well in this process, and many tests run in one: each begins with nothing."""
+    monkeypatch.setattr(loops, "_ALL", WeakSet())

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from weakref import WeakSet
 
 import asyncpg
 import pytest
@@ -13,7 +12,6 @@ from app.database import Database
 from app.doorbell.doorbell import open_doorbell
 from app.engine.types import PoolId
 from app.services.audit.doctor import State, Symptom, examine
-from app.services.common import loops as all_loops
 from app.services.common.loop_reports import LoopReporter, read_reports
 from app.services.common.loops import KEEPS_FAILING, Loops, Parts, unwell
 from app.services.fairness.closed_days import Books
@@ -70,10 +68,7 @@ async def test_one_part_that_fails_skips_none_and_rests_longer_each_time() -> No
     assert (failing.part, failing.failures) == ("2", 1), "it rests after its first failure"
 
 
-async def test_what_keeps_failing_or_is_late_is_named_until_it_is_well(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(all_loops, "_ALL", WeakSet())  # without those of other tests in this process
+async def test_what_keeps_failing_or_is_late_is_named_until_it_is_well(database: Database) -> None:
     await add_pool(database)
     loops, reporter = Loops(), LoopReporter(database.hot, "this process")
     fails, hangs = True, asyncio.Event()

@@ -159,9 +159,11 @@ async def _place(connection: HotConnection, picture: PoolSnapshot, look: _BatchR
         writing = {row["id"] for row in rows}
         picture.ahead.read(look.pool, picture.pool_id, limit=limit, epoch=taken["epoch"] + 1, writing=writing)
     figures = BatchFigures.of(rows, outcome, taken["now"] + timedelta(seconds=time.monotonic() - started))
+    # A task may be committed after the pool was taken and before the tasks were read: none is decided before it came.
+    decided_at = max(taken["now"], *(row["committed_at"] for row in rows))
     write = _Write(
         taken["epoch"],
-        taken["now"],
+        decided_at,
         outcome,
         class_ids,
         parking.groups,
@@ -188,7 +190,7 @@ async def _place(connection: HotConnection, picture: PoolSnapshot, look: _BatchR
         outcome.waiting,
         task_committed_at,
         origins,
-        taken["now"],
+        decided_at,
         full=full or bool(woken) or len(rows) < len(found),
     )
 

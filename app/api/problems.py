@@ -204,4 +204,4 @@ _PHRASES = {
         say("There was an error parsing the body"),
     )
 }
-"""What the framework says by itself."""
+"""Messages that Starlette and FastAPI raise with their own HTTP errors."""

@@ -1,4 +1,4 @@
-"""What Pydantic says of a wrong value, as a message: its own templates are keys of the catalogue."""
+"""Errors of Pydantic as messages: Pydantic's own templates are keys of the catalogue."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,5 +32,5 @@ def fault_message(fault: Mapping[str, Any]) -> Message:
 
 
 def no_json(position: int, error: str) -> Message:
-    """What Python's reader of JSON says, with the place that FastAPI tells beside it."""
+    """Message of a JSONDecodeError, with the position that FastAPI puts beside it."""
     return say("JSON decode error at character {position}: {json_error}", position=position, json_error=error)

@@ -171,7 +171,7 @@ class Voice:
         return key if text is None else text.format(**values)
 
     def note(self, text: str) -> str:
-        """What the reader of a log says of how it read the log."""
+        """Translate a note on how the log was read; an unknown note stays as it is."""
         if self.language == "ru" and text not in self._texts:
             for pattern, told in _NOTES_RU:
                 if found := re.fullmatch(pattern, text, re.DOTALL):

@@ -53,7 +53,7 @@ SET completed_count = day.completed_count + excluded.completed_count,
     returned_count = day.returned_count + excluded.returned_count
 """)
 
-# The same for many people of a pool in one statement; one of them may be NULL, for work that nobody had in hand.
+# The same for many executors of a pool in one statement. A NULL id stands for tasks without an executor.
 COUNT_BY_EXECUTOR = Statement("""
 WITH place AS (
     SELECT date_trunc('hour', :at::timestamptz, timezone) AS hour, (:at AT TIME ZONE timezone)::date AS day

@@ -87,7 +87,7 @@ class WorkerReporter:
         self._decided_at = at
 
     async def report(self) -> None:
-        """Say whether this worker can write; raises where it can tell nobody."""
+        """Report whether this worker can write. Raises if the report itself cannot be stored."""
         try:
             await self._aside("SELECT 1")
             trouble = ""

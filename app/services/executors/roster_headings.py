@@ -59,7 +59,7 @@ ALSO = {
     "daily_limit": ("лимит в день", "limit per day", "dailylimit"),
     "max_open": ("maxopen", "одновременно заявок"),
 }
-"""What systems of personnel call them beside; a parameter of the pool that is called so comes first."""
+"""Other headings for these fields in exports of HR systems. A parameter of the pool with the same name wins."""
 TITLES: Mapping[str, Mapping[str, str]] = {
     "external_id": {"ru": "Табельный номер", "en": "Your own number"},
     "name": {"ru": "ФИО", "en": "Full name"},

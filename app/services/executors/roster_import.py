@@ -46,7 +46,7 @@ from app.utils.written_dates import DateFormatError, Reader, column_reader
 from app.utils.written_numbers import NOT_SAID, Separators, boolean_of, number_of, percent_of, separators_of
 
 _TOTALS = re.compile(r"(итого|всего|total|grand total|sum)\b.*", re.IGNORECASE | re.DOTALL)
-"""A last row that sums up; it is nobody."""
+"""First cells of a row of totals, which is not a person."""
 _MOST_ERRORS = 200
 _EXAMPLE = {"external_id": "E-1001", "name": "Анна Иванова", "active": "да", "daily_limit": "20"}
 
@@ -197,7 +197,7 @@ async def import_executors(
 def read_people(
     table: ReadTable, parameters: Sequence[ParameterRow], zone: ZoneInfo, date_format: str = ""
 ) -> tuple[Imported, dict[int, Person]]:
-    """What a table says, and those of its people who can be read, by their lines. Raises Invalid."""
+    """Notes on how the table was read, and its readable people by line number. Raises Invalid."""
     table = _without_rows_of_nobody(table)
     found = Imported(len(table.rows), table.form, notes=list(table.said))
     named = _with_forms(table, _named(table.columns, parameters, found), zone, date_format, found)

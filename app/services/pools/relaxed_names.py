@@ -80,7 +80,7 @@ def _now(
     step: int,
     pool_id: PoolId,
 ) -> list[str]:
-    """What a relaxed name is called in the new document. Raises Invalid where it stands for nothing there."""
+    """Names in the new document of a condition that escalation relaxes. Raises Invalid if it has none."""
     names = _follow(name, old, new)
     if names is None:
         place = f"flow.escalation[{step}].relax"

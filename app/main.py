@@ -60,6 +60,7 @@ from app.services.live.stream_places import StreamLimits, StreamPlaces
 from app.services.pools.directory import PoolDirectory
 from app.services.setup.readiness import until_ready
 from app.services.tasks.explanations import Previewer
+from app.services.tasks.gathered_reads import TaskReader
 from app.services.tasks.moves import Lifecycle
 from app.telemetry.logs import configure_logging
 from app.telemetry.tracing import start_tracing
@@ -182,6 +183,7 @@ async def _parts(settings: Settings) -> AsyncIterator[AppParts]:
             begun_throttle=Throttle(burst=_BEGUN_A_MINUTE, per_minute=_BEGUN_A_MINUTE),
             provider=provider,
             lifecycle=lifecycle,
+            task_reader=TaskReader(database),
             overview=overview,
             live_board=live_board,
             clock=clock,

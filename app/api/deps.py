@@ -31,6 +31,7 @@ from app.services.live.notifications import Ticks, WaitingRoom
 from app.services.live.overview import Overview
 from app.services.pools.directory import PoolDirectory
 from app.services.tasks.explanations import Previewer
+from app.services.tasks.gathered_reads import TaskReader
 from app.services.tasks.moves import Lifecycle
 
 
@@ -56,6 +57,7 @@ class AppParts:
     begun_throttle: Throttle
     provider: Provider | None
     lifecycle: Lifecycle
+    task_reader: TaskReader
     overview: Overview
     live_board: LiveBoard
     clock: DatabaseClock

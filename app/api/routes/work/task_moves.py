@@ -200,8 +200,7 @@ async def _moved(
         return _again(first, caller, response)
     if wait:
         await parts.waiting_room.wait(move.task_id, min(wait, parts.settings.wait_limit))
-    async with parts.database.session() as session:
-        view = await task_service.get_task(session, task_id=move.task_id)
+    view = await parts.task_reader.get_task(move.task_id)
     if move.key is not None:
         whole = task_out(view, EVERYTHING).model_dump_json()
         kept = await keep_answer(parts.database.hot, move.task_id, move.key, whole)

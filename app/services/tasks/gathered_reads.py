@@ -18,7 +18,7 @@ class TaskReader:
     """Gathers concurrent reads of single tasks; one per API process.
 
     A read begins after it was asked for, so a request finds what it committed before. The views are shared by the
-    requests that asked for the same task: nobody may change them.
+    requests that asked for the same task and must not be changed.
     """
 
     def __init__(self, database: Database) -> None:
